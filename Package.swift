@@ -1,0 +1,83 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings of every target of our own: Swift 6 language mode, the upcoming features, and no warning left standing.
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+extension Target.Dependency {
+    static let nioCore: Self = .product(name: "NIOCore", package: "swift-nio")
+    static let nioPosix: Self = .product(name: "NIOPosix", package: "swift-nio")
+    static let nioEmbedded: Self = .product(name: "NIOEmbedded", package: "swift-nio")
+    static let nioTestUtils: Self = .product(name: "NIOTestUtils", package: "swift-nio")
+    static let dequeModule: Self = .product(name: "DequeModule", package: "swift-collections")
+    static let grdb: Self = .product(name: "GRDB", package: "GRDB.swift")
+    static let grdbSQLite: Self = .product(name: "GRDBSQLite", package: "GRDB.swift")
+    static let tomlKit: Self = .product(name: "TOMLKit", package: "TOMLKit")
+    static let argumentParser: Self = .product(name: "ArgumentParser", package: "swift-argument-parser")
+    static let logging: Self = .product(name: "Logging", package: "swift-log")
+    static let serviceLifecycle: Self = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+}
+
+let package = Package(
+    name: "sealgate",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "sealgate", targets: ["sealgate"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    // In the order of the layers: a target imports only targets above it.
+    targets: [
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(
+            name: "OpenSSL",
+            dependencies: ["COpenSSL", .nioCore],
+            swiftSettings: strict + [.strictMemorySafety()]
+        ),
+        .target(name: "MQTTCodec", dependencies: [.nioCore], swiftSettings: strict),
+        .target(name: "Sealing", dependencies: ["OpenSSL", .nioCore, .dequeModule], swiftSettings: strict),
+        .target(name: "Devices", dependencies: ["MQTTCodec", "Sealing", .nioCore], swiftSettings: strict),
+        .target(name: "Broker", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: strict),
+        .target(
+            name: "Store",
+            dependencies: ["Devices", "MQTTCodec", "Sealing", .nioCore, .dequeModule, .grdb, .grdbSQLite, .logging],
+            swiftSettings: strict
+        ),
+        .target(name: "Uplink", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: strict),
+        .target(
+            name: "Transport",
+            dependencies: ["MQTTCodec", "OpenSSL", .nioCore, .nioPosix, .logging],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "Gateway",
+            dependencies: [
+                "Broker", "Devices", "MQTTCodec", "OpenSSL", "Sealing", "Store", "Transport", "Uplink",
+                .nioCore, .nioPosix, .dequeModule, .tomlKit, .logging, .serviceLifecycle,
+            ],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "sealgate",
+            dependencies: [
+                "Broker", "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store", "Transport", "Uplink",
+                .nioCore, .nioPosix, .argumentParser, .logging, .serviceLifecycle,
+            ],
+            swiftSettings: strict
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,3 +1,6 @@
+package import MQTTCodec
+import NIOCore
+
 /// The name of a device: 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
 ///
 /// Nothing that has a meaning in a topic, a filter or a file name's path is in that set, so an id put into a filter can
@@ -15,6 +18,12 @@ package struct DeviceID: Hashable, Sendable, Comparable, CustomStringConvertible
     package init(_ text: String) throws(DeviceIDError) {
         try Self.check(text)
         self.text = text
+    }
+
+    /// Takes a client identifier or user name as an id: nil if it is none.
+    package init?(_ name: MQTTString) {
+        guard let id = name.buffer.withUnsafeReadableBytes(DeviceID.init(bytes:)) else { return nil }
+        self = id
     }
 
     /// Takes a part of a topic as an id: nil if it is none.

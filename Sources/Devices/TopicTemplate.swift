@@ -171,7 +171,7 @@ package enum TopicTemplateError: Error, Equatable, Sendable, CustomStringConvert
             "has the placeholder %\(character.escaped(asASCII: true)), which does not exist: "
                 + "there are %d (device id), %g (gateway name) and %% (a percent sign)"
         case .unfinishedPlaceholder: "ends in a single %: write %% for a percent sign"
-        case .deviceTwiceInLevel(let level): "has %d twice in level \(level): one device id could not be told from the other"
+        case .deviceTwiceInLevel(let level): "has %d twice in level \(level): no device id could be told from it"
         case .topic(let error): error.description
         }
     }

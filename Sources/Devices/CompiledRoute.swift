@@ -1,0 +1,101 @@
+package import MQTTCodec
+import NIOCore
+
+/// A ``Route`` ready for use. Made by ``Route/compile(gateway:)``, which checks what is assumed here.
+package struct CompiledRoute: Sendable {
+    /// The route as configured.
+    package let route: Route
+    /// All topics that can be `from`, as one filter: each level with `%d` is `+`. For a route in, what to subscribe to at the
+    /// outside broker. It may be wider than the route (`node-%d` becomes `+`): ``map(_:)`` decides.
+    package let subscription: TopicFilter
+    /// All topics that can be `to`, as one filter.
+    package let target: TopicFilter
+
+    private let from: TopicPattern
+    private let to: TopicPattern
+
+    init(route: Route, from: TopicPattern, to: TopicPattern, subscription: TopicFilter, target: TopicFilter) {
+        self.route = route
+        self.from = from
+        self.to = to
+        self.subscription = subscription
+        self.target = target
+    }
+
+    /// The topic on the other side, and the device that `%d` of `from` named; nil if the route does not take `topic`.
+    ///
+    /// A topic that would be empty, too long or too deep on the other side is not taken, nor one that would start with `$`
+    /// there because of what a wildcard stands for.
+    package func map(_ topic: TopicName) -> (topic: TopicName, device: DeviceID?)? {
+        self.mapping(topic) { name, match, mapped in
+            let id = match.device.flatMap { DeviceID(bytes: UnsafeRawBufferPointer(rebasing: name[$0])) }
+            return (mapped, id)
+        }
+    }
+
+    /// The topic on the other side alone; see ``map(_:)``. The new topic is the only allocation.
+    package func mapTopic(_ topic: TopicName) -> TopicName? {
+        self.mapping(topic) { _, _, mapped in mapped }
+    }
+
+    private func mapping<Result>(
+        _ topic: TopicName,
+        _ body: (UnsafeRawBufferPointer, TopicPattern.Match, TopicName) -> Result
+    ) -> Result? {
+        topic.buffer.withUnsafeReadableBytes { name in
+            withUnsafeTemporaryAllocation(of: Range<Int>.self, capacity: self.from.plusCount) { pluses in
+                pluses.initialize(repeating: 0..<0)
+                guard let match = self.from.match(name, pluses: pluses) else { return nil }
+                guard let mapped = self.write(name, match, pluses) else { return nil }
+                return body(name, match, mapped)
+            }
+        }
+    }
+
+    /// Puts the new topic together; nil if it is none.
+    private func write(
+        _ name: UnsafeRawBufferPointer,
+        _ match: TopicPattern.Match,
+        _ pluses: UnsafeMutableBufferPointer<Range<Int>>
+    ) -> TopicName? {
+        let idCount = match.device?.count ?? 0
+        var size = self.to.bytes.count + self.to.levels.count - 1
+        for level in self.to.levels where level.kind == .device { size += idCount }
+        for plus in pluses { size += plus.count - 1 }
+        // Of "a/#", the # and, where it stands for nothing, its separator as well.
+        if self.to.hasHash { size += match.rest.map { $0.count - 1 } ?? (self.to.levels.count > 1 ? -2 : -1) }
+        guard size > 0, size <= 0xFFFF else { return nil }
+
+        var result = ByteBufferAllocator().buffer(capacity: size)
+        var plus = 0
+        for (index, level) in self.to.levels.enumerated() {
+            if level.kind == .hash, match.rest == nil { break }
+            if index > 0 { result.writeInteger(UInt8(ascii: "/")) }
+            switch level.kind {
+            case .literal: result.writeBytes(self.to.bytes[level.start..<level.end])
+            case .device:
+                result.writeBytes(self.to.bytes[level.start..<level.middle])
+                if let id = match.device { result.writeBytes(name[id]) }
+                result.writeBytes(self.to.bytes[level.middle..<level.end])
+            case .plus:
+                result.writeBytes(name[pluses[plus]])
+                plus += 1
+            case .hash:
+                if let rest = match.rest { result.writeBytes(name[rest]) }
+            }
+        }
+        let mapped = TopicName(unchecked: result)
+        let startsWithWildcard = self.to.levels[0].kind == .plus || self.to.levels[0].kind == .hash
+        guard !startsWithWildcard || !mapped.startsWithDollar else { return nil }
+        guard Self.isShallow(result) else { return nil }
+        return mapped
+    }
+
+    private static func isShallow(_ topic: ByteBuffer) -> Bool {
+        topic.withUnsafeReadableBytes { bytes in
+            var levels = 1
+            for byte in bytes where byte == UInt8(ascii: "/") { levels += 1 }
+            return levels <= TopicName.maxLevels
+        }
+    }
+}

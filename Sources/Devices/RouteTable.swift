@@ -1,0 +1,148 @@
+package import MQTTCodec
+
+/// A message's way out: to which uplink, under which topic.
+package struct RoutedTopic: Sendable, Hashable {
+    /// Place of the uplink in ``RouteTable/uplinks``.
+    package var uplink: Int
+    /// The topic at the outside broker.
+    package var topic: TopicName
+    /// The quality of service that the route asks for.
+    package var qos: QoS
+    /// The line of the route in gateway.conf.
+    package var line: Int
+}
+
+/// A message's way in.
+package struct IncomingTopic: Sendable, Hashable {
+    /// The local topic.
+    package var topic: TopicName
+    /// The device that `%d` of the route named; nil if the route has no `%d`.
+    package var device: DeviceID?
+    /// The line of the route in gateway.conf.
+    package var line: Int
+}
+
+/// All routes of the gateway.
+///
+/// A message goes to each uplink at most once: of several routes to one uplink, the first in gateway.conf that takes the topic.
+package struct RouteTable: Sendable {
+    /// A route out and a route in that can hand each other the same message.
+    package struct Echo: Sendable {
+        /// The route out.
+        package var out: Route
+        /// The route in that gets back what ``out`` sent.
+        package var back: Route
+    }
+
+    /// The names of the uplinks; a place in this list stands for an uplink everywhere.
+    package let uplinks: [String]
+    /// All routes, in the order of gateway.conf.
+    package let routes: [CompiledRoute]
+
+    private let outgoing: [[CompiledRoute]]
+    private let incoming: [[CompiledRoute]]
+    private let reserved: ReservedTopics
+
+    /// Checks all routes.
+    ///
+    /// - Parameters:
+    ///   - uplinks: The names of all uplinks, in order.
+    ///   - gateway: The gateway's name. It must have passed ``DeviceID/check(_:)``.
+    ///   - reserved: The gateway's own topics, on which no message from outside may end.
+    /// - Throws: ``RouteError`` of the first route that can't be used.
+    package init(routes: [Route], uplinks: [String], gateway: String, reserved: ReservedTopics) throws(RouteError) {
+        var compiled: [CompiledRoute] = []
+        var outgoing = [[CompiledRoute]](repeating: [], count: uplinks.count)
+        var incoming = outgoing
+        for route in routes {
+            guard let uplink = uplinks.firstIndex(of: route.uplink) else {
+                throw RouteError(kind: .unknownUplink(route.uplink), line: route.line)
+            }
+            let ready = try route.compile(gateway: gateway)
+            compiled.append(ready)
+            switch route.direction {
+            case .out: outgoing[uplink].append(ready)
+            case .in: incoming[uplink].append(ready)
+            }
+        }
+        self.uplinks = uplinks
+        self.routes = compiled
+        self.outgoing = outgoing
+        self.incoming = incoming
+        self.reserved = reserved
+    }
+
+    /// Calls `body` once for each uplink that a local message on `topic` goes to.
+    ///
+    /// - Parameter origin: The uplink that the message came in by, to which it is never sent back; nil for a device's message.
+    package func forEachOutgoing(
+        _ topic: TopicName,
+        from origin: Int? = nil,
+        _ body: (RoutedTopic) -> Void
+    ) {
+        for uplink in self.outgoing.indices where uplink != origin {
+            for route in self.outgoing[uplink] {
+                guard let mapped = route.mapTopic(topic) else { continue }
+                body(RoutedTopic(uplink: uplink, topic: mapped, qos: route.route.qos, line: route.route.line))
+                break
+            }
+        }
+    }
+
+    /// The uplinks that a local message on `topic` goes to; see ``forEachOutgoing(_:from:_:)``, which needs no array.
+    package func outgoing(for topic: TopicName, from origin: Int? = nil) -> [RoutedTopic] {
+        var found: [RoutedTopic] = []
+        self.forEachOutgoing(topic, from: origin) { found.append($0) }
+        return found
+    }
+
+    /// The local topic of a message that came from the outside broker of an uplink; nil if no route takes it, or it would end
+    /// on one of the gateway's own topics.
+    ///
+    /// - Parameter uplink: Place in ``uplinks``.
+    package func incoming(uplink: Int, topic: TopicName) -> IncomingTopic? {
+        for route in self.incoming[uplink] {
+            guard let (mapped, device) = route.map(topic) else { continue }
+            guard !self.reserved.contains(mapped) else { return nil }
+            return IncomingTopic(topic: mapped, device: device, line: route.route.line)
+        }
+        return nil
+    }
+
+    /// What to subscribe to at the outside broker of an uplink, each filter once, with the highest quality of service asked for.
+    ///
+    /// - Parameter uplink: Place in ``uplinks``.
+    package func subscriptions(uplink: Int) -> [(filter: TopicFilter, qos: QoS)] {
+        var found: [(filter: TopicFilter, qos: QoS)] = []
+        for route in self.incoming[uplink] {
+            if let index = found.firstIndex(where: { $0.filter == route.subscription }) {
+                found[index].qos = max(found[index].qos, route.route.qos)
+            } else {
+                found.append((route.subscription, route.route.qos))
+            }
+        }
+        return found
+    }
+
+    /// The routes in whose messages can come to a device that subscribes to `filter`.
+    func incoming(to filter: TopicFilter, of device: DeviceID?, gateway: String) -> [CompiledRoute] {
+        self.incoming.joined().filter { compiled in
+            compiled.route.to.expand(device: device, gateway: gateway).overlaps(filter)
+        }
+    }
+
+    /// Pairs of routes of one uplink where what goes out can come back: the outside broker returns it by the subscription of the
+    /// second. That such a message does not go round for ever rests on `origin` of ``forEachOutgoing(_:from:_:)``; that devices
+    /// see it again is for the operator to know.
+    package func echoes() -> [Echo] {
+        var found: [Echo] = []
+        for uplink in self.uplinks.indices {
+            for out in self.outgoing[uplink] {
+                for back in self.incoming[uplink] where out.target.overlaps(back.subscription) {
+                    found.append(Echo(out: out.route, back: back.route))
+                }
+            }
+        }
+        return found
+    }
+}

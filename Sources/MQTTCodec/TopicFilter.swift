@@ -23,7 +23,7 @@ public struct TopicFilter: Hashable, Sendable, CustomStringConvertible {
 
     /// The same filter in storage of its own.
     public func compacted() -> TopicFilter {
-        TopicFilter(buffer: ByteBuffer(bytes: self.buffer.readableBytesView), hasWildcards: self.hasWildcards)
+        TopicFilter(buffer: self.buffer.compacted(), hasWildcards: self.hasWildcards)
     }
 
     private init(buffer: ByteBuffer, hasWildcards: Bool) {
@@ -33,7 +33,7 @@ public struct TopicFilter: Hashable, Sendable, CustomStringConvertible {
 
     /// Whether a message on `topic` matches. Linear in the length of the two, no allocation, no recursion.
     public func matches(_ topic: TopicName) -> Bool {
-        if !self.hasWildcards { return self.buffer == topic.buffer }
+        if !self.hasWildcards { return RawBytes.equal(self.buffer, topic.buffer) }
         return self.buffer.withUnsafeReadableBytes { filter in
             topic.buffer.withUnsafeReadableBytes { name in
                 TopicSyntax.covers(filter, name, nameIsFilter: false)
@@ -62,4 +62,12 @@ public struct TopicFilter: Hashable, Sendable, CustomStringConvertible {
 
     /// For logs and people.
     public var description: String { String(buffer: self.buffer) }
+
+    /// The same bytes.
+    public static func == (left: TopicFilter, right: TopicFilter) -> Bool { RawBytes.equal(left.buffer, right.buffer) }
+
+    /// Over the bytes.
+    public func hash(into hasher: inout Hasher) {
+        self.buffer.withUnsafeReadableBytes { hasher.combine(bytes: $0) }
+    }
 }

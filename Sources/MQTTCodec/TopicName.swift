@@ -8,6 +8,9 @@ public struct TopicName: Hashable, Sendable, CustomStringConvertible {
     /// Most levels of a name or filter, a bound on the work that one topic can cause.
     public static let maxLevels = 128
 
+    /// The empty name of a PUBLISH that names its topic by Topic Alias only (MQTT 5.0 §3.3.2.1).
+    static let aliasOnly = TopicName(unchecked: ByteBuffer())
+
     /// The UTF-8 bytes. A slice of what was read: use ``compacted()`` before keeping it for long.
     public let buffer: ByteBuffer
 
@@ -33,7 +36,7 @@ public struct TopicName: Hashable, Sendable, CustomStringConvertible {
 
     /// The same name in storage of its own, so that keeping it does not keep a whole read buffer.
     public func compacted() -> TopicName {
-        TopicName(unchecked: ByteBuffer(bytes: self.buffer.readableBytesView))
+        TopicName(unchecked: self.buffer.compacted())
     }
 
     /// For bytes that are known to be a valid name, such as those of a filter's literal levels or of the store.
@@ -43,4 +46,12 @@ public struct TopicName: Hashable, Sendable, CustomStringConvertible {
 
     /// For logs and people; ill-formed sequences can't occur.
     public var description: String { String(buffer: self.buffer) }
+
+    /// The same bytes.
+    public static func == (left: TopicName, right: TopicName) -> Bool { RawBytes.equal(left.buffer, right.buffer) }
+
+    /// Over the bytes.
+    public func hash(into hasher: inout Hasher) {
+        self.buffer.withUnsafeReadableBytes { hasher.combine(bytes: $0) }
+    }
 }

@@ -1,4 +1,4 @@
-public import NIOCore
+import NIOCore
 
 /// Why some bytes are no topic name or topic filter.
 public enum TopicError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -49,60 +49,96 @@ enum TopicSyntax {
     }
 
     private static func check(_ bytes: UnsafeRawBufferPointer, wildcards: Wildcards) throws(TopicError) -> Bool {
-        var levels = 1
-        var isASCII = true
-        var found = false
-        for index in bytes.indices {
-            let byte = bytes[index]
-            switch byte {
-            case 0: throw .nullCharacter
-            case Self.slash: levels += 1
-            case Self.plus, Self.hash:
-                guard wildcards == .allowed else { throw .misplacedWildcard }
-                let startsLevel = index == 0 || bytes[index - 1] == Self.slash
-                let isLast = index == bytes.count - 1
-                let endsLevel = isLast || (byte == Self.plus && bytes[index + 1] == Self.slash)
-                guard startsLevel, endsLevel else { throw .misplacedWildcard }
-                found = true
-            case 0x80...: isASCII = false
-            default: break
-            }
+        let scan = Self.scan(bytes)
+        guard scan.levels <= TopicName.maxLevels else { throw .tooDeep }
+        if scan.isPlain { return false }
+        switch UTF8Rules.problem(in: bytes) {
+        case .illFormed: throw .illFormedUTF8
+        case .nullCharacter: throw .nullCharacter
+        case nil: break
         }
-        guard levels <= TopicName.maxLevels else { throw .tooDeep }
-        if !isASCII {
-            guard String(validating: bytes, as: UTF8.self) != nil else { throw .illFormedUTF8 }
+        var found = false
+        for index in bytes.indices where bytes[index] == Self.plus || bytes[index] == Self.hash {
+            guard wildcards == .allowed else { throw .misplacedWildcard }
+            let startsLevel = index == 0 || bytes[index - 1] == Self.slash
+            let isLast = index == bytes.count - 1
+            let endsLevel = isLast || (bytes[index] == Self.plus && bytes[index + 1] == Self.slash)
+            guard startsLevel, endsLevel else { throw .misplacedWildcard }
+            found = true
         }
         return found
     }
 
+    /// Counts the levels and says whether the bytes are nothing but ASCII without NUL, `+` and `#`: then nothing else need
+    /// be looked at, which is so for nearly every topic of a message. Eight bytes at a time.
+    private static func scan(_ bytes: UnsafeRawBufferPointer) -> (levels: Int, isPlain: Bool) {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let lowBits: UInt64 = 0x7F7F_7F7F_7F7F_7F7F
+        var levels = 1
+        var unusual: UInt64 = 0
+        var index = 0
+        // High bit of every byte of `word` that is zero; exact, so that it can be counted.
+        @inline(__always) func zeroes(_ word: UInt64) -> UInt64 { ~(((word & lowBits) &+ lowBits) | word | lowBits) }
+        while index < bytes.count {
+            let word: UInt64
+            if index &+ 8 <= bytes.count {
+                word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            } else {
+                // The rest, filled up with a letter that counts for nothing.
+                var rest = ones &* UInt64(UInt8(ascii: "a"))
+                var at = bytes.count
+                while at > index {
+                    at &-= 1
+                    rest = rest << 8 | UInt64(bytes[at])
+                }
+                word = rest
+            }
+            levels &+= zeroes(word ^ (ones &* UInt64(Self.slash))).nonzeroBitCount
+            // + is 0x2B and # is 0x23: one bit apart.
+            unusual |= zeroes((word | (ones &* 0x08)) ^ (ones &* UInt64(Self.plus)))
+            unusual |= zeroes(word) | (word & ~lowBits)
+            index &+= 8
+        }
+        return (levels, unusual == 0)
+    }
+
     /// Whether `filter` matches every topic that `name` stands for. With `nameIsFilter`, `+` and `#` in `name` are
-    /// wildcards, which only an equal or wider wildcard of `filter` covers.
+    /// wildcards, which only an equal or wider wildcard of `filter` covers. One pass over both.
     static func covers(_ filter: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer, nameIsFilter: Bool) -> Bool {
         // A wildcard at the first level never stands for a topic that starts with $ [MQTT-4.7.2-1].
         if name.first == Self.dollar, filter.first == Self.plus || filter.first == Self.hash { return false }
         var filterAt = 0
         var nameAt = 0
-        while true {
-            let filterEnd = Self.endOfLevel(filter, from: filterAt)
-            if filterEnd == filterAt + 1, filter[filterAt] == Self.hash { return true }
-            let nameEnd = Self.endOfLevel(name, from: nameAt)
-            let nameWildcard = nameIsFilter && nameEnd == nameAt + 1 ? name[nameAt] : 0
-            if nameWildcard == Self.hash { return false }  // Only # covers #.
-            if filterEnd == filterAt + 1, filter[filterAt] == Self.plus {
-                // + covers any one level, another + included.
+        while true {  // Once for each level; both indices stand at its start.
+            let wildcard = filterAt < filter.count ? filter[filterAt] : 0
+            if wildcard == Self.hash { return true }
+            if wildcard == Self.plus {
+                if nameIsFilter, nameAt < name.count, name[nameAt] == Self.hash {
+                    // Only # covers #. But "+/#" as a whole means what "#" means: a first level is always there.
+                    return nameAt == 0 && filter.count == 3 && filter[2] == Self.hash
+                }
+                filterAt &+= 1
+                while nameAt < name.count, name[nameAt] != Self.slash { nameAt &+= 1 }
             } else {
-                guard filterEnd - filterAt == nameEnd - nameAt, nameWildcard == 0 else { return false }
-                guard filter[filterAt..<filterEnd].elementsEqual(name[nameAt..<nameEnd]) else { return false }
+                // Characters of the filter's level are no wildcards here, so a wildcard of the name differs from them.
+                while filterAt < filter.count, nameAt < name.count, filter[filterAt] != Self.slash,
+                    filter[filterAt] == name[nameAt]
+                {
+                    filterAt &+= 1
+                    nameAt &+= 1
+                }
+                guard filterAt == filter.count || filter[filterAt] == Self.slash else { return false }
+                guard nameAt == name.count || name[nameAt] == Self.slash else { return false }
             }
-            switch (filterEnd == filter.count, nameEnd == name.count) {
+            switch (filterAt == filter.count, nameAt == name.count) {
             case (true, true): return true
             case (true, false): return false
             case (false, true):
-                // "a/#" also matches its parent "a" [MQTT 5.0 §4.7.1.2].
-                return filter.count == filterEnd + 2 && filter[filterEnd + 1] == Self.hash
+                // "a/#" also matches its parent "a" (MQTT 5.0 §4.7.1.2).
+                return filter.count == filterAt + 2 && filter[filterAt + 1] == Self.hash
             case (false, false):
-                filterAt = filterEnd + 1
-                nameAt = nameEnd + 1
+                filterAt &+= 1
+                nameAt &+= 1
             }
         }
     }
@@ -122,7 +158,9 @@ enum TopicSyntax {
             let secondWildcard = Self.wildcard(second, secondAt, secondEnd)
             if firstWildcard == Self.hash || secondWildcard == Self.hash { return true }
             if firstWildcard == 0, secondWildcard == 0 {
-                guard first[firstAt..<firstEnd].elementsEqual(second[secondAt..<secondEnd]) else { return false }
+                let firstLevel = UnsafeRawBufferPointer(rebasing: first[firstAt..<firstEnd])
+                let secondLevel = UnsafeRawBufferPointer(rebasing: second[secondAt..<secondEnd])
+                guard RawBytes.equal(firstLevel, secondLevel) else { return false }
             }
             switch (firstEnd == first.count, secondEnd == second.count) {
             case (true, true): return true

@@ -1,0 +1,143 @@
+import Foundation
+
+/// How mosquitto's clients reach a broker, and as whom.
+public struct MosquittoTarget: Sendable {
+    /// On 127.0.0.1.
+    public var port: Int
+    /// `-i`; made up by the client if nil.
+    public var clientID: String?
+    /// Further options: user name, keys, certificates.
+    public var options: [String] = []
+
+    /// Anonymous.
+    public init(port: Int, clientID: String? = nil) {
+        self.port = port
+        self.clientID = clientID
+    }
+
+    /// With a pre-shared key.
+    public init(port: Int, identity: String, key: [UInt8], version: String? = nil) {
+        self.init(port: port)
+        self.options = ["--psk-identity", identity, "--psk", Hex.encode(key)]
+        if let version { self.options += ["--tls-version", version] }
+    }
+
+    /// With a certificate of its own.
+    public init(port: Int, certificateAuthority: String, certificate: String, key: String) {
+        self.init(port: port)
+        self.options = ["--cafile", certificateAuthority, "--cert", certificate, "--key", key]
+    }
+
+    var arguments: [String] {
+        // The name, not the address, for it is what certificates are made out to.
+        ["-h", "localhost", "-p", "\(self.port)", "-V", "mqttv311"] + (self.clientID.map { ["-i", $0] } ?? []) + self.options
+    }
+}
+
+/// mosquitto_pub: one message, or one for each line.
+public enum MosquittoPublisher {
+    /// Publishes one message, and waits until the broker has acknowledged it.
+    public static func publish(
+        _ target: MosquittoTarget,
+        topic: String,
+        payload: String,
+        qos: Int = 1,
+        retain: Bool = false,
+        within limit: Duration = .seconds(20)
+    ) async throws -> ChildProcess.Finished {
+        // From standard input, for a payload may be longer than an argument and hold anything but NUL.
+        let options = ["-t", topic, "-q", "\(qos)", "-s"] + (retain ? ["-r"] : [])
+        return try await ChildProcess.run("mosquitto_pub", target.arguments + options, input: payload, within: limit)
+    }
+
+    /// Publishes each line as one message, in order, and waits until the broker has acknowledged all.
+    public static func publish(
+        _ target: MosquittoTarget,
+        topic: String,
+        lines: [String],
+        qos: Int = 1,
+        within limit: Duration = .seconds(60)
+    ) async throws -> ChildProcess.Finished {
+        let options = ["-t", topic, "-q", "\(qos)", "-l"]
+        let input = lines.joined(separator: "\n") + "\n"
+        return try await ChildProcess.run("mosquitto_pub", target.arguments + options, input: input, within: limit)
+    }
+}
+
+/// mosquitto_sub, running: what it receives, in order.
+public final class MosquittoSubscriber: Sendable {
+    /// One message as it arrived.
+    public struct Received: Equatable, Sendable, CustomStringConvertible {
+        /// Topic name.
+        public let topic: String
+        /// Payload as text.
+        public let payload: String
+        /// 0 to 2.
+        public let qos: Int
+        /// Whether it came as a retained one.
+        public let isRetained: Bool
+
+        /// For tests that fail.
+        public var description: String { "\(self.topic) = \(self.payload)" }
+    }
+
+    private let process: ChildProcess
+    private static let mark = "MESSAGE "
+
+    /// Subscribes, and waits for the broker's SUBACK.
+    public static func start(
+        _ target: MosquittoTarget,
+        topics: [String],
+        qos: Int = 1,
+        options: [String] = []
+    ) async throws -> MosquittoSubscriber {
+        let subscriber = try MosquittoSubscriber(target, topics: topics, qos: qos, options: options)
+        try await subscriber.process.output.line(containing: "Subscribed (mid")
+        return subscriber
+    }
+
+    private init(_ target: MosquittoTarget, topics: [String], qos: Int, options: [String]) throws {
+        let filters = topics.flatMap { ["-t", $0] }
+        // -d tells of the SUBACK; %x keeps any payload on one line.
+        let format = ["-d", "-q", "\(qos)", "-F", Self.mark + "%q %r %x %t"]
+        let arguments = ["-oL", "mosquitto_sub"] + target.arguments + filters + format + options
+        self.process = try ChildProcess("stdbuf", arguments)
+    }
+
+    /// Everything so far.
+    public var received: [Received] { self.process.output.lines.compactMap(Self.parse) }
+
+    /// Waits until at least `count` messages are there.
+    public func messages(_ count: Int, within limit: Duration = .seconds(20)) async throws -> [Received] {
+        try await self.process.output.lines(count: count, within: limit) { $0.hasPrefix(Self.mark) }
+            .compactMap(Self.parse)
+    }
+
+    /// Waits for a message with this payload.
+    @discardableResult
+    public func message(payload: String, within limit: Duration = .seconds(20)) async throws -> Received {
+        let line = try await self.process.output.line("message \"\(payload)\"", within: limit) {
+            Self.parse($0)?.payload == payload
+        }
+        guard let message = Self.parse(line) else { preconditionFailure("a line that was parsed before") }
+        return message
+    }
+
+    /// Ends it.
+    public func stop() async throws {
+        self.process.signal(SIGTERM)
+        try await self.process.waitForExit()
+    }
+
+    private static func parse(_ line: String) -> Received? {
+        guard line.hasPrefix(self.mark) else { return nil }
+        let fields = line.dropFirst(self.mark.count).split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false)
+        guard fields.count == 4, let qos = Int(fields[0]) else { return nil }
+        return Received(
+            topic: String(fields[3]),
+            payload: String(decoding: Hex.decode(String(fields[2])), as: UTF8.self),
+            qos: qos,
+            isRetained: fields[1] == "1"
+        )
+    }
+}

@@ -1,0 +1,131 @@
+import Foundation
+import Synchronization
+
+/// The lines that a child process printed, for tests that wait for one of them. Safe from any thread.
+public final class OutputLog: Sendable {
+    /// Why a wait ended without the line.
+    public struct Missing: Error, CustomStringConvertible {
+        /// What was waited for, and the last lines that came instead.
+        public let description: String
+    }
+
+    private struct Waiter {
+        let id: Int
+        let isSatisfied: @Sendable ([String]) -> Bool
+        let continuation: CheckedContinuation<Bool, Never>
+    }
+
+    private struct State {
+        var lines: [String] = []
+        var isAtEnd = false
+        var waiters: [Waiter] = []
+        var nextID = 0
+    }
+
+    private let state = Mutex(State())
+
+    /// No lines yet.
+    public init() {}
+
+    /// Everything so far.
+    public var lines: [String] { self.state.withLock { $0.lines } }
+
+    /// Adds a line and wakes who waited for it.
+    public func append(_ line: String) {
+        self.change { $0.lines.append(line) }
+    }
+
+    /// No more lines will come.
+    public func finish() {
+        self.change { $0.isAtEnd = true }
+    }
+
+    /// The first line, from index `start` on, for which `matches` holds; waits for it up to `limit`.
+    ///
+    /// - Throws: ``Missing`` after the time, or at once when the output has ended without it.
+    @discardableResult
+    public func line(
+        _ what: String,
+        from start: Int = 0,
+        within limit: Duration = .seconds(10),
+        where matches: @escaping @Sendable (String) -> Bool
+    ) async throws -> String {
+        let found = await self.wait(within: limit) { $0.dropFirst(start).contains(where: matches) }
+        let lines = self.lines
+        guard found, let line = lines.dropFirst(start).first(where: matches) else {
+            throw Missing(description: "no \(what) within \(limit); last lines:\n" + lines.suffix(30).joined(separator: "\n"))
+        }
+        return line
+    }
+
+    /// The first line that holds `text`.
+    @discardableResult
+    public func line(
+        containing text: String,
+        from start: Int = 0,
+        within limit: Duration = .seconds(10)
+    ) async throws -> String {
+        try await self.line("line with \"\(text)\"", from: start, within: limit) { $0.contains(text) }
+    }
+
+    /// Waits until `count` lines for which `matches` holds have come, and returns them.
+    public func lines(
+        count: Int,
+        within limit: Duration = .seconds(10),
+        where matches: @escaping @Sendable (String) -> Bool = { _ in true }
+    ) async throws -> [String] {
+        let found = await self.wait(within: limit) { $0.count >= count && $0.count(where: matches) >= count }
+        let lines = self.lines.filter(matches)
+        guard found else {
+            let tail = lines.suffix(10).joined(separator: "\n")
+            throw Missing(description: "\(lines.count) of \(count) lines within \(limit); last lines:\n\(tail)")
+        }
+        return lines
+    }
+
+    /// Whether `isSatisfied` came true within the time. No polling: it is asked once now and once for each change.
+    private func wait(within limit: Duration, _ isSatisfied: @escaping @Sendable ([String]) -> Bool) async -> Bool {
+        let id = self.state.withLock { state in
+            state.nextID += 1
+            return state.nextID
+        }
+        let timer = Task {
+            try await Task.sleep(for: limit)
+            self.giveUp(id)
+        }
+        defer { timer.cancel() }
+        return await withCheckedContinuation { continuation in
+            let answer: Bool? = self.state.withLock { state in
+                if isSatisfied(state.lines) { return true }
+                if state.isAtEnd { return false }
+                state.waiters.append(Waiter(id: id, isSatisfied: isSatisfied, continuation: continuation))
+                return nil
+            }
+            if let answer { continuation.resume(returning: answer) }
+        }
+    }
+
+    private func giveUp(_ id: Int) {
+        let late = self.state.withLock { state -> Waiter? in
+            guard let index = state.waiters.firstIndex(where: { $0.id == id }) else { return nil }
+            return state.waiters.remove(at: index)
+        }
+        late?.continuation.resume(returning: false)
+    }
+
+    private func change(_ body: (inout sending State) -> Void) {
+        var ready: [(Waiter, Bool)] = []
+        self.state.withLock { state in
+            body(&state)
+            guard !state.waiters.isEmpty else { return }
+            let lines = state.lines
+            let isAtEnd = state.isAtEnd
+            state.waiters.removeAll { waiter in
+                let isSatisfied = waiter.isSatisfied(lines)
+                if isSatisfied || isAtEnd { ready.append((waiter, isSatisfied)) }
+                return isSatisfied || isAtEnd
+            }
+        }
+        for (waiter, answer) in ready { waiter.continuation.resume(returning: answer) }
+    }
+}

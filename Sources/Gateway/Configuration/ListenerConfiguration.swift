@@ -1,0 +1,152 @@
+/// The oldest or newest TLS that is spoken.
+package enum TLSProtocolVersion: String, Sendable, Hashable, CaseIterable, Comparable {
+    /// TLS 1.2, the floor.
+    case tls12 = "1.2"
+    /// TLS 1.3.
+    case tls13 = "1.3"
+
+    /// By age.
+    package static func < (left: Self, right: Self) -> Bool { left == .tls12 && right == .tls13 }
+}
+
+/// One `[[listener]]`: where nodes connect.
+package struct ListenerConfiguration: Sendable, Equatable {
+    /// What is spoken there.
+    package enum Transport: String, Sendable, Hashable, CaseIterable {
+        /// MQTT over TCP.
+        case mqtt
+        /// MQTT over TLS.
+        case mqtts
+        /// MQTT over WebSocket: not in this version.
+        case ws
+        /// MQTT over WebSocket over TLS: not in this version.
+        case wss
+        /// CoAP over UDP: not in this version.
+        case coap
+        /// CoAP over DTLS: not in this version.
+        case coaps
+
+        /// What this version has.
+        static let supported: Set<Transport> = [.mqtt, .mqtts]
+    }
+
+    /// What becomes of a connection that proves nothing.
+    package enum Anonymous: Sendable, Hashable {
+        /// It is closed.
+        case refused
+        /// It may stay: every message has to be sealed, or its profile has to say `plaintext = true`.
+        case allowed
+        /// It has the profile `guest`.
+        case guest
+    }
+
+    /// The line of `[[listener]]` in gateway.conf.
+    package var line: Int
+    /// What is spoken there; `mqtt` or `mqtts` in this version.
+    package var transport: Transport
+    /// Where it listens; port 0: any free one.
+    package var bind: NetworkAddress
+    /// What becomes of a connection that proves nothing.
+    package var anonymous: Anonymous = .refused
+    /// Whether devices prove themselves with their TLS-PSK.
+    package var psk = false
+    /// The gateway's certificate, with the chain behind it; with ``key``.
+    package var certificate: ConfigurationFile?
+    /// The private key of ``certificate``.
+    package var key: ConfigurationFile?
+    /// The CA of client certificates, which name the device by their common name. `nil`: none is asked for.
+    package var clientCA: ConfigurationFile?
+    /// The oldest TLS that is spoken.
+    package var tlsMin: TLSProtocolVersion = .tls12
+
+    /// A listener that refuses whoever proves nothing.
+    package init(transport: Transport, bind: NetworkAddress, line: Int = 0) {
+        self.transport = transport
+        self.bind = bind
+        self.line = line
+    }
+
+    /// Whether TLS is spoken.
+    package var isTLS: Bool { self.transport == .mqtts || self.transport == .wss || self.transport == .coaps }
+
+    /// The files that it names.
+    package var files: [ConfigurationFile] { [self.certificate, self.key, self.clientCA].compactMap { $0 } }
+}
+
+extension ListenerConfiguration {
+    /// Reads one `[[listener]]`; `nil` if it lacks what nothing can stand for.
+    init?(_ reader: ConfigurationReader, directory: String) {
+        let reserved = Set(Transport.allCases.filter { !Transport.supported.contains($0) }.map(\.rawValue))
+        let transport: Transport? = reader.choice("protocol", reserved: reserved)
+        if !reader.has("protocol") { reader.error("protocol", "missing; write \"mqtt\" or \"mqtts\"") }
+        let bind = Self.readBind(reader)
+        let anonymous = reader.boolOr("guest", "anonymous")
+        let psk = reader.bool("psk")
+        let certificate = reader.file("certificate", .certificates, directory: directory)
+        let key = reader.file("key", .privateKey, directory: directory)
+        let clientCA = reader.file("client_ca", .certificates, directory: directory)
+        let tlsMin: TLSProtocolVersion? = reader.choice("tls_min")
+        reader.finish(reserved: ["path"])
+        guard let transport, let bind else { return nil }
+
+        self.init(transport: transport, bind: bind, line: reader.line)
+        self.anonymous =
+            switch anonymous {
+            case .bool(true): .allowed
+            case .word: .guest
+            case .bool(false), nil: .refused
+            }
+        self.psk = psk ?? false
+        self.certificate = certificate
+        self.key = key
+        self.clientCA = clientCA
+        if let tlsMin { self.tlsMin = tlsMin }
+        self.checkTogether(reader)
+    }
+
+    private static func readBind(_ reader: ConfigurationReader) -> NetworkAddress? {
+        guard reader.has("bind") else { return reader.refuse("bind", "missing; write \"0.0.0.0:1883\"") }
+        guard let text = reader.string("bind") else { return nil }
+        do {
+            return try NetworkAddress(text)
+        } catch {
+            return reader.refuse("bind", error.description)
+        }
+    }
+
+    /// What no key alone can say.
+    private func checkTogether(_ reader: ConfigurationReader) {
+        if !self.isTLS {
+            let tlsKeys = ["psk", "certificate", "key", "client_ca", "tls_min"].filter(reader.has)
+            for key in tlsKeys {
+                reader.error(key, "a listener with protocol \"mqtt\" has no TLS; write protocol = \"mqtts\"")
+            }
+            if tlsKeys.isEmpty, self.anonymous == .refused, !reader.hasFailed("anonymous") {
+                reader.error(
+                    "anonymous",
+                    "nobody can use this listener: without TLS a connection proves nothing, "
+                        + "and anonymous = false refuses what proves nothing; write anonymous = true or \"guest\""
+                )
+            }
+            return
+        }
+        let hasCertificate = reader.has("certificate")
+        if hasCertificate != reader.has("key") {
+            let (missing, present) = hasCertificate ? ("key", "certificate") : ("certificate", "key")
+            reader.error(missing, "missing; \(present) needs it")
+        } else if !hasCertificate, !self.psk, !reader.hasFailed("psk") {
+            reader.error("a listener with protocol \"mqtts\" needs psk = true, or a certificate and its key")
+        }
+        if reader.has("client_ca"), !hasCertificate {
+            reader.error("client_ca", "client certificates need a certificate and key of the gateway's own")
+        }
+        let isProvable = self.psk || reader.has("client_ca") || reader.hasFailed("psk")
+        if hasCertificate, !isProvable, self.anonymous == .refused, !reader.hasFailed("anonymous") {
+            reader.error(
+                "anonymous",
+                "nobody can use this listener: no connection can prove a device to it; "
+                    + "write psk = true, name a client_ca, or write anonymous = true"
+            )
+        }
+    }
+}

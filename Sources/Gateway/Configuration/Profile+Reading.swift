@@ -1,0 +1,46 @@
+import Devices
+
+extension Profile {
+    /// Where a v1 profile publishes session IDs unless it says otherwise.
+    static let defaultSessionTopic = "nodes/%d/sessionID"
+
+    /// Reads one `[profile.NAME]`.
+    init(_ reader: ConfigurationReader, name: String) {
+        self.init(name: name, line: reader.line)
+        do {
+            try DeviceID.check(name)
+        } catch {
+            reader.error("the name of a profile \(error)")
+        }
+        let unsupported = [SealForm.v2, .cose].map(\.rawValue)
+        if let seal: SealForm = reader.choice("seal", reserved: Set(unsupported)) { self.seal = seal }
+        if let plaintext = reader.bool("plaintext") { self.plaintext = plaintext }
+        if let identifyBy: IdentifyBy = reader.choice("identify_by") { self.identifyBy = identifyBy }
+        self.publish = reader.templates("publish") ?? []
+        self.subscribe = reader.templates("subscribe") ?? []
+        self.deny = reader.templates("deny") ?? []
+        self.sessionTopic = Self.readSessionTopic(reader, seal: self.seal)
+        if let size = reader.size("max_payload", in: 1...(256 << 20)) { self.maxPayload = size }
+        self.rate = reader.rate("rate")
+        if let window = reader.int("window", in: 1...64) { self.window = window }
+        self.lifetime = reader.duration("lifetime", in: .seconds(1)...(.seconds(365 * 86_400)))
+        if let rotate = reader.bool("rotate_on_failure") { self.rotateOnFailure = rotate }
+        if let relay = reader.bool("relay") { self.relay = relay }
+        if let retain = reader.bool("retain") { self.retain = retain }
+        reader.finish(reserved: ["bind_topic"])
+    }
+
+    private static func readSessionTopic(_ reader: ConfigurationReader, seal: SealForm) -> TopicTemplate? {
+        guard reader.has("session_topic") else {
+            return seal == .v1 ? try? TopicTemplate(Self.defaultSessionTopic) : nil
+        }
+        guard let template = reader.template("session_topic") else { return nil }
+        guard !template.hasWildcards else {
+            return reader.refuse("session_topic", "is published on, so that it can have no + or #")
+        }
+        guard !template.text.hasPrefix("$") else {
+            return reader.refuse("session_topic", "starts with $, where no node can subscribe to it")
+        }
+        return template
+    }
+}

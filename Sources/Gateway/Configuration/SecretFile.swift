@@ -1,0 +1,133 @@
+/// Files that hold one secret: the only way a secret gets into the configuration.
+///
+/// Loading is separate from reading gateway.conf, so that a check needs no rights to the secrets and a secret lives only
+/// as long as its user. All of it blocks: for start, reload and commands.
+package enum SecretFile {
+    /// Longest secret file in bytes.
+    package static let maxFileBytes = 64 * 1024
+    /// Longest file with certificates or a private key in bytes.
+    package static let maxPEMBytes = 1024 * 1024
+
+    /// The bytes of the secret in `file`: its one line is `hex:…`, `base64:…` or `utf8:…`.
+    ///
+    /// - Throws: ``FileError`` if the file can't be read, others than its owner may, or it holds anything else.
+    package static func loadSecret(_ file: ConfigurationFile) throws(FileError) -> [UInt8] {
+        try Self.loadSecret(path: file.path)
+    }
+
+    /// The bytes of the secret in the file at `path`.
+    ///
+    /// - Throws: ``FileError`` as ``loadSecret(_:)``.
+    package static func loadSecret(path: String) throws(FileError) -> [UInt8] {
+        let bytes = try FileReader.read(path, limit: Self.maxFileBytes, access: .ownerOnly)
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw FileError(path: path, kind: .content("is not well-formed UTF-8"))
+        }
+        do {
+            return try Self.decode(text)
+        } catch {
+            throw FileError(path: path, kind: .content(error.description))
+        }
+    }
+
+    /// The bytes that `hex:…`, `base64:…` or `utf8:…` stands for. Blanks and line ends around it do not count.
+    static func decode(_ text: String) throws(ConfigurationValueError) -> [UInt8] {
+        let line = Self.trimmed(text)
+        guard !line.isEmpty else { throw ConfigurationValueError("is empty") }
+        guard !line.contains(where: \.isNewline) else { throw ConfigurationValueError("has more than one line") }
+        let secret: [UInt8]
+        if line.hasPrefix("hex:") {
+            guard let bytes = Hexadecimal.decode(line.dropFirst(4)) else {
+                throw ConfigurationValueError("has something else than pairs of hexadecimal digits behind \"hex:\"")
+            }
+            secret = bytes
+        } else if line.hasPrefix("base64:") {
+            guard let bytes = Base64.decode(line.dropFirst(7)) else {
+                throw ConfigurationValueError("has no base64 behind \"base64:\"")
+            }
+            secret = bytes
+        } else if line.hasPrefix("utf8:") {
+            secret = Array(line.dropFirst(5).utf8)
+        } else {
+            throw ConfigurationValueError("must start with \"hex:\", \"base64:\" or \"utf8:\"")
+        }
+        guard !secret.isEmpty else { throw ConfigurationValueError("holds an empty secret") }
+        return secret
+    }
+
+    /// Whether `text` is a secret itself, put where the name of its file belongs.
+    static func isSecretItself(_ text: String) -> Bool {
+        ["hex:", "base64:", "utf8:"].contains { text.hasPrefix($0) }
+    }
+
+    /// What keeps `file` from being used, or `nil`. Opens it and reads it; creates and changes nothing.
+    package static func check(_ file: ConfigurationFile) -> FileError? {
+        do {
+            switch file.content {
+            case .secret: _ = try Self.loadSecret(file)
+            case .privateKey: try Self.checkPEM(file, access: .ownerOnly, what: "PRIVATE KEY-----")
+            case .certificates: try Self.checkPEM(file, access: .anyone, what: "CERTIFICATE-----")
+            }
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private static func checkPEM(
+        _ file: ConfigurationFile,
+        access: FileReader.Access,
+        what: String
+    ) throws(FileError) {
+        let bytes = try FileReader.read(file.path, limit: Self.maxPEMBytes, access: access)
+        let text = String(decoding: bytes, as: UTF8.self)
+        guard text.contains("-----BEGIN "), text.contains(what) else {
+            let name = file.content == .privateKey ? "private key" : "certificate"
+            throw FileError(path: file.path, kind: .content("holds no \(name) in PEM form"))
+        }
+    }
+
+    private static func trimmed(_ text: String) -> Substring {
+        var line = Substring(text)
+        while let first = line.first, first.isWhitespace { line = line.dropFirst() }
+        while let last = line.last, last.isWhitespace { line = line.dropLast() }
+        return line
+    }
+}
+
+/// Base64 (RFC 4648 §4), with or without the padding.
+enum Base64 {
+    /// The bytes, or `nil` if `text` is anything else, bits left over included.
+    static func decode(_ text: some StringProtocol) -> [UInt8]? {
+        var digits = Array(text.utf8)
+        let padding = digits.reversed().prefix { $0 == UInt8(ascii: "=") }.count
+        guard padding <= 2, padding == 0 || digits.count % 4 == 0 else { return nil }
+        digits.removeLast(padding)
+        guard digits.count % 4 != 1 else { return nil }
+        var bytes: [UInt8] = []
+        var accumulator: UInt32 = 0
+        var bits = 0
+        for digit in digits {
+            guard let value = Self.value(of: digit) else { return nil }
+            accumulator = accumulator << 6 | value
+            bits += 6
+            if bits >= 8 {
+                bits -= 8
+                bytes.append(UInt8(truncatingIfNeeded: accumulator >> UInt32(bits)))
+                accumulator &= (1 << UInt32(bits)) - 1
+            }
+        }
+        return accumulator == 0 ? bytes : nil
+    }
+
+    private static func value(of digit: UInt8) -> UInt32? {
+        switch digit {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(digit - UInt8(ascii: "A"))
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(digit - UInt8(ascii: "a")) + 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(digit - UInt8(ascii: "0")) + 52
+        case UInt8(ascii: "+"): 62
+        case UInt8(ascii: "/"): 63
+        default: nil
+        }
+    }
+}

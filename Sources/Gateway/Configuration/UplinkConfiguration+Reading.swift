@@ -1,0 +1,125 @@
+import Devices
+
+extension UplinkConfiguration {
+    /// Longest PSK identity in bytes that every common TLS library takes.
+    static let maxIdentityBytes = 128
+
+    /// Reads one `[uplink.NAME]`; `nil` if it lacks what nothing can stand for.
+    init?(_ reader: ConfigurationReader, name: String, gateway: String, directory: String) {
+        do {
+            try DeviceID.check(name)
+        } catch {
+            reader.error("the name of an uplink \(error)")
+        }
+        let addresses = Self.readAddresses(reader)
+        self.init(name: name, addresses: addresses, clientID: gateway, line: reader.line)
+        self.psk = Self.readPSK(reader, directory: directory)
+        self.ca = reader.file("ca", .certificates, directory: directory)
+        self.certificate = reader.file("certificate", .certificates, directory: directory)
+        self.key = reader.file("key", .privateKey, directory: directory)
+        if let version: TLSProtocolVersion = reader.choice("tls_min") { self.tlsMin = version }
+        if let version: TLSProtocolVersion = reader.choice("tls_max") { self.tlsMax = version }
+        self.serverName = Self.readServerName(reader)
+        if let version: ProtocolVersion = reader.choice("protocol", reserved: [ProtocolVersion.v5.rawValue]) {
+            self.protocolVersion = version
+        }
+        if let clientID = reader.text("client_id", maxBytes: 65_535) { self.clientID = clientID }
+        if let keepAlive = reader.duration("keep_alive", in: .zero...(.seconds(65_535))) {
+            self.keepAlive = keepAlive
+            if keepAlive.components.attoseconds != 0 { reader.error("keep_alive", "must be whole seconds") }
+        }
+        if let cleanSession = reader.bool("clean_session") { self.cleanSession = cleanSession }
+        self.username = reader.text("username", maxBytes: 65_535)
+        self.passwordFile = reader.file("password_file", .secret, directory: directory)
+        if let inFlight = reader.int("in_flight", in: 1...65_535) { self.inFlight = inFlight }
+        if let timeout = reader.duration("connect_timeout", in: .milliseconds(100)...(.seconds(300))) {
+            self.connectTimeout = timeout
+        }
+        self.spool = reader.table("spool", example: "{ max_messages = …, … }").map(SpoolLimits.init) ?? SpoolLimits()
+        reader.finish(reserved: ["acknowledge", "patience"])
+        self.checkTogether(reader)
+        guard !addresses.isEmpty else { return nil }
+    }
+
+    private static func readAddresses(_ reader: ConfigurationReader) -> [UplinkAddress] {
+        guard reader.has("address") else {
+            reader.error("address", "missing; write \"mqtts://broker.example.org:8883\"")
+            return []
+        }
+        guard let strings = reader.strings("address", orOne: true) else { return [] }
+        if strings.isEmpty { reader.error("address", "names no address") }
+        if strings.count > 16 { reader.error("address", "names more than 16 addresses") }
+        var addresses: [UplinkAddress] = []
+        for (text, path) in strings.prefix(16) {
+            do {
+                addresses.append(try UplinkAddress(text))
+            } catch {
+                reader.document.error(path, error.description)
+            }
+        }
+        if let first = addresses.first, addresses.contains(where: { $0.isTLS != first.isTLS }) {
+            reader.error("address", "mixes mqtt:// and mqtts://: messages would go in the clear when the other fails")
+        }
+        return addresses
+    }
+
+    private static func readPSK(_ reader: ConfigurationReader, directory: String) -> PSK? {
+        guard let table = reader.table("psk", example: "{ identity = \"…\", key_file = \"…\" }") else { return nil }
+        let identity = table.text("identity", maxBytes: Self.maxIdentityBytes)
+        let keyFile = table.file("key_file", .secret, directory: directory)
+        for key in ["identity", "key_file"] where !table.has(key) { table.error(key, "missing") }
+        table.finish()
+        guard let identity, let keyFile else { return nil }
+        return PSK(identity: identity, keyFile: keyFile)
+    }
+
+    private static func readServerName(_ reader: ConfigurationReader) -> String? {
+        guard let text = reader.text("server_name", maxBytes: 253) else { return nil }
+        guard (try? NetworkAddress(text, defaultPort: 0))?.host == text else {
+            return reader.refuse("server_name", "\(TOMLPath.printable(text)) is no host name")
+        }
+        return text
+    }
+
+    /// What no key alone can say.
+    private func checkTogether(_ reader: ConfigurationReader) {
+        if !self.addresses.isEmpty, !self.isTLS {
+            for key in ["psk", "ca", "certificate", "key", "tls_min", "tls_max", "server_name"] where reader.has(key) {
+                reader.error(key, "mqtt:// has no TLS, so that this would not be used; write mqtts:// in address")
+            }
+            if reader.has("password_file") {
+                reader.document.warning(
+                    reader.path.key("password_file"),
+                    "mqtt:// sends the password in the clear; write mqtts:// in address"
+                )
+            }
+        }
+        if reader.has("certificate") != reader.has("key") {
+            let (missing, present) = reader.has("certificate") ? ("key", "certificate") : ("certificate", "key")
+            reader.error(missing, "missing; \(present) needs it")
+        }
+        if reader.has("psk") {
+            for key in ["ca", "certificate", "key"] where reader.has(key) {
+                reader.error(key, "psk proves both sides without certificates; take one of the two out")
+            }
+        }
+        if self.tlsMin > self.tlsMax { reader.error("tls_max", "is below tls_min") }
+        if reader.has("password_file"), !reader.has("username") {
+            reader.error("password_file", "a password needs a username")
+        }
+    }
+}
+
+extension SpoolLimits {
+    /// Reads `spool = { … }`.
+    init(_ reader: ConfigurationReader) {
+        self.init()
+        if let messages = reader.int("max_messages", in: 1...1_000_000_000) { self.maxMessages = messages }
+        if let bytes = reader.size("max_bytes", in: 65_536...(1 << 50)) { self.maxBytes = bytes }
+        if let age = reader.duration("max_age", in: .zero...(.seconds(3_650 * 86_400))) {
+            self.maxAge = age == .zero ? nil : age
+        }
+        if let whenFull: WhenFull = reader.choice("when_full") { self.whenFull = whenFull }
+        reader.finish()
+    }
+}

@@ -1,0 +1,104 @@
+/// How much an uplink's spool holds, and what becomes of the rest.
+package struct SpoolLimits: Sendable, Equatable {
+    /// What becomes of a message for which there is no room.
+    package enum WhenFull: String, Sendable, Hashable, CaseIterable {
+        /// It is not acknowledged: the node keeps it and tries again.
+        case reject
+        /// The oldest messages of the spool go.
+        case dropOldest = "drop-oldest"
+        /// It goes itself, acknowledged.
+        case dropNewest = "drop-newest"
+    }
+
+    /// Messages.
+    package var maxMessages = 1_000_000
+    /// Bytes of payloads and topics.
+    package var maxBytes = 1 << 30
+    /// How long a message may wait for the outside broker; `nil`: as long as it takes.
+    package var maxAge: Duration? = .seconds(7 * 86_400)
+    /// What becomes of a message for which there is no room.
+    package var whenFull: WhenFull = .dropOldest
+
+    /// The defaults.
+    package init() {}
+}
+
+/// One `[uplink.NAME]`: an outside broker.
+package struct UplinkConfiguration: Sendable, Equatable {
+    /// A TLS pre-shared key: the identity as it is sent, the key by its file.
+    package struct PSK: Sendable, Hashable {
+        /// 1 to 128 bytes, sent in the clear in the handshake.
+        package var identity: String
+        /// See ``SecretFile/loadSecret(_:)``.
+        package var keyFile: ConfigurationFile
+
+        /// An identity and the file with its key.
+        package init(identity: String, keyFile: ConfigurationFile) {
+            self.identity = identity
+            self.keyFile = keyFile
+        }
+    }
+
+    /// MQTT's versions, as gateway.conf writes them.
+    package enum ProtocolVersion: String, Sendable, Hashable, CaseIterable {
+        /// MQTT 3.1.1.
+        case v311 = "3.1.1"
+        /// MQTT 5.0: not in this version.
+        case v5 = "5"
+    }
+
+    /// The `NAME` of `[uplink.NAME]`.
+    package var name: String
+    /// The line of `[uplink.NAME]` in gateway.conf.
+    package var line: Int
+    /// One or more, tried in order; all with TLS or all without.
+    package var addresses: [UplinkAddress]
+    /// Proves both sides; without certificates then.
+    package var psk: PSK?
+    /// The CA of the broker's certificate; `nil`: the system's CAs.
+    package var ca: ConfigurationFile?
+    /// The gateway's client certificate; with ``key``.
+    package var certificate: ConfigurationFile?
+    /// The private key of ``certificate``.
+    package var key: ConfigurationFile?
+    /// The oldest TLS that is spoken.
+    package var tlsMin: TLSProtocolVersion = .tls12
+    /// The newest TLS that is spoken.
+    package var tlsMax: TLSProtocolVersion = .tls13
+    /// The name that the broker's certificate must have, also sent as SNI; `nil`: the host of the address.
+    package var serverName: String?
+    /// MQTT's version; 3.1.1 in this version.
+    package var protocolVersion: ProtocolVersion = .v311
+    /// The client id; the gateway's name by default.
+    package var clientID: String
+    /// The keep alive that is asked for, in whole seconds; zero: none.
+    package var keepAlive: Duration = .seconds(60)
+    /// Whether the broker forgets the session at each connection. `false`: commands sent meanwhile arrive later.
+    package var cleanSession = false
+    /// The user name; `nil`: none is sent.
+    package var username: String?
+    /// The password; only with ``username``.
+    package var passwordFile: ConfigurationFile?
+    /// Most QoS 1 messages sent and not yet acknowledged.
+    package var inFlight = 100
+    /// For one address: TCP, TLS and CONNACK together.
+    package var connectTimeout: Duration = .seconds(10)
+    /// How much waits on disk.
+    package var spool = SpoolLimits()
+
+    /// An uplink with the defaults.
+    package init(name: String, addresses: [UplinkAddress], clientID: String, line: Int = 0) {
+        self.name = name
+        self.addresses = addresses
+        self.clientID = clientID
+        self.line = line
+    }
+
+    /// Whether TLS is spoken.
+    package var isTLS: Bool { self.addresses.contains(where: \.isTLS) }
+
+    /// The files that it names.
+    package var files: [ConfigurationFile] {
+        [self.psk?.keyFile, self.ca, self.certificate, self.key, self.passwordFile].compactMap { $0 }
+    }
+}

@@ -43,6 +43,8 @@ package final class DeviceRegistry {
     private let ownTopics: [TopicTemplate]
     private var entries: [DeviceID: Entry] = [:]
     private var profileIndex: [String: Int] = [:]
+    /// By index of the profile.
+    private var guestPolicies: [Int: DevicePolicy] = [:]
     private var claims = ClaimTable(profiles: [], gateway: "none")
     /// For each profile: the first session topics of its devices, at most ``maxCandidates``.
     private var sessionTopics: [[TopicName]] = []
@@ -66,6 +68,7 @@ package final class DeviceRegistry {
         let oldProfiles = self.profiles
         self.generation += 1
         self.profiles = profiles
+        self.guestPolicies = [:]
         self.profileIndex = Dictionary(
             profiles.enumerated().map { ($1.name, $0) },
             uniquingKeysWith: { first, _ in first }
@@ -139,39 +142,38 @@ package final class DeviceRegistry {
     }
 
     /// What connections may do that nothing proves or tells apart, by the profile that their listener names; nil if
-    /// gateway.conf has no such profile.
+    /// gateway.conf has no such profile. Made once for each generation.
     package func guestPolicy(profile name: String) -> DevicePolicy? {
         guard let index = self.profileIndex[name] else { return nil }
-        return DevicePolicy(
-            profile: self.profiles[index],
-            device: nil,
-            gateway: self.gateway,
-            reserved: self.reserved
-        )
+        if let policy = self.guestPolicies[index] { return policy }
+        let profile = self.profiles[index]
+        let policy = DevicePolicy(profile: profile, device: nil, gateway: self.gateway, reserved: self.reserved)
+        self.guestPolicies[index] = policy
+        return policy
     }
 
     // MARK: Who is meant
 
     /// The device that an unproven connection claims to be by the topic of a sealed message, or else by its client id. The
     /// claim only says which keys to try; nil if neither names a device.
-    package func claimedDevice(publish topic: TopicName, clientID: MQTTString?) -> DeviceID? {
+    package func claimedDevice(publish topic: TopicName, clientID: String?) -> DeviceID? {
         self.claims.device(publish: topic, where: self.isOf) ?? self.named(clientID)?.device.id
     }
 
     /// The same for a subscription: the device that the filter names, or else the client id. It proves nothing.
-    package func claimedDevice(subscribe filter: TopicFilter, clientID: MQTTString?) -> DeviceID? {
+    package func claimedDevice(subscribe filter: TopicFilter, clientID: String?) -> DeviceID? {
         self.claims.device(subscribe: filter, where: self.isOf) ?? self.named(clientID)?.device.id
     }
 
     /// The device that an unproven connection may send an unsealed message as: its profile says `plaintext` and tells such
     /// nodes by what this one gave. A device with a seal of its own on its record is never told so.
-    package func plaintextDevice(publish topic: TopicName, clientID: MQTTString?) -> DeviceID? {
+    package func plaintextDevice(publish topic: TopicName, clientID: String?) -> DeviceID? {
         self.claims.device(publish: topic) { self.isOf($0, profile: $1) && self.isPlaintext($0, by: .topic) }
             ?? self.plaintextDevice(clientID)
     }
 
     /// The same for a subscription.
-    package func plaintextDevice(subscribe filter: TopicFilter, clientID: MQTTString?) -> DeviceID? {
+    package func plaintextDevice(subscribe filter: TopicFilter, clientID: String?) -> DeviceID? {
         self.claims.device(subscribe: filter) { self.isOf($0, profile: $1) && self.isPlaintext($0, by: .topic) }
             ?? self.plaintextDevice(clientID)
     }
@@ -181,6 +183,24 @@ package final class DeviceRegistry {
     /// Where the session IDs of a device are published; nil if it has none.
     package func sessionTopic(of id: DeviceID) -> TopicName? {
         self.entries[id].flatMap(self.sessionTopic)
+    }
+
+    /// The devices of a group as a ``V1Receiver`` takes them, and those whose record lacks what v1 needs: keys of its own or of
+    /// another device, and a node id that fits. A device without a node id on record is expected to write its own id.
+    package func v1Members(of group: SessionGroup) -> (members: [V1Member], incomplete: [DeviceID]) {
+        var members: [V1Member] = []
+        var incomplete: [DeviceID] = []
+        for device in group.devices where self.seal(of: device.id) == .v1 {
+            let nodeID = device.nodeID ?? device.id.text
+            if let keys = self.v1Keys(of: device.id),
+                let member = try? V1Member(device: device.id.text, keys: keys, nodeID: nodeID)
+            {
+                members.append(member)
+            } else {
+                incomplete.append(device.id)
+            }
+        }
+        return (members, incomplete)
     }
 
     /// All session topics, in the order of their bytes, and who may use their session IDs.
@@ -205,7 +225,7 @@ package final class DeviceRegistry {
     ///
     /// First that of ``claimedDevice(publish:clientID:)``; if the topic names no device, those of all profiles that may
     /// publish there whoever it is: nodes that share one topic are told by the id inside the seal.
-    package func candidates(publish topic: TopicName, clientID: MQTTString?) -> [TopicName] {
+    package func candidates(publish topic: TopicName, clientID: String?) -> [TopicName] {
         if let id = self.claims.device(publish: topic, where: self.isOf) {
             return self.sessionTopic(of: id).map { [$0] } ?? []
         }
@@ -249,8 +269,8 @@ package final class DeviceRegistry {
         return topics
     }
 
-    private func named(_ clientID: MQTTString?) -> Entry? {
-        guard let clientID, let id = DeviceID(clientID) else { return nil }
+    private func named(_ clientID: String?) -> Entry? {
+        guard let clientID, let id = try? DeviceID(clientID) else { return nil }
         return self.entries[id]
     }
 
@@ -261,7 +281,7 @@ package final class DeviceRegistry {
         return profile.plaintext && profile.identifyBy == way && (entry.device.seal ?? SealForm.none) == SealForm.none
     }
 
-    private func plaintextDevice(_ clientID: MQTTString?) -> DeviceID? {
+    private func plaintextDevice(_ clientID: String?) -> DeviceID? {
         guard let id = self.named(clientID)?.device.id, self.isPlaintext(id, by: .clientID) else { return nil }
         return id
     }

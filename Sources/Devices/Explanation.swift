@@ -26,6 +26,15 @@ package struct Explanation: Sendable, Equatable, Encodable {
         package var qos: UInt8
         /// The line of `[[route]]` in gateway.conf.
         package var line: Int
+
+        /// A way across by the route of `line`.
+        package init(uplink: String, outside: String, local: String, qos: UInt8, line: Int) {
+            self.uplink = uplink
+            self.outside = outside
+            self.local = local
+            self.qos = qos
+            self.line = line
+        }
     }
 
     /// The device asked about.
@@ -140,11 +149,11 @@ package struct Explanation: Sendable, Equatable, Encodable {
             let way =
                 isPublish
                 ? "goes to uplink \(crossing.uplink) as \(outside)"
-                : "gets \(Printable.text(crossing.local)) from uplink \(crossing.uplink), where it is \(outside)"
+                : "\(Printable.text(crossing.local)) comes from uplink \(crossing.uplink), there \(outside)"
             lines.append("  \(way) (QoS \(crossing.qos), route line \(crossing.line))")
         }
         if self.crossings.isEmpty {
-            lines.append(isPublish ? "  stays here: no route takes it" : "  no route brings anything there from outside")
+            lines.append(isPublish ? "  stays here: no route takes it" : "  no route brings anything from outside")
         }
         return lines
     }

@@ -97,6 +97,12 @@ package struct RouteError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The line of `[[route]]` in gateway.conf.
     package var line: Int
 
+    /// An error in the route of `line`.
+    package init(kind: Kind, line: Int) {
+        self.kind = kind
+        self.line = line
+    }
+
     /// In words for the operator, without the line.
     package var description: String {
         switch self.kind {

@@ -20,6 +20,13 @@
 
 // SSL_CTX
 
+static const uint64_t shim_SSL_OP_NO_TICKET = SSL_OP_NO_TICKET;
+static const uint64_t shim_SSL_OP_NO_COMPRESSION = SSL_OP_NO_COMPRESSION;
+static const uint64_t shim_SSL_OP_NO_RENEGOTIATION = SSL_OP_NO_RENEGOTIATION;
+static const uint64_t shim_SSL_OP_CIPHER_SERVER_PREFERENCE = SSL_OP_CIPHER_SERVER_PREFERENCE;
+static const uint64_t shim_SSL_OP_PRIORITIZE_CHACHA = SSL_OP_PRIORITIZE_CHACHA;
+static const uint64_t shim_SSL_OP_ALLOW_NO_DHE_KEX = SSL_OP_ALLOW_NO_DHE_KEX;
+
 static inline int shim_SSL_CTX_set_min_proto_version(SSL_CTX *ctx, int version) {
     return (int)SSL_CTX_set_min_proto_version(ctx, version);
 }
@@ -44,8 +51,8 @@ static inline int shim_SSL_CTX_set_dh_auto(SSL_CTX *ctx, int on) {
     return (int)SSL_CTX_set_dh_auto(ctx, on);
 }
 
-static inline int shim_SSL_CTX_add0_chain_cert(SSL_CTX *ctx, X509 *certificate) {
-    return (int)SSL_CTX_add0_chain_cert(ctx, certificate);
+static inline int shim_SSL_CTX_add1_chain_cert(SSL_CTX *ctx, X509 *certificate) {
+    return (int)SSL_CTX_add1_chain_cert(ctx, certificate);
 }
 
 // SSL
@@ -53,6 +60,8 @@ static inline int shim_SSL_CTX_add0_chain_cert(SSL_CTX *ctx, X509 *certificate) 
 static inline int shim_SSL_set_tlsext_host_name(SSL *ssl, const char *name) {
     return (int)SSL_set_tlsext_host_name(ssl, name);
 }
+
+static inline int shim_SSL_get_negotiated_group(SSL *ssl) { return (int)SSL_get_negotiated_group(ssl); }
 
 // BIO
 
@@ -63,6 +72,10 @@ static inline void shim_BIO_clear_retry_flags(BIO *bio) { BIO_clear_retry_flags(
 static inline long shim_BIO_get_mem_data(BIO *bio, char **data) { return BIO_get_mem_data(bio, data); }
 
 // X509
+
+static const int shim_MBSTRING_UTF8 = MBSTRING_UTF8;
+// RFC 2253's order and escapes, but UTF-8 left readable.
+static const unsigned long shim_XN_FLAG_READABLE = XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB;
 
 static inline EVP_PKEY *shim_EVP_EC_gen(const char *curve) { return EVP_EC_gen(curve); }
 

@@ -1,0 +1,144 @@
+/// A version of the protocol. 1.2 is the floor: older ones can't be named.
+package enum TLSVersion: String, Sendable, Comparable, CaseIterable {
+    case tls12 = "1.2"
+    case tls13 = "1.3"
+
+    package static func < (a: Self, b: Self) -> Bool { a == .tls12 && b == .tls13 }
+}
+
+/// A client's pre-shared key and the name under which the server knows it. The key never appears in a description.
+package struct TLSPreSharedKey: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// 1 to 255 bytes without NUL: TLS 1.2 as OpenSSL speaks it ends the identity at a NUL.
+    package var identity: [UInt8]
+    /// 1 to 256 bytes. Secret.
+    package var key: [UInt8]
+
+    package init(identity: [UInt8], key: [UInt8]) {
+        self.identity = identity
+        self.key = key
+    }
+
+    package var description: String { "TLSPreSharedKey(identity: \(printable(self.identity)), key: redacted)" }
+    package var debugDescription: String { self.description }
+    package var customMirror: Mirror { Mirror(self, children: ["identity": printable(self.identity)]) }
+}
+
+/// The certificate chain that an endpoint shows, leaf first, and the private key of its leaf.
+package enum TLSIdentity: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// PEM files. A key file that group or others may touch (a mode wider than 0600) is refused.
+    case files(certificateChain: String, privateKey: String)
+    /// PEM text, for tests and for a demonstration that writes nothing. The key is secret.
+    case pem(certificateChain: String, privateKey: String)
+
+    package var description: String {
+        switch self {
+        case .files(let chain, let key): "TLSIdentity(certificate: \(chain), key: \(key))"
+        case .pem: "TLSIdentity(PEM text, redacted)"
+        }
+    }
+    package var debugDescription: String { self.description }
+    package var customMirror: Mirror { Mirror(self, children: [("identity", self.description)]) }
+}
+
+/// Whose certificates are believed.
+package enum TLSTrust: Sendable, Equatable {
+    /// Nobody's: right for an endpoint that only does pre-shared keys.
+    case nothing
+    /// What the operating system trusts.
+    case system
+    /// A PEM file with one or more authorities.
+    case file(String)
+    /// A directory of authorities, hashed as `openssl rehash` does.
+    case directory(String)
+    /// PEM text with one or more authorities.
+    case pem(String)
+}
+
+/// What an endpoint may speak, what it shows, and whom it believes. Read once, by `TLSContext`.
+package struct TLSConfiguration: Sendable {
+    package enum Role: Sendable, Equatable {
+        case client
+        case server
+    }
+
+    /// What a server does about certificates of its clients.
+    package enum ClientCertificates: Sendable, Equatable {
+        /// Doesn't ask.
+        case ignored
+        /// Asks; a client without one may come in, a client with one that `trust` doesn't cover may not.
+        case optional
+        /// A client that proves a pre-shared key needs none; every other does.
+        case required
+    }
+
+    /// The key of an identity, or nil when it is unknown. Called on the event loop during a handshake, so it must not
+    /// block. Identities are 1 to 64 bytes without NUL; others are never asked for. Keys of 1 to 256 bytes count.
+    package typealias KeyLookup = @Sendable (_ identity: [UInt8]) -> [UInt8]?
+
+    package var role: Role
+    package var minimumVersion: TLSVersion = .tls12
+    package var maximumVersion: TLSVersion = .tls13
+    package var identity: TLSIdentity?
+    package var trust: TLSTrust
+    /// Server only; authorities come from `trust`.
+    package var clientCertificates: ClientCertificates = .ignored
+    /// Server only: switches pre-shared keys on.
+    package var keyLookup: KeyLookup?
+    /// Client only: switches pre-shared keys on.
+    package var preSharedKey: TLSPreSharedKey?
+
+    /// A client. With a pre-shared key and `trust: .nothing` the server must prove that it has the key too; a
+    /// certificate in its place is refused.
+    package static func client(
+        preSharedKey: TLSPreSharedKey? = nil,
+        trust: TLSTrust = .nothing,
+        identity: TLSIdentity? = nil
+    ) -> Self {
+        var configuration = Self(role: .client, trust: trust)
+        configuration.preSharedKey = preSharedKey
+        configuration.identity = identity
+        return configuration
+    }
+
+    /// A server with a certificate, pre-shared keys, or both.
+    package static func server(
+        identity: TLSIdentity? = nil,
+        keyLookup: KeyLookup? = nil,
+        clientCertificates: ClientCertificates = .ignored,
+        trust: TLSTrust = .nothing
+    ) -> Self {
+        var configuration = Self(role: .server, trust: trust)
+        configuration.identity = identity
+        configuration.keyLookup = keyLookup
+        configuration.clientCertificates = clientCertificates
+        return configuration
+    }
+
+    private init(role: Role, trust: TLSTrust) {
+        self.role = role
+        self.trust = trust
+    }
+
+    /// The same configuration with one version only.
+    package func forcing(_ version: TLSVersion) -> Self {
+        var copy = self
+        copy.minimumVersion = version
+        copy.maximumVersion = version
+        return copy
+    }
+
+    var usesPreSharedKeys: Bool { self.keyLookup != nil || self.preSharedKey != nil }
+}
+
+/// Bytes of a peer for a log: printable ASCII in quotes, everything else as `\xNN`; at most 64 bytes are shown.
+func printable(_ bytes: some Collection<UInt8>) -> String {
+    var text = "\""
+    for byte in bytes.prefix(64) {
+        switch byte {
+        case 0x22, 0x5C: text += "\\" + String(UnicodeScalar(byte))
+        case 0x20...0x7E: text += String(UnicodeScalar(byte))
+        default: text += "\\x" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+        }
+    }
+    return text + (bytes.count > 64 ? "…\"" : "\"")
+}

@@ -1,0 +1,77 @@
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// Reads the small files that TLS needs, and refuses secrets that others could have read. Blocks: not for the loop.
+package enum TLSFile {
+    private static let maxBytes = 1 << 20
+
+    /// A whole file, at most 1 MiB. Throws `.configuration`, naming the file, when it can't be read.
+    package static func read(path: String) throws(TLSError) -> [UInt8] {
+        try self.read(path: path, isSecret: false)
+    }
+
+    /// A whole file, at most 1 MiB. Throws `.keyFileMode`, naming the file and the cure, when group or others have any
+    /// right to it.
+    package static func readSecret(path: String) throws(TLSError) -> [UInt8] {
+        try self.read(path: path, isSecret: true)
+    }
+
+    static func checkDirectory(path: String) throws(TLSError) {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0, unsafe access(path, R_OK | X_OK) == 0 else {
+            throw self.unreadable(path)
+        }
+        guard status.st_mode & S_IFMT == S_IFDIR else {
+            throw TLSError(.configuration, "\(path) is not a directory")
+        }
+    }
+
+    private static func read(path: String, isSecret: Bool) throws(TLSError) -> [UInt8] {
+        // Not blocking, so that a pipe in the file's place can't hang the start.
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { throw self.unreadable(path) }
+        defer { close(descriptor) }
+        // The open file is looked at, not the name: it can't be exchanged in between.
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else { throw self.unreadable(path) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw TLSError(.configuration, "\(path) is not a file") }
+        let mode = status.st_mode & 0o777
+        guard !isSecret || mode & 0o077 == 0 else {
+            let text = String(mode, radix: 8)
+            throw TLSError(.keyFileMode, "key file \(path) has mode 0\(text): others could read it; chmod 600 \(path)")
+        }
+        let size = Int(status.st_size)
+        guard size <= self.maxBytes else { throw TLSError(.configuration, "\(path) is larger than 1 MiB") }
+        guard let contents = self.contents(descriptor, size: size) else { throw self.unreadable(path) }
+        return contents
+    }
+
+    private static func contents(_ descriptor: Int32, size: Int) -> [UInt8]? {
+        var contents = [UInt8](repeating: 0, count: size)
+        var count = 0
+        while count < size {
+            let got = unsafe contents.withUnsafeMutableBytes { bytes in
+                unsafe readSome(descriptor, UnsafeMutableRawBufferPointer(rebasing: bytes[count...]))
+            }
+            if got < 0, errno == EINTR { continue }
+            guard got >= 0 else { return nil }
+            guard got > 0 else { break }
+            count += got
+        }
+        contents.removeLast(size - count)
+        return contents
+    }
+
+    private static func unreadable(_ path: String) -> TLSError {
+        let reason = unsafe String(cString: strerror(errno))
+        return TLSError(.configuration, "can't read \(path): \(reason); check the path and its owner")
+    }
+}
+
+/// `read(2)` out here, because methods of the same name would hide it.
+private func readSome(_ descriptor: Int32, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
+    unsafe read(descriptor, buffer.baseAddress, buffer.count)
+}

@@ -1,0 +1,222 @@
+package import NIOCore
+package import OpenSSL
+
+/// Fired up the pipeline when a handshake is complete, before the first plaintext.
+package struct TLSHandshakeCompleted: Sendable {
+    /// What the handshake proved.
+    package var peer: TLSPeer
+}
+
+/// Puts a `TLSConnection` between a channel's socket and its other handlers.
+///
+/// Each read goes up as one plaintext buffer; writes are collected until the flush and leave as one buffer with one
+/// system call. A failure is fired as a `TLSError` once the alert for the peer is on its way, and closes the channel.
+package final class TLSHandler: ChannelDuplexHandler {
+    package typealias InboundIn = ByteBuffer
+    package typealias InboundOut = ByteBuffer
+    package typealias OutboundIn = ByteBuffer
+    package typealias OutboundOut = ByteBuffer
+
+    /// Writes from above wait for the handshake up to this many bytes; more fails the connection.
+    private static let maxEarlyBytes = 256 << 10
+
+    private enum State {
+        case idle
+        case handshaking
+        case open
+        case closed
+    }
+
+    private let connection: TLSConnection
+    private let handshakeTimeout: TimeAmount
+    private var state = State.idle
+    private var deadline: Scheduled<Void>?
+    /// Of all writes since the last flush.
+    private var writePromise: EventLoopPromise<Void>?
+    /// A flush came before the handshake was complete.
+    private var isFlushWanted = false
+    /// Somebody above asked to read and has got nothing yet.
+    private var isReadWanted = false
+
+    /// `serverName`: on a client, the host name or IP address that the server's certificate must carry.
+    package init(
+        context: TLSContext,
+        serverName: String? = nil,
+        handshakeTimeout: TimeAmount = .seconds(10)
+    ) throws(TLSError) {
+        self.connection = try TLSConnection(context: context, serverName: serverName)
+        self.handshakeTimeout = handshakeTimeout
+    }
+
+    /// What the handshake proved; nil until it is complete.
+    package var peer: TLSPeer? { self.connection.peer }
+
+    // MARK: Life
+
+    package func handlerAdded(context: ChannelHandlerContext) {
+        if context.channel.isActive { self.start(context) }
+    }
+
+    package func channelActive(context: ChannelHandlerContext) {
+        context.fireChannelActive()
+        self.start(context)
+    }
+
+    package func channelInactive(context: ChannelHandlerContext) {
+        self.endOfInput(context)
+        context.fireChannelInactive()
+    }
+
+    package func handlerRemoved(context: ChannelHandlerContext) {
+        self.finish(ChannelError.ioOnClosedChannel)
+    }
+
+    private func start(_ context: ChannelHandlerContext) {
+        guard self.state == .idle else { return }
+        self.state = .handshaking
+        self.deadline = context.eventLoop.assumeIsolated().scheduleTask(in: self.handshakeTimeout) {
+            self.fail(context, TLSError(.handshakeTimeout, "the TLS handshake took too long"))
+        }
+        do throws(TLSError) {
+            try self.connection.start()
+            self.send(context)
+        } catch {
+            self.fail(context, error)
+        }
+    }
+
+    // MARK: Inbound
+
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard self.state == .handshaking || self.state == .open else { return }
+        self.connection.receive(Self.unwrapInboundIn(data))
+        var plaintext = ByteBuffer()
+        var failure: TLSError?
+        do throws(TLSError) { try self.connection.readPlaintext(into: &plaintext) } catch { failure = error }
+
+        if self.send(context), !context.channel.isWritable, failure == nil {
+            // Answers to key updates pile up at a peer that doesn't read them.
+            failure = TLSError(.protocolError, "the peer asks for TLS answers faster than it reads them")
+        }
+        if self.state == .handshaking, let peer = self.connection.peer { self.complete(context, peer) }
+        // Each of these calls up may have closed the channel.
+        if plaintext.readableBytes > 0, self.state == .open {
+            self.isReadWanted = false
+            context.fireChannelRead(Self.wrapInboundOut(plaintext))
+        }
+        if let failure {
+            self.fail(context, failure)
+        } else if self.connection.isPeerClosed, self.state == .open {
+            self.close(context: context, mode: .all, promise: nil)
+        }
+    }
+
+    package func channelReadComplete(context: ChannelHandlerContext) {
+        context.fireChannelReadComplete()
+        // The handshake, and a record of which only a part has come, need reads that nobody above asks for.
+        if self.state == .handshaking || (self.state == .open && self.isReadWanted) { context.read() }
+    }
+
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event as? ChannelEvent == .inputClosed, self.state != .closed {
+            self.endOfInput(context)
+            context.close(promise: nil)
+        } else {
+            context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    private func complete(_ context: ChannelHandlerContext, _ peer: TLSPeer) {
+        self.state = .open
+        self.deadline?.cancel()
+        self.deadline = nil
+        if self.isFlushWanted { self.flush(context: context) }
+        context.fireUserInboundEventTriggered(TLSHandshakeCompleted(peer: peer))
+    }
+
+    private func endOfInput(_ context: ChannelHandlerContext) {
+        guard self.state != .closed else { return }
+        let error = self.connection.endOfInput()
+        self.finish(error ?? ChannelError.eof)
+        if let error { context.fireErrorCaught(error) }
+    }
+
+    // MARK: Outbound
+
+    package func read(context: ChannelHandlerContext) {
+        self.isReadWanted = true
+        context.read()
+    }
+
+    package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        guard self.state != .closed else {
+            promise?.fail(ChannelError.ioOnClosedChannel)
+            return
+        }
+        self.connection.write(Self.unwrapOutboundIn(data))
+        if let promise {
+            if let first = self.writePromise {
+                first.futureResult.cascade(to: promise)
+            } else {
+                self.writePromise = promise
+            }
+        }
+        if self.state != .open, self.connection.pendingBytes > Self.maxEarlyBytes {
+            self.fail(context, TLSError(.protocolError, "too much was written before the TLS handshake was complete"))
+        }
+    }
+
+    package func flush(context: ChannelHandlerContext) {
+        guard self.state == .open else {
+            self.isFlushWanted = true
+            return
+        }
+        do throws(TLSError) {
+            try self.connection.flush()
+        } catch {
+            self.fail(context, error)
+            return
+        }
+        guard !self.send(context) else { return }
+        // Nothing but empty writes.
+        self.writePromise?.succeed()
+        self.writePromise = nil
+    }
+
+    package func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        if mode != .input, self.state == .open {
+            self.connection.close()
+            self.send(context)
+        }
+        if mode == .all { self.finish(ChannelError.ioOnClosedChannel) }
+        context.close(mode: mode, promise: promise)
+    }
+
+    // MARK: Both
+
+    /// Sends what the connection has to send, and says whether that was anything.
+    @discardableResult
+    private func send(_ context: ChannelHandlerContext) -> Bool {
+        guard let ciphertext = self.connection.takeCiphertext() else { return false }
+        var promise: EventLoopPromise<Void>?
+        if self.connection.pendingBytes == 0 { swap(&promise, &self.writePromise) }
+        context.writeAndFlush(Self.wrapOutboundOut(ciphertext), promise: promise)
+        return true
+    }
+
+    private func fail(_ context: ChannelHandlerContext, _ error: TLSError) {
+        guard self.state != .closed else { return }
+        self.send(context)
+        self.finish(error)
+        context.fireErrorCaught(error)
+        context.close(promise: nil)
+    }
+
+    private func finish(_ error: any Error) {
+        self.state = .closed
+        self.deadline?.cancel()
+        self.deadline = nil
+        self.writePromise?.fail(error)
+        self.writePromise = nil
+    }
+}

@@ -59,7 +59,7 @@ let package = Package(
         .target(name: "Uplink", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: strict),
         .target(
             name: "Transport",
-            dependencies: ["MQTTCodec", "OpenSSL", .nioCore, .nioPosix, .logging],
+            dependencies: ["Broker", "MQTTCodec", "OpenSSL", .nioCore, .nioPosix, .logging],
             swiftSettings: strict
         ),
         .target(

@@ -1,0 +1,125 @@
+import DequeModule
+package import MQTTCodec
+package import NIOCore
+
+/// The network side of a session while its client is connected. Called on the gateway's loop only.
+package protocol SessionConnection: AnyObject {
+    /// Whether the client reads what it is sent; when not, QoS 0 is dropped and QoS 1 waits.
+    var hasRoom: Bool { get }
+
+    /// Writes one PUBLISH; `packetID` is 0 at QoS 0.
+    func send(_ message: Message, qos: QoS, retain: Bool, packetID: UInt16, isDuplicate: Bool)
+}
+
+/// Whom a session belongs to; nobody else gets it by naming its client identifier.
+package enum SessionOwner: Hashable, Sendable {
+    /// A device that the transport proved.
+    case device(String)
+    /// Connections of a listener that lets everybody in under the profile `guest`.
+    case guest
+    /// Connections that proved nothing: their messages must prove themselves one by one.
+    case unproven
+}
+
+/// The state that the broker holds for one client identifier (MQTT 3.1.1 §3.1.2.4): subscriptions and what is on its
+/// way. Bound to the gateway's loop.
+package final class Session {
+    /// What became of one delivery.
+    package enum Delivery: Equatable, Sendable {
+        case sent
+        case queued
+        /// The client is slow or away and the message was QoS 0, or its queue is full.
+        case dropped
+    }
+
+    /// One remembered decision; out of date when the policy's generation has moved on.
+    package struct DeliveryCheck {
+        package let topic: TopicName
+        package let generation: Int
+        package let isAllowed: Bool
+
+        package init(topic: TopicName, generation: Int, isAllowed: Bool) {
+            self.topic = topic
+            self.generation = generation
+            self.isAllowed = isAllowed
+        }
+    }
+
+    package let clientID: ByteBuffer
+    package let owner: SessionOwner
+    /// Ends with its connection `[MQTT-3.1.2-6]`.
+    package let isClean: Bool
+    /// The granted subscriptions.
+    package internal(set) var subscriptions: [TopicFilter: QoS] = [:]
+    /// The connection, while there is one. The broker's owner sets and clears it.
+    package weak var connection: (any SessionConnection)?
+    /// The owner's last answer to "may this session get messages of that topic?".
+    package var lastCheck: DeliveryCheck?
+    private var outbound: OutboundWindow
+
+    /// Set by ``LocalBroker`` while it looks for recipients: the best QoS of overlapping subscriptions.
+    var matchedRound = 0
+    var matchedQoS = QoS.atMostOnce
+
+    package init(clientID: ByteBuffer, owner: SessionOwner, isClean: Bool, limits: OutboundWindow.Limits) {
+        self.clientID = clientID
+        self.owner = owner
+        self.isClean = isClean
+        self.outbound = OutboundWindow(limits: limits)
+    }
+
+    /// Sends the message, queues it, or drops it, by QoS and room.
+    ///
+    /// - Parameter retain: Whether the RETAIN flag is set: only for what a new subscription gets `[MQTT-3.3.1-8]`,
+    ///   `[MQTT-3.3.1-9]`.
+    package func deliver(_ message: Message, qos: QoS, retain: Bool) -> Delivery {
+        guard qos != .atMostOnce else {
+            guard let connection = self.connection, connection.hasRoom else { return .dropped }
+            connection.send(message, qos: .atMostOnce, retain: retain, packetID: 0, isDuplicate: false)
+            return .sent
+        }
+        var copy = message
+        copy.retain = retain
+        switch self.outbound.offer(copy, canSend: self.connection?.hasRoom ?? false) {
+        case .send(let packetID):
+            self.connection?.send(copy, qos: .atLeastOnce, retain: retain, packetID: packetID, isDuplicate: false)
+            return .sent
+        case .queued: return .queued
+        case .dropped: return .dropped
+        }
+    }
+
+    /// A PUBACK of the client; frees its place and sends what waits.
+    package func acknowledged(_ packetID: UInt16) -> Bool {
+        let isKnown = self.outbound.acknowledged(packetID)
+        self.pump()
+        return isKnown
+    }
+
+    /// Sends waiting messages while the client has room: after a PUBACK, and when its socket takes bytes again.
+    package func pump() {
+        guard let connection = self.connection else { return }
+        while connection.hasRoom, let entry = self.outbound.next() {
+            self.send(entry, on: connection, isDuplicate: false)
+        }
+    }
+
+    /// The client is back: what was not acknowledged goes out again, in order, then what waited.
+    package func resume(on connection: any SessionConnection) {
+        self.connection = connection
+        for entry in self.outbound.unacknowledged {
+            self.send(entry, on: connection, isDuplicate: true)
+        }
+        self.pump()
+    }
+
+    private func send(_ entry: OutboundWindow.Entry, on connection: any SessionConnection, isDuplicate: Bool) {
+        connection.send(
+            entry.message,
+            qos: .atLeastOnce,
+            retain: entry.message.retain,
+            packetID: entry.packetID,
+            isDuplicate: isDuplicate
+        )
+    }
+}

@@ -1,0 +1,102 @@
+package import Logging
+package import NIOCore
+import NIOPosix
+package import OpenSSL
+
+/// One `mqtt` or `mqtts` listener: accepts connections within the limits and gives each its handlers.
+package struct MQTTListener {
+    /// What a listener needs to know.
+    package struct Configuration: Sendable {
+        /// Name or address to bind; `0.0.0.0` and `::` for all.
+        package var host: String
+        /// 0 lets the system choose.
+        package var port: Int
+        package var connection = MQTTConnection.Configuration()
+
+        package init(host: String, port: Int) {
+            self.host = host
+            self.port = port
+        }
+    }
+
+    private let configuration: Configuration
+    private let tls: TLSContext?
+    private let logger: Logger
+    private let burst: WriteBurst
+    private let limiter: ConnectionLimiter
+    private let makeDelegate: () -> any MQTTConnectionDelegate
+
+    /// - Parameters:
+    ///   - tls: The server's context of an `mqtts` listener; nil for plain TCP.
+    ///   - makeDelegate: Called on the loop for each accepted connection.
+    package init(
+        configuration: Configuration,
+        tls: TLSContext?,
+        burst: WriteBurst,
+        limiter: ConnectionLimiter,
+        logger: Logger,
+        makeDelegate: @escaping () -> any MQTTConnectionDelegate
+    ) {
+        self.configuration = configuration
+        self.tls = tls
+        self.burst = burst
+        self.limiter = limiter
+        self.logger = logger
+        self.makeDelegate = makeDelegate
+    }
+
+    /// Binds and begins to accept. Call on the loop; all connections live on it.
+    ///
+    /// - Returns: The server channel; closing it ends the listener and leaves its connections open.
+    package func start(on loop: any EventLoop) -> EventLoopFuture<any Channel> {
+        let own = NIOLoopBound(self, eventLoop: loop)
+        let logger = self.logger
+        return ServerBootstrap(group: loop)
+            .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        AcceptBackoffHandler { error in
+                            logger.error(
+                                "accept failed, trying again in a second",
+                                metadata: [
+                                    "error": "\(error)", "cure": "raise the limit of open files (ulimit -n, LimitNOFILE)",
+                                ]
+                            )
+                        }
+                    )
+                }
+            }
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.maxMessagesPerRead, value: 4)
+            .childChannelOption(
+                .writeBufferWaterMark,
+                value: .init(low: 32 << 10, high: self.configuration.connection.maxQueuedBytes)
+            )
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try own.value.initialize(channel) }
+            }
+            .bind(host: self.configuration.host, port: self.configuration.port)
+    }
+
+    private func initialize(_ channel: any Channel) throws {
+        let address = PeerAddress(channel.remoteAddress)
+        guard self.limiter.acquire(address) else { throw TooManyConnections() }
+        let limiter = NIOLoopBound(self.limiter, eventLoop: channel.eventLoop)
+        channel.closeFuture.whenComplete { _ in limiter.value.release(address) }
+        if let tls = self.tls {
+            try channel.pipeline.syncOperations.addHandler(try TLSHandler(context: tls, serverName: nil))
+        }
+        try channel.pipeline.syncOperations.addHandler(
+            MQTTConnection(
+                configuration: self.configuration.connection,
+                delegate: self.makeDelegate(),
+                burst: self.burst,
+                expectsTLS: self.tls != nil
+            )
+        )
+    }
+
+    private struct TooManyConnections: Error {}
+}

@@ -52,6 +52,12 @@ public enum MQTTPacket: Equatable, Sendable {
         maxUserProperties: Int = MQTTProperties.defaultMaxUserProperties
     ) throws(MQTTDecodeError) {
         let type = try Self.checkedType(of: frame, version: version, from: sender)
+        if type == .publish {
+            self = .publish(
+                try Publish(frame: frame, version: version, from: sender, maxUserProperties: maxUserProperties)
+            )
+            return
+        }
         var reader = PacketReader(frame, version: version, sender: sender, maxUserProperties: maxUserProperties)
         switch type {
         case .connect: self = .connect(try Connect(reading: &reader, hasPaddedLength: frame.hasPaddedLength))

@@ -10,9 +10,51 @@ extension Publish {
         from sender: MQTTPeer? = nil,
         maxUserProperties: Int = MQTTProperties.defaultMaxUserProperties
     ) throws(MQTTDecodeError) {
+        if let plain = Publish(plain: frame, version: version) {
+            self = plain
+            return
+        }
         var reader = PacketReader(frame, version: version, sender: sender, maxUserProperties: maxUserProperties)
         if version == .v5, frame.hasPaddedLength { throw MQTTPacket.paddedLength }
         try self.init(reading: &reader, flags: frame.firstByte & 0x0F)
+    }
+
+    /// What nearly every PUBLISH is: correct, its topic ASCII, without properties. One look at the bytes, two slices. Nil for
+    /// anything else, which ``init(reading:flags:)`` then takes or refuses with its reason.
+    init?(plain frame: MQTTFrame, version: MQTTVersion) {
+        let flags = frame.firstByte & 0x0F
+        guard let qos = QoS(rawValue: flags >> 1 & 0b11), flags & 0b1000 == 0 || qos != .atMostOnce,
+            version != .v5 || !frame.hasPaddedLength
+        else { return nil }
+        let body = frame.body
+        let head: (topicBytes: Int, size: Int, packetID: UInt16)? = body.withUnsafeReadableBytes { bytes in
+            guard bytes.count >= 2 else { return nil }
+            let topicBytes = Int(bytes[0]) << 8 | Int(bytes[1])
+            var at = 2 &+ topicBytes
+            let size = at &+ (qos == .atMostOnce ? 0 : 2) &+ (version == .v5 ? 1 : 0)
+            guard size <= bytes.count else { return nil }
+            var packetID: UInt16 = 0
+            if qos != .atMostOnce {
+                packetID = UInt16(bytes[at]) << 8 | UInt16(bytes[at &+ 1])
+                guard packetID != 0 else { return nil }
+                at &+= 2
+            }
+            guard version != .v5 || bytes[at] == 0 else { return nil }
+            let topic = UnsafeRawBufferPointer(rebasing: bytes[2..<(2 &+ topicBytes)])
+            return TopicSyntax.isPlainName(topic) ? (topicBytes, size, packetID) : nil
+        }
+        guard let head,
+            let topic = body.getSlice(at: body.readerIndex + 2, length: head.topicBytes),
+            let payload = body.getSlice(at: body.readerIndex + head.size, length: body.readableBytes - head.size)
+        else { return nil }
+        self.init(
+            topic: TopicName(unchecked: topic),
+            payload: payload,
+            qos: qos,
+            retain: flags & 1 != 0,
+            dup: flags & 0b1000 != 0,
+            packetID: head.packetID
+        )
     }
 
     init(reading reader: inout PacketReader, flags: UInt8) throws(MQTTDecodeError) {

@@ -69,34 +69,55 @@ enum TopicSyntax {
         return found
     }
 
+    private static let ones: UInt64 = 0x0101_0101_0101_0101
+    private static let lowBits: UInt64 = 0x7F7F_7F7F_7F7F_7F7F
+
+    /// High bit of every byte of `word` that is zero; exact, so that it can be counted.
+    @inline(__always)
+    private static func zeroes(_ word: UInt64) -> UInt64 {
+        ~(((word & Self.lowBits) &+ Self.lowBits) | word | Self.lowBits)
+    }
+
+    /// High bit of every byte of `word` that is `+` (0x2B) or `#` (0x23), which are one bit apart.
+    @inline(__always)
+    private static func wildcardBits(_ word: UInt64) -> UInt64 {
+        Self.zeroes((word | (Self.ones &* 0x08)) ^ (Self.ones &* UInt64(Self.plus)))
+    }
+
+    /// Whether the bytes are a topic name for certain; false: ``check(_:wildcards:)`` has to look.
+    static func isPlainName(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard bytes.count > 0, bytes.count <= 0xFFFF else { return false }
+        let scan = Self.scan(bytes)
+        return scan.isPlain && scan.levels <= TopicName.maxLevels
+    }
+
     /// Counts the levels and says whether the bytes are nothing but ASCII without NUL, `+` and `#`: then nothing else need
     /// be looked at, which is so for nearly every topic of a message. Eight bytes at a time.
     private static func scan(_ bytes: UnsafeRawBufferPointer) -> (levels: Int, isPlain: Bool) {
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        let lowBits: UInt64 = 0x7F7F_7F7F_7F7F_7F7F
         var levels = 1
         var unusual: UInt64 = 0
         var index = 0
-        // High bit of every byte of `word` that is zero; exact, so that it can be counted.
-        @inline(__always) func zeroes(_ word: UInt64) -> UInt64 { ~(((word & lowBits) &+ lowBits) | word | lowBits) }
         while index < bytes.count {
             let word: UInt64
-            if index &+ 8 <= bytes.count {
+            let left = bytes.count &- index
+            if left >= 8 {
                 word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self))
             } else {
                 // The rest, filled up with a letter that counts for nothing.
-                var rest = ones &* UInt64(UInt8(ascii: "a"))
-                var at = bytes.count
-                while at > index {
-                    at &-= 1
-                    rest = rest << 8 | UInt64(bytes[at])
+                let filling = (Self.ones &* UInt64(UInt8(ascii: "a"))) &<< UInt64(truncatingIfNeeded: 8 &* left)
+                if bytes.count >= 8 {
+                    let last = bytes.loadUnaligned(fromByteOffset: bytes.count &- 8, as: UInt64.self)
+                    word = UInt64(littleEndian: last) &>> UInt64(truncatingIfNeeded: 64 &- 8 &* left) | filling
+                } else {
+                    var rest: UInt64 = 0
+                    for at in 0..<left { rest |= UInt64(bytes[index &+ at]) &<< UInt64(truncatingIfNeeded: 8 &* at) }
+                    word = rest | filling
                 }
-                word = rest
             }
-            levels &+= zeroes(word ^ (ones &* UInt64(Self.slash))).nonzeroBitCount
-            // + is 0x2B and # is 0x23: one bit apart.
-            unusual |= zeroes((word | (ones &* 0x08)) ^ (ones &* UInt64(Self.plus)))
-            unusual |= zeroes(word) | (word & ~lowBits)
+            // One for each byte that is a slash, and the sum of the bytes in the highest one.
+            let slashes = Self.zeroes(word ^ (Self.ones &* UInt64(Self.slash))) &>> 7
+            levels &+= Int((slashes &* Self.ones) &>> 56)
+            unusual |= Self.wildcardBits(word) | Self.zeroes(word) | (word & ~Self.lowBits)
             index &+= 8
         }
         return (levels, unusual == 0)
@@ -108,8 +129,16 @@ enum TopicSyntax {
         // A wildcard at the first level never stands for a topic that starts with $ [MQTT-4.7.2-1].
         if name.first == Self.dollar, filter.first == Self.plus || filter.first == Self.hash { return false }
         var filterAt = 0
-        var nameAt = 0
-        while true {  // Once for each level; both indices stand at its start.
+        // What comes before the first wildcard is equal byte for byte, and so are its levels: eight at a time.
+        while filterAt &+ 8 <= filter.count, filterAt &+ 8 <= name.count {
+            let word = filter.loadUnaligned(fromByteOffset: filterAt, as: UInt64.self)
+            guard word == name.loadUnaligned(fromByteOffset: filterAt, as: UInt64.self),
+                Self.wildcardBits(word) == 0
+            else { break }
+            filterAt &+= 8
+        }
+        var nameAt = filterAt
+        while true {  // Once for each level; both indices stand at its start, or as far into the first one.
             let wildcard = filterAt < filter.count ? filter[filterAt] : 0
             if wildcard == Self.hash { return true }
             if wildcard == Self.plus {

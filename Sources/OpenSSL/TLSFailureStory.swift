@@ -60,6 +60,8 @@ struct TLSFailureStory {
             self.noCommonSuite()
         case SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, SSL_R_BINDER_DOES_NOT_VERIFY, SSL_R_DIGEST_CHECK_FAILED:
             self.keyFault()
+        case SSL_R_DATA_LENGTH_TOO_LONG where self.takesKeys, SSL_R_EXCESSIVE_MESSAGE_SIZE where self.takesKeys:
+            (.unknownIdentity, "the client's pre-shared key identity is too long: it has at most 64 bytes")
         case Int32(SSL_AD_REASON_OFFSET)...: self.alert(reason - Int32(SSL_AD_REASON_OFFSET))
         default: self.otherFault()
         }

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# The documented selection of measurements, with Mosquitto beside: bench.sh quick|full
+# Rows as JSON in Benchmarks/build/results.jsonl, tables on stdout.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH=$PATH:/usr/sbin
+
+selection=${1:-quick}
+results=Benchmarks/build/results.jsonl
+tables=Benchmarks/build/tables.md
+gateway=(--sut Benchmarks/suts/sealgate.json)
+bridge=(--sut Benchmarks/suts/mosquitto-bridge.json)
+unsealer=(--sut Benchmarks/suts/mosquitto-unsealer.json)
+load=(--scenario drain --scenario crash --scenario restart --scenario kill --scenario conns --scenario idle)
+
+: > "$results"
+: > "$tables"
+
+run() {
+    .venv/bin/python Benchmarks/baseline.py --table "$@" | tee >(grep '^|\|^$' >> "$tables") | grep '^{' >> "$results"
+}
+
+case $selection in
+quick)
+    run "${gateway[@]}" "${bridge[@]}" --scenario matrix --qos 0,1 --size 256 --conns 50 --messages 30000 --reps 3
+    run "${gateway[@]}" "${bridge[@]}" "${unsealer[@]}" --scenario sealed --sealed-messages 10000 --reps 2
+    run "${gateway[@]}" "${bridge[@]}" --scenario paced --qos 1 --rate 1000 --reps 1
+    run "${gateway[@]}" "${bridge[@]}" "${load[@]}" --backlog 20000 --drain-idle 8
+    ;;
+full)
+    run "${gateway[@]}" "${bridge[@]}" --scenario matrix --reps 5
+    run "${gateway[@]}" "${bridge[@]}" "${unsealer[@]}" --scenario sealed --session fixed,chain --reps 5
+    run "${gateway[@]}" "${bridge[@]}" --scenario paced --rate 1000 --reps 3
+    run "${gateway[@]}" "${bridge[@]}" "${load[@]}" --drain-idle 70
+    ;;
+*)
+    echo "bench.sh: quick or full, not $selection" >&2
+    exit 2
+    ;;
+esac
+
+wait
+cat "$tables"

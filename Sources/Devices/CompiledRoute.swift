@@ -1,8 +1,10 @@
 package import MQTTCodec
 import NIOCore
 
-/// A ``Route`` ready for use. Made by ``Route/compile(gateway:)``, which checks what is assumed here.
-package struct CompiledRoute: Sendable {
+/// A ``Route`` ready for use. Made by ``Route/compile(gateway:)``, which checks what is assumed here. Never changes.
+///
+/// A class, so that a table of them is walked without copying their parts.
+package final class CompiledRoute: Sendable {
     /// The route as configured.
     package let route: Route
     /// All topics that can be `from`, as one filter: each level with `%d` is `+`. For a route in, what to subscribe to at the
@@ -67,35 +69,63 @@ package struct CompiledRoute: Sendable {
         guard size > 0, size <= 0xFFFF else { return nil }
 
         var result = ByteBufferAllocator().buffer(capacity: size)
-        var plus = 0
-        for (index, level) in self.to.levels.enumerated() {
-            if level.kind == .hash, match.rest == nil { break }
-            if index > 0 { result.writeInteger(UInt8(ascii: "/")) }
-            switch level.kind {
-            case .literal: result.writeBytes(self.to.bytes[level.start..<level.end])
-            case .device:
-                result.writeBytes(self.to.bytes[level.start..<level.middle])
-                if let id = match.device { result.writeBytes(name[id]) }
-                result.writeBytes(self.to.bytes[level.middle..<level.end])
-            case .plus:
-                result.writeBytes(name[pluses[plus]])
-                plus += 1
-            case .hash:
-                if let rest = match.rest { result.writeBytes(name[rest]) }
+        var levels = 1
+        result.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { target in
+            var writer = Writer(target: target)
+            self.to.bytes.withUnsafeBytes { bytes in
+                self.write(to: &writer, bytes, name, match, pluses)
             }
+            levels = writer.levels
+            return writer.count
         }
         let mapped = TopicName(unchecked: result)
-        let startsWithWildcard = self.to.levels[0].kind == .plus || self.to.levels[0].kind == .hash
-        guard !startsWithWildcard || !mapped.startsWithDollar else { return nil }
-        guard Self.isShallow(result) else { return nil }
-        return mapped
+        guard levels <= TopicName.maxLevels else { return nil }
+        return self.to.startsWithWildcard && mapped.startsWithDollar ? nil : mapped
     }
 
-    private static func isShallow(_ topic: ByteBuffer) -> Bool {
-        topic.withUnsafeReadableBytes { bytes in
-            var levels = 1
-            for byte in bytes where byte == UInt8(ascii: "/") { levels += 1 }
-            return levels <= TopicName.maxLevels
+    private func write(
+        to writer: inout Writer,
+        _ bytes: UnsafeRawBufferPointer,
+        _ name: UnsafeRawBufferPointer,
+        _ match: TopicPattern.Match,
+        _ pluses: UnsafeMutableBufferPointer<Range<Int>>
+    ) {
+        var plus = 0
+        for (index, level) in self.to.levels.enumerated() {
+            if level.kind == .hash, match.rest == nil { return }
+            if index > 0 { writer.writeSeparator() }
+            switch level.kind {
+            case .literal: writer.write(bytes[level.start..<level.end])
+            case .device:
+                writer.write(bytes[level.start..<level.middle])
+                if let id = match.device { writer.write(name[id]) }
+                writer.write(bytes[level.middle..<level.end])
+            case .plus:
+                writer.write(name[pluses[plus]])
+                plus += 1
+            case .hash:
+                if let rest = match.rest { writer.write(name[rest]) }
+            }
+        }
+    }
+
+    /// Fills the memory of the new topic, whose size was worked out before, and counts its levels.
+    private struct Writer {
+        let target: UnsafeMutableRawBufferPointer
+        var count = 0
+        var levels = 1
+
+        mutating func write(_ bytes: Slice<UnsafeRawBufferPointer>) {
+            let bytes = UnsafeRawBufferPointer(rebasing: bytes)
+            UnsafeMutableRawBufferPointer(rebasing: self.target[self.count...]).copyMemory(from: bytes)
+            for byte in bytes where byte == UInt8(ascii: "/") { self.levels += 1 }
+            self.count += bytes.count
+        }
+
+        mutating func writeSeparator() {
+            self.target[self.count] = UInt8(ascii: "/")
+            self.count += 1
+            self.levels += 1
         }
     }
 }

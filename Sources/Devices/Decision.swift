@@ -49,8 +49,8 @@ package struct Decision: Sendable {
     /// What decided.
     package var reason: Reason {
         switch self.outcome {
-        case .allowed(let index): .allowed(by: self.rules.allowing(self.action)[index].line)
-        case .denied(let index): .denied(by: self.rules.deny[index].line)
+        case .allowed(let index): .allowed(by: self.rules.allowing(self.action).lines[index])
+        case .denied(let index): .denied(by: self.rules.deny.lines[index])
         case .notListed: .notListed
         case .reserved: .reserved
         case .revoked: .revoked
@@ -64,8 +64,8 @@ package struct Decision: Sendable {
     /// The deciding filter as it reads for this device; nil if no filter decided.
     package var expandedFilter: String? {
         switch self.outcome {
-        case .allowed(let index): self.rules.allowing(self.action)[index].filter.description
-        case .denied(let index): self.rules.deny[index].filter.description
+        case .allowed(let index): self.rules.allowing(self.action).filters[index].description
+        case .denied(let index): self.rules.deny.filters[index].description
         case .notListed, .reserved, .revoked, .unknownProfile: nil
         }
     }

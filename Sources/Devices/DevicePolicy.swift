@@ -44,11 +44,11 @@ package struct DevicePolicy: Sendable {
         let outcome: Decision.Outcome
         if let refusal = rules.refusal {
             outcome = refusal
-        } else if topic.startsWithDollar || rules.reserved.contains(topic) {
+        } else if rules.reserved.contains(topic) {
             outcome = .reserved
-        } else if let index = rules.deny.firstIndex(where: { $0.filter.matches(topic) }) {
+        } else if let index = rules.deny.firstMatch(topic) {
             outcome = .denied(rule: index)
-        } else if let index = rules.publish.firstIndex(where: { $0.filter.matches(topic) }) {
+        } else if let index = rules.publish.firstMatch(topic) {
             outcome = .allowed(rule: index)
         } else {
             outcome = .notListed
@@ -68,9 +68,9 @@ package struct DevicePolicy: Sendable {
         let outcome: Decision.Outcome
         if let refusal = rules.refusal {
             outcome = refusal
-        } else if let index = rules.deny.firstIndex(where: { $0.filter.covers(filter) }) {
+        } else if let index = rules.deny.firstCover(filter) {
             outcome = .denied(rule: index)
-        } else if let index = rules.subscribe.firstIndex(where: { $0.filter.covers(filter) }) {
+        } else if let index = rules.subscribe.firstCover(filter) {
             outcome = .allowed(rule: index)
         } else {
             outcome = .notListed
@@ -83,29 +83,34 @@ package struct DevicePolicy: Sendable {
     package func mayReceive(_ topic: TopicName) -> Bool {
         let rules = self.rules
         return rules.refusal == nil
-            && !rules.deny.contains { $0.filter.matches(topic) }
-            && rules.subscribe.contains { $0.filter.matches(topic) }
+            && rules.deny.firstMatch(topic) == nil
+            && rules.subscribe.firstMatch(topic) != nil
     }
 }
 
 /// The storage of a ``DevicePolicy``, shared with the decisions that it makes.
 final class PolicyRules: Sendable {
-    struct Rule: Sendable {
-        var line: PolicyLine
-        var filter: TopicFilter
+    /// Filters in the order of gateway.conf, each with the line that it comes from. Apart, so that a decision touches the
+    /// filters only.
+    struct Rules: Sendable {
+        let lines: [PolicyLine]
+        let filters: [TopicFilter]
+
+        func firstMatch(_ topic: TopicName) -> Int? { self.filters.firstIndex { $0.matches(topic) } }
+        func firstCover(_ filter: TopicFilter) -> Int? { self.filters.firstIndex { $0.covers(filter) } }
     }
 
     let profile: Profile
     /// If set, the answer to everything.
     let refusal: Decision.Outcome?
-    let publish: [Rule]
-    let subscribe: [Rule]
-    let deny: [Rule]
+    let publish: Rules
+    let subscribe: Rules
+    let deny: Rules
     let reserved: ReservedTopics
 
     init(profile: Profile, device: DeviceID?, gateway: String, reserved: ReservedTopics) {
-        func rules(_ lines: [PolicyLine]) -> [Rule] {
-            lines.map { Rule(line: $0, filter: $0.template.expand(device: device, gateway: gateway)) }
+        func rules(_ lines: [PolicyLine]) -> Rules {
+            Rules(lines: lines, filters: lines.map { $0.template.expand(device: device, gateway: gateway) })
         }
         func isMeant(_ line: PolicyLine) -> Bool { device != nil || !line.template.hasDevice }
         self.profile = profile
@@ -119,14 +124,14 @@ final class PolicyRules: Sendable {
     init(refusing outcome: Decision.Outcome, profile: Profile) {
         self.profile = profile
         self.refusal = outcome
-        self.publish = []
-        self.subscribe = []
-        self.deny = []
+        self.publish = Rules(lines: [], filters: [])
+        self.subscribe = self.publish
+        self.deny = self.publish
         self.reserved = ReservedTopics()
     }
 
     /// The rules that can allow `action`.
-    func allowing(_ action: PolicyAction) -> [Rule] {
+    func allowing(_ action: PolicyAction) -> Rules {
         switch action {
         case .publish: self.publish
         case .subscribe: self.subscribe

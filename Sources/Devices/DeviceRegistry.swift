@@ -1,5 +1,4 @@
 package import MQTTCodec
-import NIOCore
 package import Sealing
 
 /// All devices and profiles in memory: who is meant, what it may do, where its session IDs go.
@@ -21,6 +20,8 @@ package final class DeviceRegistry {
         let device: Device
         let profile: Int?
         var policy: DevicePolicy?
+        /// Kept from one generation to the next while nothing that it is made of changes.
+        var sessionTopic: (template: TopicTemplate, topic: TopicName)?
 
         init(device: Device, profile: Int?) {
             self.device = device
@@ -42,6 +43,7 @@ package final class DeviceRegistry {
 
     private let ownTopics: [TopicTemplate]
     private var entries: [DeviceID: Entry] = [:]
+    private var sortedEntries: [Entry] = []
     private var profileIndex: [String: Int] = [:]
     /// By index of the profile.
     private var guestPolicies: [Int: DevicePolicy] = [:]
@@ -79,6 +81,8 @@ package final class DeviceRegistry {
             devices.map { ($0.id, Entry(device: $0, profile: self.profileIndex[$0.profile])) },
             uniquingKeysWith: { $1 }
         )
+        for (id, entry) in self.entries { entry.sessionTopic = old[id]?.sessionTopic }
+        self.sortedEntries = self.entries.values.sorted { $0.device.id < $1.device.id }
         self.sessionTopics = self.firstSessionTopics()
 
         var changes = DeviceChanges()
@@ -111,7 +115,7 @@ package final class DeviceRegistry {
     package var count: Int { self.entries.count }
 
     /// All devices, in the order of their ids.
-    package var devices: [Device] { self.entries.values.map(\.device).sorted { $0.id < $1.id } }
+    package var devices: [Device] { self.sortedEntries.map(\.device) }
 
     /// The device with this id, revoked or not.
     package func device(_ id: DeviceID) -> Device? { self.entries[id]?.device }
@@ -203,22 +207,24 @@ package final class DeviceRegistry {
         return (members, incomplete)
     }
 
-    /// All session topics, in the order of their bytes, and who may use their session IDs.
+    /// All session topics and who may use their session IDs, in the order of each one's first device.
     package func sessionGroups() -> [SessionGroup] {
-        var groups: [TopicName: (profile: Int, devices: [Device])] = [:]
-        for entry in self.entries.values {
+        var groups: [SessionGroup] = []
+        var places: [TopicName: (group: Int, profile: Int)] = [:]
+        for entry in self.sortedEntries {
             guard let profile = entry.profile, let topic = self.sessionTopic(entry) else { continue }
-            var group = groups[topic] ?? (profile, [])
-            group.profile = min(group.profile, profile)
-            group.devices.append(entry.device)
-            groups[topic] = group
+            guard let place = places[topic] else {
+                places[topic] = (groups.count, profile)
+                groups.append(SessionGroup(topic: topic, profile: self.profiles[profile], devices: [entry.device]))
+                continue
+            }
+            groups[place.group].devices.append(entry.device)
+            if profile < place.profile {
+                places[topic] = (place.group, profile)
+                groups[place.group].profile = self.profiles[profile]
+            }
         }
-        return groups.map { topic, group in
-            let devices = group.devices.sorted { $0.id < $1.id }
-            return SessionGroup(topic: topic, profile: self.profiles[group.profile], devices: devices)
-        }.sorted { left, right in
-            left.topic.buffer.readableBytesView.lexicographicallyPrecedes(right.topic.buffer.readableBytesView)
-        }
+        return groups
     }
 
     /// The session topics whose keys a sealed message may have been made with, the likeliest first, at most ``maxCandidates``.
@@ -256,13 +262,17 @@ package final class DeviceRegistry {
 
     private func sessionTopic(_ entry: Entry) -> TopicName? {
         guard !entry.device.isRevoked, let profile = entry.profile, self.seal(entry) != .none else { return nil }
-        return self.profiles[profile].sessionTopic?.expandTopic(device: entry.device.id, gateway: self.gateway)
+        guard let template = self.profiles[profile].sessionTopic else { return nil }
+        if let known = entry.sessionTopic, known.template == template { return known.topic }
+        let topic = template.expandTopic(device: entry.device.id, gateway: self.gateway)
+        entry.sessionTopic = topic.map { (template, $0) }
+        return topic
     }
 
     private func firstSessionTopics() -> [[TopicName]] {
         var topics = [[TopicName]](repeating: [], count: self.profiles.count)
-        for device in self.devices {
-            guard let entry = self.entries[device.id], let profile = entry.profile else { continue }
+        for entry in self.sortedEntries {
+            guard let profile = entry.profile else { continue }
             guard topics[profile].count < Self.maxCandidates, let topic = self.sessionTopic(entry) else { continue }
             if !topics[profile].contains(topic) { topics[profile].append(topic) }
         }

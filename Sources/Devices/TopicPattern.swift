@@ -29,6 +29,8 @@ package struct TopicPattern: Sendable {
     let plusCount: Int
     /// Whether a level is, or holds, `%d`.
     let hasDevice: Bool
+    /// Whether the first level is `+` or `#`.
+    let startsWithWildcard: Bool
 
     /// Whether the last level is `#`.
     var hasHash: Bool { self.levels.last?.kind == .hash }
@@ -56,6 +58,7 @@ package struct TopicPattern: Sendable {
         self.bytes = bytes
         self.plusCount = self.levels.count { $0.kind == .plus }
         self.hasDevice = self.levels.contains { $0.kind == .device }
+        self.startsWithWildcard = self.levels[0].kind == .plus || self.levels[0].kind == .hash
     }
 
     /// Whether `topic` matches, with any device id for `%d`.
@@ -85,54 +88,79 @@ package struct TopicPattern: Sendable {
         _ name: UnsafeRawBufferPointer,
         pluses: UnsafeMutableBufferPointer<Range<Int>>? = nil
     ) -> Match? {
+        // A wildcard at the first level never stands for a topic that starts with $ [MQTT-4.7.2-1].
+        if self.startsWithWildcard, name.first == UInt8(ascii: "$") { return nil }
         var match = Match()
-        var position = 0  // One past the end when the name's last level has been taken.
-        var plus = 0
         let isMatch = self.bytes.withUnsafeBytes { bytes in
-            for (index, level) in self.levels.enumerated() {
-                // A wildcard at the first level never stands for a topic that starts with $ [MQTT-4.7.2-1].
-                let isWildcard = level.kind == .plus || level.kind == .hash
-                if index == 0, isWildcard, name.first == UInt8(ascii: "$") { return false }
-                if level.kind == .hash {
-                    guard position <= name.count else { return true }
-                    match.rest = position..<name.count
-                    return true
-                }
-                guard position <= name.count else { return false }
-                let end = name[position...].firstIndex(of: UInt8(ascii: "/")) ?? name.count
-                switch level.kind {
-                case .literal:
-                    guard Self.equal(bytes[level.start..<level.end], name[position..<end]) else { return false }
-                case .device:
-                    let prefix = bytes[level.start..<level.middle]
-                    let suffix = bytes[level.middle..<level.end]
-                    guard end - position > prefix.count + suffix.count else { return false }
-                    let id = position + prefix.count..<end - suffix.count
-                    guard Self.equal(prefix, name[position..<id.lowerBound]) else { return false }
-                    guard Self.equal(suffix, name[id.upperBound..<end]) else { return false }
-                    if let first = match.device {
-                        guard Self.equal(name[first], name[id]) else { return false }
-                    } else {
-                        guard DeviceID.isID(UnsafeRawBufferPointer(rebasing: name[id])) else { return false }
-                        match.device = id
-                    }
-                case .plus, .hash:
-                    // In a filter, + does not cover #. A topic has no such level.
-                    if end == position + 1, name[position] == UInt8(ascii: "#") { return false }
-                    pluses?[plus] = position..<end
-                    plus += 1
-                }
-                position = end + 1
+            self.levels.withUnsafeBufferPointer { levels in
+                Self.match(levels, bytes, name, &match, pluses)
             }
-            return position == name.count + 1
         }
         return isMatch ? match : nil
     }
 
-    private static func equal(_ left: Slice<UnsafeRawBufferPointer>, _ right: Slice<UnsafeRawBufferPointer>) -> Bool {
-        guard left.count == right.count else { return false }
-        for offset in 0..<left.count where left[left.startIndex + offset] != right[right.startIndex + offset] {
-            return false
+    private static func match(
+        _ levels: UnsafeBufferPointer<Level>,
+        _ bytes: UnsafeRawBufferPointer,
+        _ name: UnsafeRawBufferPointer,
+        _ match: inout Match,
+        _ pluses: UnsafeMutableBufferPointer<Range<Int>>?
+    ) -> Bool {
+        var position = 0  // One past the end when the name's last level has been taken.
+        var plus = 0
+        for level in levels {
+            if level.kind == .hash {
+                if position <= name.count { match.rest = position..<name.count }
+                return true
+            }
+            guard position <= name.count else { return false }
+            let end = Self.endOfLevel(name, from: position)
+            switch level.kind {
+            case .literal:
+                guard Self.equal(bytes, level.start..<level.end, name, position..<end) else { return false }
+            case .device:
+                let prefixCount = level.middle - level.start
+                let suffixCount = level.end - level.middle
+                guard end - position > prefixCount + suffixCount else { return false }
+                let id = position + prefixCount..<end - suffixCount
+                guard Self.equal(bytes, level.start..<level.middle, name, position..<id.lowerBound),
+                    Self.equal(bytes, level.middle..<level.end, name, id.upperBound..<end)
+                else { return false }
+                if let first = match.device {
+                    guard Self.equal(name, first, name, id) else { return false }
+                } else {
+                    guard DeviceID.isID(UnsafeRawBufferPointer(rebasing: name[id])) else { return false }
+                    match.device = id
+                }
+            case .plus, .hash:
+                // In a filter, + does not cover #. A topic has no such level.
+                if end == position + 1, name[position] == UInt8(ascii: "#") { return false }
+                pluses?[plus] = position..<end
+                plus += 1
+            }
+            position = end + 1
+        }
+        return position == name.count + 1
+    }
+
+    private static func endOfLevel(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+        var end = start
+        while end < bytes.count, bytes[end] != UInt8(ascii: "/") { end += 1 }
+        return end
+    }
+
+    private static func equal(
+        _ left: UnsafeRawBufferPointer,
+        _ leftRange: Range<Int>,
+        _ right: UnsafeRawBufferPointer,
+        _ rightRange: Range<Int>
+    ) -> Bool {
+        guard leftRange.count == rightRange.count else { return false }
+        var (leftAt, rightAt) = (leftRange.lowerBound, rightRange.lowerBound)
+        while leftAt < leftRange.upperBound {
+            guard left[leftAt] == right[rightAt] else { return false }
+            leftAt += 1
+            rightAt += 1
         }
         return true
     }

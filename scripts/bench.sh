@@ -16,8 +16,13 @@ load=(--scenario drain --scenario crash --scenario restart --scenario kill --sce
 : > "$results"
 : > "$tables"
 
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+
 run() {
-    .venv/bin/python Benchmarks/baseline.py --table "$@" | tee >(grep '^|\|^$' >> "$tables") | grep '^{' >> "$results"
+    .venv/bin/python Benchmarks/baseline.py --table "$@" > "$output"
+    grep '^{' "$output" >> "$results"
+    grep -v '^{' "$output" >> "$tables"
 }
 
 case $selection in
@@ -39,5 +44,4 @@ full)
     ;;
 esac
 
-wait
 cat "$tables"

@@ -2,50 +2,467 @@ import Testing
 
 @testable import Gateway
 
-/// A file with mistakes, and what is said of them: `LINE: KEY: MESSAGE`.
-struct BadFile: Sendable, CustomTestStringConvertible {
-    var name: String
-    var text: String
-    var findings: [String]
-
-    init(_ name: String, _ text: String, _ findings: String...) {
-        self.name = name
-        self.text = text
-        self.findings = findings
-    }
-
-    var testDescription: String { self.name }
-
-    /// The findings as ``findings`` writes them.
-    func found() -> [String] {
-        do throws(ConfigurationError) {
-            _ = try GatewayConfiguration.parse(self.text, file: "F")
-            return []
-        } catch {
-            return error.findings.map { String($0.description.dropFirst(2)) }
-        }
-    }
-}
-
 @Suite("What is said of a bad gateway.conf")
 struct ConfigurationFindingsTests {
-    /// Lines 1 to 5 of most files.
-    private static let head = """
-        [gateway]
-        name = "attic"
-        [[listener]]
-        protocol = "mqtt"
-        bind = "[::1]:0"
-        anonymous = true
+    @Test("nothing of a good one")
+    func good() {
+        #expect(BadFile("", BadFile.head).found.isEmpty)
+        #expect(BadFile("", BadFile.head + BadFile.uplink).found.isEmpty)
+    }
 
-        """
+    @Test("of the file as a whole", arguments: files)
+    func ofFiles(file: BadFile) { #expect(file.found == file.findings) }
+
+    @Test("of [gateway] and [limits]", arguments: gateways)
+    func ofGateways(file: BadFile) { #expect(file.found == file.findings) }
+
+    @Test("of [[listener]]", arguments: listeners)
+    func ofListeners(file: BadFile) { #expect(file.found == file.findings) }
+
+    @Test("of [profile.NAME]", arguments: profiles)
+    func ofProfiles(file: BadFile) { #expect(file.found == file.findings) }
+
+    @Test("of [uplink.NAME]", arguments: uplinks)
+    func ofUplinks(file: BadFile) { #expect(file.found == file.findings) }
+
+    @Test("of [[route]]", arguments: routes)
+    func ofRoutes(file: BadFile) { #expect(file.found == file.findings) }
+
+    // MARK: Tables
 
     private static let files: [BadFile] = [
-        BadFile("empty", "", "1: gateway: missing; write [gateway] and below it a name", "1: listener: missing; without a [[listener]] no node can connect"),
+        BadFile(
+            "an empty file",
+            "",
+            "1: gateway: missing; write [gateway] and below it a name",
+            "1: listener: missing; without a [[listener]] no node can connect"
+        ),
+        BadFile(
+            "a duplicate key",
+            "[gateway]\nname = \"a\"\nname = \"b\"",
+            "3: not valid TOML: cannot redefine existing string 'name' (in a key-value pair)"
+        ),
+        BadFile(
+            "a missing quote",
+            "[gateway]\nname = \"a\n",
+            "2: not valid TOML: a quote is missing at the end of the line, or the text holds a control character "
+                + "(in a string)"
+        ),
+        BadFile(
+            "no quotes",
+            "[gateway]\nname = attic\n",
+            "2: not valid TOML: this is no value; text stands in quotes (in a value)"
+        ),
+        BadFile("a null character", "[gateway]\nname = \"a\"\n\u{0}\n", "3: holds the null character"),
+        BadFile(
+            "an escaped null character",
+            BadFile.head + "\"x\\u0000\" = 1\n",
+            "3: listener[1].x: unknown key",
+            "7: holds the null character"
+        ),
+        BadFile(
+            "unknown tables",
+            BadFile.head + "[listeners]\n[uplnk.x]\n[profiles.x]\n[zzz]\n",
+            "7: listeners: unknown key; did you mean \"listener\"?",
+            "8: uplnk: unknown key; did you mean \"uplink\"?",
+            "9: profiles: unknown key; did you mean \"profile\"?",
+            "10: zzz: unknown key"
+        ),
+        BadFile("tables of a later version", BadFile.head + "[admin]\n", "7: admin: not supported by this version"),
+        BadFile(
+            "wrong kinds of table",
+            "limits = 1\ngateway = \"x\"\nprofile = []\nuplink = { cloud = 1 }\n[listener]\n[route]\n",
+            "1: limits: expected [limits] and keys below it, found a whole number",
+            "2: gateway: expected [gateway] and keys below it, found a string",
+            "3: profile: expected tables with a name of their own, [profile.NAME], found an array",
+            "4: uplink.cloud: expected a table, [uplink.NAME], found a whole number",
+            "5: listener: expected [[listener]] with two brackets, found a table",
+            "6: route: expected [[route]] with two brackets, found a table"
+        ),
     ]
 
-    @Test("names line, key and cure", arguments: files)
-    func findings(file: BadFile) {
-        #expect(file.found() == file.findings)
-    }
+    private static let gateways: [BadFile] = [
+        BadFile(
+            "[gateway] without a name",
+            "[gateway]\n[[listener]]\nprotocol = \"mqtt\"\nbind = \"[::]:0\"\nanonymous = true",
+            "1: gateway.name: missing; it is the %g in topics and the client id of uplinks"
+        ),
+        BadFile(
+            "a name that is none, and slips",
+            """
+            [[listener]]
+            protocol = "mqtt"
+            bind = "[::]:0"
+            anonymous = true
+            [gateway]
+            name = "at/tic"
+            sate = "x"
+            log_level = "warn"
+            state = ""
+            """,
+            "6: gateway.name: the name has the character /, which is not one of A-Z a-z 0-9 . _ -",
+            "7: gateway.sate: unknown key; did you mean \"state\"?",
+            "8: gateway.log_level: \"warn\" is not known; did you mean \"warning\"?",
+            "9: gateway.state: is empty"
+        ),
+        BadFile(
+            "limits out of range or of the wrong type",
+            BadFile.head + """
+                [limits]
+                max_connections = 0
+                max_conections_per_address = 5
+                connect_timeout = 5
+                max_packet = "256kb"
+                failure_rate = "10/minute"
+                max_keep_alive = "3d"
+                max_queued_bytes = "1KiB"
+                max_inflight = 1.5
+                max_retained = "10"
+                max_subscriptions = 1979-05-27
+                """,
+            "8: limits.max_connections: 0 is out of range: 1 to 1000000",
+            "9: limits.max_conections_per_address: unknown key; did you mean \"max_connections_per_address\"?",
+            "10: limits.connect_timeout: expected a duration such as \"60s\", found a whole number",
+            "11: limits.max_packet: \"kb\" is no unit of a size; did you mean \"kB\"?",
+            "12: limits.failure_rate: \"minute\" is no unit of a rate: use s, min, h or d",
+            "13: limits.max_keep_alive: \"3d\" is out of range: 0s to 65535s",
+            "14: limits.max_queued_bytes: \"1KiB\" is out of range: 4KiB to 1GiB",
+            "15: limits.max_inflight: expected a whole number, found a number with a fraction",
+            "16: limits.max_retained: expected a whole number, found a string",
+            "17: limits.max_subscriptions: expected a whole number, found a date"
+        ),
+    ]
+
+    private static let listeners: [BadFile] = [
+        BadFile(
+            "of a later version",
+            BadFile.gateway + "[[listener]]\nprotocol = \"coap\"\nbind = \"[::]:5683\"\n"
+                + "[[listener]]\nprotocol = \"mqtss\"\nbind = \"[::]:1\"",
+            "6: listener[1].protocol: \"coap\" is not supported by this version; use one of \"mqtt\", \"mqtts\"",
+            "9: listener[2].protocol: \"mqtss\" is not known; did you mean \"mqtts\"?"
+        ),
+        BadFile(
+            "with nothing",
+            BadFile.gateway + "[[listener]]\n",
+            "5: listener[1].protocol: missing; write \"mqtt\" or \"mqtts\"",
+            "5: listener[1].bind: missing; write \"0.0.0.0:1883\""
+        ),
+        BadFile(
+            "that nobody can use",
+            BadFile.gateway + """
+                [[listener]]
+                protocol = "mqtt"
+                bind = "[::]:1883"
+                anonymous = false
+                [[listener]]
+                protocol = "mqtts"
+                bind = "[::]:8883"
+                [[listener]]
+                protocol = "mqtts"
+                bind = "[::]:8884"
+                certificate = "a.crt"
+                key = "a.key"
+                """,
+            "8: listener[1].anonymous: nobody can use this listener: without TLS a connection proves nothing, "
+                + "and anonymous = false refuses what proves nothing; write anonymous = true or \"guest\"",
+            "9: listener[2]: a listener with protocol \"mqtts\" needs psk = true, or a certificate and its key",
+            "12: listener[3].anonymous: nobody can use this listener: no connection can prove a device to it; "
+                + "write psk = true, name a client_ca, or write anonymous = true"
+        ),
+        BadFile(
+            "with TLS keys, but no TLS",
+            BadFile.gateway + """
+                [[listener]]
+                protocol = "mqtt"
+                bind = "[::]:1883"
+                anonymous = true
+                psk = true
+                tls_min = "1.3"
+                """,
+            "9: listener[1].psk: a listener with protocol \"mqtt\" has no TLS; write protocol = \"mqtts\"",
+            "10: listener[1].tls_min: a listener with protocol \"mqtt\" has no TLS; write protocol = \"mqtts\""
+        ),
+        BadFile(
+            "with half a certificate, and an address that is taken",
+            BadFile.gateway + """
+                [[listener]]
+                protocol = "mqtts"
+                bind = "[::]:8883"
+                psk = true
+                certificate = "a.crt"
+                [[listener]]
+                protocol = "mqtts"
+                bind = "[::]:8883"
+                psk = true
+                client_ca = "ca.crt"
+                tls_min = "1.1"
+                """,
+            "5: listener[1].key: missing; certificate needs it",
+            "12: listener[2].bind: [::]:8883 is bound already on line 7",
+            "14: listener[2].client_ca: client certificates need a certificate and key of the gateway's own",
+            "15: listener[2].tls_min: \"1.1\" is not known; did you mean \"1.2\"?"
+        ),
+        BadFile(
+            "for guests, without a profile for them",
+            BadFile.gateway + """
+                [[listener]]
+                protocol = "mqtt"
+                bind = "[::]:1883"
+                anonymous = "guest"
+                [[listener]]
+                protocol = "mqtt"
+                bind = "[::]:1884"
+                anonymous = "guests"
+                [[listener]]
+                protocol = "mqtt"
+                bind = "[::]:1885"
+                anonymous = 1
+                """,
+            "8: listener[1].anonymous: there is no profile \"guest\"; write [profile.guest]",
+            "12: listener[2].anonymous: \"guests\" is not known; use true, false or \"guest\"",
+            "16: listener[3].anonymous: expected true, false or \"guest\", found a whole number"
+        ),
+        BadFile(
+            "with a secret in place of a file",
+            BadFile.gateway + """
+                [[listener]]
+                protocol = "mqtts"
+                bind = "[::]:8883"
+                certificate = "a.crt"
+                key = "hex:c0ffee"
+                psk = true
+                """,
+            "9: listener[1].key: must name a file; the secret itself belongs into that file, not here"
+        ),
+    ]
+
+    private static let profiles: [BadFile] = [
+        BadFile(
+            "with slips everywhere",
+            BadFile.head + """
+                [profile.sensor]
+                seal = "v2"
+                publish = [
+                  "nodes/%d/#",
+                  5, "a/%x",
+                  "a/#/b", "%d%d",
+                ]
+                subscribe = "nodes/#"
+                deny = [true]
+                session_topic = "nodes/+/s"
+                rate = "20"
+                bind_topic = true
+                windw = 1
+                identify_by = "clientid"
+                max_payload = "0B"
+                window = 65
+                lifetime = "500ms"
+                plaintext = "yes"
+                """,
+            "8: profile.sensor.seal: \"v2\" is not supported by this version; use one of \"none\", \"v1\"",
+            "11: profile.sensor.publish[2]: expected a string, found a whole number",
+            "11: profile.sensor.publish[3]: \"a/%x\" has the placeholder %x, which does not exist: "
+                + "there are %d (device id), %g (gateway name) and %% (a percent sign)",
+            "12: profile.sensor.publish[4]: \"a/#/b\" has a wildcard (+ or #) where none may stand",
+            "12: profile.sensor.publish[5]: \"%d%d\" has %d twice in level 1: no device id could be told from it",
+            "14: profile.sensor.subscribe: expected an array of strings, found a string",
+            "15: profile.sensor.deny[1]: expected a string, found true or false",
+            "16: profile.sensor.session_topic: is published on, so that it can have no + or #",
+            "17: profile.sensor.rate: \"20\" is no rate: write a number and a unit, such as 20/s or 100/min",
+            "18: profile.sensor.bind_topic: not supported by this version",
+            "19: profile.sensor.windw: unknown key; did you mean \"window\"?",
+            "20: profile.sensor.identify_by: \"clientid\" is not known; did you mean \"client_id\"?",
+            "21: profile.sensor.max_payload: \"0B\" is out of range: 1B to 256MiB",
+            "22: profile.sensor.window: 65 is out of range: 1 to 16",
+            "23: profile.sensor.lifetime: \"500ms\" is out of range: 1s to 365d",
+            "24: profile.sensor.plaintext: expected true or false, found a string"
+        ),
+        BadFile(
+            "with a name that is none",
+            BadFile.head + "[profile.\"a/b\"]\n[profile]\ncose = 1\n",
+            "7: profile.\"a/b\": the name of a profile has the character /, which is not one of A-Z a-z 0-9 . _ -",
+            "9: profile.cose: expected a table, [profile.NAME], found a whole number"
+        ),
+    ]
+
+    private static let uplinks: [BadFile] = [
+        BadFile(
+            "without an address",
+            BadFile.head + "[uplink.cloud]\nadress = \"x\"\n",
+            "7: uplink.cloud.address: missing; write \"mqtts://broker.example.org:8883\"",
+            "8: uplink.cloud.adress: unknown key; did you mean \"address\"?"
+        ),
+        BadFile(
+            "with addresses that are none",
+            BadFile.head + """
+                [uplink.cloud]
+                address = [
+                  "mqtt://user:secret@h", "http://x",
+                  "mqtts://h:0", "mqtts://h/x", "mqtts://::1:8883", "mqtts://", "mqtts://h:x", "mqtts://[h]", 7
+                ]
+                [uplink.mixed]
+                address = ["mqtts://a", "mqtt://a"]
+                [uplink.none]
+                address = []
+                """,
+            "9: uplink.cloud.address[1]: has no place for a password; use username and password_file",
+            "9: uplink.cloud.address[2]: \"http://x\" must start with \"mqtts://\" or \"mqtt://\"",
+            "10: uplink.cloud.address[9]: expected a string, found a whole number",
+            "10: uplink.cloud.address[3]: \"mqtts://h:0\": the port must be a number, 1 to 65535",
+            "10: uplink.cloud.address[4]: \"mqtts://h/x\": nothing may follow the host and the port",
+            "10: uplink.cloud.address[5]: \"::1:8883\": an IPv6 address is written in brackets, \"[::]:1883\"",
+            "10: uplink.cloud.address[6]: \"\" has no host; for all addresses of this machine write \"0.0.0.0\" or \"[::]\"",
+            "10: uplink.cloud.address[7]: \"h:x\": the port must be a number, 0 to 65535",
+            "10: uplink.cloud.address[8]: \"[h]\": what is between the brackets is no IPv6 address",
+            "13: uplink.mixed.address: mixes mqtt:// and mqtts://: "
+                + "messages would go in the clear when the other fails",
+            "15: uplink.none.address: names no address"
+        ),
+        BadFile(
+            "with secrets in the file",
+            BadFile.head + """
+                [uplink.a]
+                address = "mqtts://h"
+                psk = "hex:c0ffee"
+                [uplink.b]
+                address = "mqtts://h"
+                psk = { identity = "", key_file = "hex:c0ffee", key = "c0ffee" }
+                password = "c0ffee"
+                [uplink.c]
+                address = "mqtts://h"
+                psk = {}
+                password_file = "utf8:c0ffee"
+                """,
+            "9: uplink.a.psk: expected { identity = \"…\", key_file = \"…\" }, found a string",
+            "12: uplink.b.psk.identity: is empty",
+            "12: uplink.b.psk.key_file: must name a file; the secret itself belongs into that file, not here",
+            "12: uplink.b.psk.key: unknown key; did you mean \"key_file\"?",
+            "13: uplink.b.password: unknown key; did you mean \"password_file\"?",
+            "16: uplink.c.psk.identity: missing",
+            "16: uplink.c.psk.key_file: missing",
+            "17: uplink.c.password_file: must name a file; the secret itself belongs into that file, not here",
+            "17: uplink.c.password_file: a password needs a username"
+        ),
+        BadFile(
+            "with key material, but no TLS",
+            BadFile.head + """
+                [uplink.a]
+                address = "mqtt://h"
+                psk = { identity = "a", key_file = "k" }
+                tls_min = "1.2"
+                [uplink.b]
+                address = "mqtt://h"
+                ca = "ca.crt"
+                server_name = "x"
+                """,
+            "9: uplink.a.psk: mqtt:// has no TLS, so that this would not be used; write mqtts:// in address",
+            "10: uplink.a.tls_min: mqtt:// has no TLS, so that this would not be used; write mqtts:// in address",
+            "13: uplink.b.ca: mqtt:// has no TLS, so that this would not be used; write mqtts:// in address",
+            "14: uplink.b.server_name: mqtt:// has no TLS, so that this would not be used; write mqtts:// in address"
+        ),
+        BadFile(
+            "with too much or too little of it",
+            BadFile.head + """
+                [uplink.a]
+                address = "mqtts://h"
+                psk = { identity = "a", key_file = "k" }
+                ca = "ca.crt"
+                [uplink.b]
+                address = "mqtts://h"
+                certificate = "x.crt"
+                tls_min = "1.3"
+                tls_max = "1.2"
+                server_name = "a b"
+                """,
+            "10: uplink.a.ca: psk proves both sides without certificates; take one of the two out",
+            "11: uplink.b.key: missing; certificate needs it",
+            "15: uplink.b.tls_max: is below tls_min",
+            "16: uplink.b.server_name: \"a b\" is no host name"
+        ),
+        BadFile(
+            "with other values that are wrong",
+            BadFile.head + BadFile.uplink + """
+                protocol = "5"
+                tls_min = 1.2
+                keep_alive = "1500ms"
+                in_flight = 0
+                spool = { when_full = "drop-old", max_mesages = 1, max_age = "1y" }
+                acknowledge = "end-to-end"
+                clean_session = 0
+                """,
+            "9: uplink.cloud.protocol: \"5\" is not supported by this version; use \"3.1.1\"",
+            "10: uplink.cloud.tls_min: expected one of \"1.2\", \"1.3\", found a number with a fraction",
+            "11: uplink.cloud.keep_alive: must be whole seconds",
+            "12: uplink.cloud.in_flight: 0 is out of range: 1 to 65535",
+            "13: uplink.cloud.spool.max_age: \"y\" is no unit of a duration; use one of d, h, min, ms, m, s",
+            "13: uplink.cloud.spool.when_full: \"drop-old\" is not known; did you mean \"drop-oldest\"?",
+            "13: uplink.cloud.spool.max_mesages: unknown key; did you mean \"max_messages\"?",
+            "14: uplink.cloud.acknowledge: not supported by this version",
+            "15: uplink.cloud.clean_session: expected true or false, found a whole number"
+        ),
+    ]
+
+    private static let routes: [BadFile] = [
+        BadFile(
+            "to uplinks that are not there",
+            BadFile.head + BadFile.uplink + """
+                [[route]]
+                direction = "out"
+                from = "nodes/%d/#"
+                to = "sites/%g/%d/#"
+                uplink = "clod"
+                [[route]]
+                direction = "out"
+                from = "nodes/%d/#"
+                to = "sites/%g/%d/#"
+                uplink = "elsewhere"
+                [[route]]
+                direction = "out"
+                from = "nodes/%d/#"
+                to = "sites/%g/%d/#"
+                """,
+            "13: route[1].uplink: there is no uplink \"clod\"; did you mean \"cloud\"?",
+            "18: route[2].uplink: there is no uplink \"elsewhere\"; write [uplink.elsewhere]",
+            "19: route[3].uplink: missing; write \"cloud\""
+        ),
+        BadFile(
+            "with values that are wrong",
+            BadFile.head + BadFile.uplink + """
+                [[route]]
+                direction = "outward"
+                form = "nodes/%d/#"
+                to = "sites/%g/%d/#/x"
+                uplink = "cloud"
+                qos = 2
+                """,
+            "9: route[1].from: missing; write \"nodes/%d/#\"",
+            "10: route[1].direction: \"outward\" is not known; use one of \"out\", \"in\"",
+            "11: route[1].form: unknown key; did you mean \"from\"?",
+            "12: route[1].to: \"sites/%g/%d/#/x\" has a wildcard (+ or #) where none may stand",
+            "14: route[1].qos: 2 is not supported by this version; use 0 or 1"
+        ),
+        BadFile(
+            "whose two sides don't go together",
+            BadFile.head + BadFile.uplink + """
+                [[route]]
+                direction = "out"
+                from = "nodes/#"
+                to = "sites/%d/#"
+                uplink = "cloud"
+                [[route]]
+                direction = "out"
+                from = "nodes/%d"
+                to = "$SYS/%d"
+                uplink = "cloud"
+                [[route]]
+                direction = "in"
+                from = "$share/g/a"
+                to = "a"
+                uplink = "cloud"
+                """,
+            "12: route[1].to: `to` has %d, but `from` does not: there is no device id to put there",
+            "17: route[2].to: starts with $: such topics are the outside broker's own",
+            "21: route[3].from: `from` is a shared subscription ($share/…), which a route can't use"
+        ),
+    ]
 }

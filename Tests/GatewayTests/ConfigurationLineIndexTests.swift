@@ -1,5 +1,5 @@
-import Testing
 import TOMLKit
+import Testing
 
 @testable import Gateway
 
@@ -109,8 +109,10 @@ struct ConfigurationLineIndexTests {
     @Test(
         "ends on anything",
         arguments: [
-            "", "[", "[[", "a", "a =", "a = [", "a = {", "a = \"", "a = \"\"\"", "a = '''x''", "= = =", "[]]]\n[a", "{}\n}\n",
-            "a = [ { b = [ \"", "a = \"\\", "a = \"\\u12", ".\n..\n.a", "a = [,,,]", "a = {,,b", "\"\\", "a.b.=1", "\u{FEFF}",
+            "", "[", "[[", "a", "a =", "a = [", "a = {", "a = \"", "a = \"\"\"", "a = '''x''", "= = =", "[]]]\n[a",
+            "{}\n}\n",
+            "a = [ { b = [ \"", "a = \"\\", "a = \"\\u12", ".\n..\n.a", "a = [,,,]", "a = {,,b", "\"\\", "a.b.=1",
+            "\u{FEFF}",
         ]
     )
     func ends(text: String) {

@@ -36,7 +36,8 @@ final class ConfigurationDocument {
             throw Self.refusal(file, 0, "is no TOML")
         }
         for line in self.lines.nullEscapeLines {
-            self.errors.append(ConfigurationFinding(file: file, line: line, key: "", message: "holds the null character"))
+            let message = "holds the null character"
+            self.errors.append(ConfigurationFinding(file: file, line: line, key: "", message: message))
         }
         self.errorCount = self.errors.count
     }

@@ -65,7 +65,8 @@ private enum UnitText {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
         let unit = text.dropFirst(digits.count).drop { $0 == " " }
         guard !digits.isEmpty else {
-            throw ConfigurationValueError("\(shown) is no \(what): write a whole number and a unit, such as \"\(example)\"")
+            let cure = "write a whole number and a unit, such as \"\(example)\""
+            throw ConfigurationValueError("\(shown) is no \(what): \(cure)")
         }
         let names = units.map(\.name).joined(separator: ", ")
         guard !unit.isEmpty else {

@@ -87,7 +87,7 @@ extension GatewayConfiguration {
                     $0.direction == .in && $0.uplink != route.uplink && $1?.target.overlaps(own.subscription) ?? false
                 }
                 if !isFed, !isFedFromOutside {
-                    document.warning(path.key("from"), "no profile may publish there: nothing will ever take this route")
+                    document.warning(path.key("from"), "no profile may publish there: nothing will take this route")
                 }
             case .in:
                 let isRead = self.anyProfile { $0.subscribe.contains { self.filter($0).overlaps(own.target) } }
@@ -132,7 +132,8 @@ extension GatewayConfiguration {
     private func warnAboutClientIDs(_ document: ConfigurationDocument) {
         for (index, uplink) in self.uplinks.enumerated() {
             let rival = self.uplinks[..<index].first {
-                $0.clientID == uplink.clientID && !Set($0.addresses.map(\.address)).isDisjoint(with: uplink.addresses.map(\.address))
+                let theirs = Set($0.addresses.map(\.address))
+                return $0.clientID == uplink.clientID && !theirs.isDisjoint(with: uplink.addresses.map(\.address))
             }
             guard let rival else { continue }
             document.warning(

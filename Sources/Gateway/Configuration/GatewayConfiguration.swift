@@ -76,7 +76,8 @@ package struct GatewayConfiguration: Sendable, Equatable {
         self.name = name
         self.stateDirectory = ConfigurationFile.resolve(state, in: directory)
         self.logLevel = level ?? .info
-        self.limits = root.table("limits", example: "[limits] and keys below it").map(GatewayLimits.init) ?? GatewayLimits()
+        self.limits =
+            root.table("limits", example: "[limits] and keys below it").map(GatewayLimits.init) ?? GatewayLimits()
         self.profiles = [:]
         for (name, reader) in root.namedTables("profile") { self.profiles[name] = Profile(reader, name: name) }
         let listeners = root.tables("listener")

@@ -53,7 +53,9 @@ package enum KeyFile {
         let document = try ConfigurationDocument(text: text, file: file, maxBytes: Self.maxFileBytes)
         let root = ConfigurationReader(document)
         let tables = root.tables("device")
-        if tables.isEmpty, !root.hasFailed("device") { root.error("device", "missing; a key file has a [[device]] a device") }
+        if tables.isEmpty, !root.hasFailed("device") {
+            root.error("device", "missing; a key file has a [[device]] for each device")
+        }
         var entries: [KeyFileEntry] = []
         var lines: [DeviceID: Int] = [:]
         for table in tables {
@@ -140,7 +142,8 @@ package enum KeyFile {
             bytes = Array(text.utf8)
         }
         guard allowed.contains(bytes.count) else {
-            let hint = allowed.contains { $0 * 2 == bytes.count } && !text.hasPrefix("hex:")
+            let hint =
+                allowed.contains { $0 * 2 == bytes.count } && !text.hasPrefix("hex:")
                 && Hexadecimal.decode(text) != nil
             let cure = hint ? "; if it is hexadecimal, write \"hex:\" before it" : ""
             let count = bytes.count == 1 ? "1 byte" : "\(bytes.count) bytes"

@@ -34,7 +34,8 @@ package struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
             self.host = String(text[..<end])
             rest = text[end...]
             guard !self.host.isEmpty else {
-                throw ConfigurationValueError("\(shown) has no host; for all of this machine's write \"0.0.0.0\" or \"[::]\"")
+                let cure = "for all addresses of this machine write \"0.0.0.0\" or \"[::]\""
+                throw ConfigurationValueError("\(shown) has no host; \(cure)")
             }
             guard self.host.utf8.allSatisfy(Self.isHostByte), self.host.utf8.count <= 253 else {
                 throw ConfigurationValueError("\(shown) holds a character that a host name can't have")
@@ -50,7 +51,8 @@ package struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
         }
         let digits = rest.dropFirst()
         guard !digits.isEmpty else { throw ConfigurationValueError("\(shown) has no port; write \"host:port\"") }
-        guard digits.utf8.allSatisfy(Self.isDigit), digits.utf8.count <= 5, let port = Int(digits), port <= 65_535 else {
+        guard digits.utf8.allSatisfy(Self.isDigit), digits.utf8.count <= 5, let port = Int(digits), port <= 65_535
+        else {
             throw ConfigurationValueError("\(shown): the port must be a number, 0 to 65535")
         }
         self.port = port

@@ -1,4 +1,5 @@
 import Devices
+import Sealing
 
 extension Profile {
     /// Where a v1 profile publishes session IDs unless it says otherwise.
@@ -22,7 +23,7 @@ extension Profile {
         self.sessionTopic = Self.readSessionTopic(reader, seal: self.seal)
         if let size = reader.size("max_payload", in: 1...(256 << 20)) { self.maxPayload = size }
         self.rate = reader.rate("rate")
-        if let window = reader.int("window", in: 1...64) { self.window = window }
+        if let window = reader.int("window", in: V1Receiver.Configuration.windowRange) { self.window = window }
         self.lifetime = reader.duration("lifetime", in: .seconds(1)...(.seconds(365 * 86_400)))
         if let rotate = reader.bool("rotate_on_failure") { self.rotateOnFailure = rotate }
         if let relay = reader.bool("relay") { self.relay = relay }

@@ -75,6 +75,7 @@ let package = Package(
             dependencies: [
                 "Broker", "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store", "Transport", "Uplink",
                 .nioCore, .nioPosix, .argumentParser, .logging, .serviceLifecycle,
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict
         ),

@@ -1,0 +1,235 @@
+import Devices
+import Logging
+import MQTTCodec
+import NIOCore
+import NIOPosix
+import OpenSSL
+import Sealing
+import Store
+import Synchronization
+import Transport
+import Uplink
+
+/// Puts the parts of one gateway together: what gateway.conf says, with the files that it names.
+struct Assembly: Sendable {
+    private let configuration: GatewayConfiguration
+    private let store: Store
+    private let logger: Logger
+    private let devices: [Device]
+    private let retained: [RetainedRecord]
+    private let uplinks: [PreparedUplink]
+    private let listenerTLS: [Int: TLSContext]
+    private let keyLookup: KeyLookup
+
+    /// An uplink's files, read.
+    private struct PreparedUplink: Sendable {
+        let configuration: UplinkConfiguration
+        let storeID: Int64
+        let tls: TLSContext?
+        let clientID: MQTTString
+        let userName: MQTTString?
+        let password: Password?
+    }
+
+    /// Reads all files and the store. Blocks.
+    init(configuration: GatewayConfiguration, store: Store, logger: Logger) throws {
+        self.configuration = configuration
+        self.store = store
+        self.logger = logger
+        self.devices = try store.devices()
+        self.retained = try store.retained()
+        let keyLookup = KeyLookup()
+        self.keyLookup = keyLookup
+        self.uplinks = try configuration.uplinks.map { uplink in
+            do {
+                return PreparedUplink(
+                    configuration: uplink,
+                    storeID: try store.uplinkID(named: uplink.name),
+                    tls: uplink.isTLS ? try Self.makeTLS(uplink) : nil,
+                    clientID: try MQTTString(uplink.clientID),
+                    userName: try uplink.username.map { try MQTTString($0) },
+                    password: try uplink.passwordFile.map { Password(ByteBuffer(bytes: try SecretFile.loadSecret($0))) }
+                )
+            } catch let error as StoreError {
+                throw error
+            } catch {
+                throw GatewayStartError.credentials(of: "uplink.\(uplink.name)", line: uplink.line, reason: "\(error)")
+            }
+        }
+        var contexts: [Int: TLSContext] = [:]
+        for listener in configuration.listeners where listener.isTLS {
+            do {
+                contexts[listener.line] = try Self.makeTLS(listener, keyLookup: keyLookup)
+            } catch {
+                throw GatewayStartError.credentials(of: "listener \(listener.bind)", line: listener.line, reason: "\(error)")
+            }
+        }
+        self.listenerTLS = contexts
+    }
+
+    // MARK: On the loop
+
+    /// Makes the core with its uplinks, not yet connecting. On the loop that will own it.
+    func makeCore(on loop: any EventLoop) throws -> GatewayCore {
+        let profiles = self.configuration.profiles.values.sorted { $0.line < $1.line }
+        let registry = DeviceRegistry(gateway: self.configuration.name)
+        _ = registry.replace(devices: self.devices, profiles: profiles)
+        let routes: RouteTable
+        do {
+            routes = try RouteTable(
+                routes: self.configuration.routes,
+                uplinks: self.configuration.uplinks.map(\.name),
+                gateway: self.configuration.name,
+                reserved: registry.reserved
+            )
+        } catch {
+            throw GatewayStartError.route("\(error)")
+        }
+        let core = GatewayCore(
+            configuration: self.configuration,
+            registry: registry,
+            routes: routes,
+            store: self.store,
+            loop: loop,
+            logger: self.logger
+        )
+        let bound = NIOLoopBound(core, eventLoop: loop)
+        self.keyLookup.set { identity in bound.value.preSharedKey(identity: identity) }
+        core.restore(self.retained)
+        core.rebuildChannels()
+        core.start(links: self.uplinks.indices.map { self.makeLink($0, core: core, loop: loop) })
+        return core
+    }
+
+    private func makeLink(_ index: Int, core: GatewayCore, loop: any EventLoop) -> UplinkLink {
+        let prepared = self.uplinks[index]
+        let configuration = prepared.configuration
+        var client = UplinkClient.Configuration(clientID: prepared.clientID)
+        client.cleanSession = configuration.cleanSession
+        client.keepAliveSeconds = UInt16(clamping: configuration.keepAlive.components.seconds)
+        client.userName = prepared.userName
+        client.password = prepared.password
+        client.inFlight = configuration.inFlight
+        client.connAckTimeout = configuration.connectTimeout
+        client.subscriptions = core.routes.subscriptions(uplink: index).map { Subscription(filter: $0.filter, qos: $0.qos) }
+        var channel = UplinkChannel.Configuration()
+        channel.connectTimeout = configuration.connectTimeout
+        channel.maxPacketBytes = max(channel.maxPacketBytes, self.configuration.limits.maxPacket)
+        let connector = UplinkConnector(
+            addresses: configuration.addresses.map { address in
+                Transport.UplinkAddress(
+                    host: address.address.host,
+                    port: address.address.port,
+                    tls: address.isTLS ? prepared.tls : nil,
+                    serverName: configuration.serverName
+                )
+            },
+            configuration: channel,
+            loop: loop,
+            burst: core.burst
+        )
+        let store = self.store
+        let storeID = prepared.storeID
+        let hooks = UplinkLink.Hooks(
+            acknowledged: { [unowned core] sequence in
+                core.counters.acknowledgedOutside += 1
+                core.commits.acknowledged(uplink: storeID, sequence: sequence)
+            },
+            received: { [unowned core] publish in core.receivedFromUplink(publish, index: index) },
+            load: { [unowned core] after in
+                let own = NIOLoopBound(core, eventLoop: loop)
+                store.loadSpool(
+                    uplink: storeID,
+                    after: after,
+                    maxMessages: SpoolQueue.maxRecords / 2,
+                    maxBytes: SpoolQueue.maxBytes / 2,
+                    on: loop
+                ) { page in own.value.links[index].loaded(page) }
+            },
+            drop: { [unowned core] drop in core.commits.append(drop) }
+        )
+        return UplinkLink(
+            name: configuration.name,
+            storeID: storeID,
+            stored: store.spoolTotals.first { $0.uplink == storeID },
+            limits: configuration.spool,
+            client: UplinkClient(configuration: client),
+            connector: connector,
+            loop: loop,
+            logger: self.logger,
+            hooks: hooks
+        )
+    }
+
+    /// Makes one listener, not yet bound. On the loop.
+    func makeListener(_ listener: ListenerConfiguration, core: GatewayCore, burst: WriteBurst) -> MQTTListener {
+        let limits = self.configuration.limits
+        var configuration = MQTTListener.Configuration(host: listener.bind.host, port: listener.bind.port)
+        configuration.connection.maxPacketBytes = limits.maxPacket
+        configuration.connection.maxConnectBytes = min(limits.maxPacket, 64 << 10)
+        configuration.connection.connectTimeout = TimeAmount(limits.connectTimeout)
+        configuration.connection.maxKeepAliveSeconds = UInt16(clamping: limits.maxKeepAlive.components.seconds)
+        configuration.connection.maxQueuedBytes = limits.maxQueuedBytes
+        return MQTTListener(
+            configuration: configuration,
+            tls: self.listenerTLS[listener.line],
+            burst: burst,
+            limiter: core.limiter,
+            logger: self.logger,
+            makeDelegate: { [unowned core] in Client(core: core, anonymous: listener.anonymous) }
+        )
+    }
+
+    // MARK: TLS
+
+    private static func makeTLS(_ uplink: UplinkConfiguration) throws -> TLSContext {
+        let psk = try uplink.psk.map { psk in
+            TLSPreSharedKey(identity: Array(psk.identity.utf8), key: try SecretFile.loadSecret(psk.keyFile))
+        }
+        let trust: TLSTrust =
+            if let ca = uplink.ca { .file(ca.path) } else if psk != nil { .nothing } else { .system }
+        var configuration = TLSConfiguration.client(preSharedKey: psk, trust: trust)
+        if let certificate = uplink.certificate, let key = uplink.key {
+            configuration.identity = .files(certificateChain: certificate.path, privateKey: key.path)
+        }
+        configuration.minimumVersion = TLSVersion(uplink.tlsMin)
+        configuration.maximumVersion = TLSVersion(uplink.tlsMax)
+        return try TLSContext(configuration)
+    }
+
+    private static func makeTLS(_ listener: ListenerConfiguration, keyLookup: KeyLookup) throws -> TLSContext {
+        var configuration = TLSConfiguration.server()
+        if listener.psk { configuration.keyLookup = { identity in keyLookup.find(identity) } }
+        if let certificate = listener.certificate, let key = listener.key {
+            configuration.identity = .files(certificateChain: certificate.path, privateKey: key.path)
+        }
+        if let authority = listener.clientCA {
+            configuration.trust = .file(authority.path)
+            configuration.clientCertificates = listener.anonymous == .refused ? .required : .optional
+        }
+        configuration.minimumVersion = TLSVersion(listener.tlsMin)
+        return try TLSContext(configuration)
+    }
+}
+
+/// Lets a listener's handshakes ask the core, which is made after the listener's context. Called on the loop.
+private final class KeyLookup: Sendable {
+    private let lookup = Mutex<(@Sendable ([UInt8]) -> [UInt8]?)?>(nil)
+
+    func set(_ lookup: @escaping @Sendable ([UInt8]) -> [UInt8]?) {
+        self.lookup.withLock { $0 = lookup }
+    }
+
+    func find(_ identity: [UInt8]) -> [UInt8]? {
+        self.lookup.withLock { $0 }?(identity)
+    }
+}
+
+extension TLSVersion {
+    fileprivate init(_ version: TLSProtocolVersion) {
+        switch version {
+        case .tls12: self = .tls12
+        case .tls13: self = .tls13
+        }
+    }
+}

@@ -1,0 +1,297 @@
+import Broker
+import Devices
+import Logging
+import MQTTCodec
+import NIOCore
+import OpenSSL
+import Sealing
+import Transport
+
+/// The gateway's view of one connection: who is behind it, its session, and what it may publish where.
+///
+/// Its messages pass Intake, Opener and Policy here; ``GatewayCore`` does the rest. Bound to the gateway's loop.
+final class Client: MQTTConnectionDelegate {
+    /// What the transport proved.
+    enum Identity: Equatable {
+        case device(DeviceID)
+        /// On a listener with `anonymous = "guest"`.
+        case guest
+        /// On a listener with `anonymous = true`: each message has to prove itself.
+        case unproven
+    }
+
+    let core: GatewayCore
+    let anonymous: ListenerConfiguration.Anonymous
+    private(set) var connection: MQTTConnection?
+    private(set) var identity = Identity.unproven
+    private var peer: TLSPeer?
+    private(set) var session: Session?
+    private(set) var clientID: String?
+    /// The device that the last accepted seal proved; a revocation closes its connection.
+    private(set) var lastProven: DeviceID?
+
+    private var plannedTopic: TopicName?
+    private var plannedGeneration = -1
+    private var plan = PublishPlan.refused(.notProven, device: "", detail: "")
+
+    init(core: GatewayCore, anonymous: ListenerConfiguration.Anonymous) {
+        self.core = core
+        self.anonymous = anonymous
+    }
+
+    /// For the log: the proven device, the claimed client id with a question mark, or the address.
+    var name: String {
+        switch self.identity {
+        case .device(let id): id.text
+        case .guest: "guest"
+        case .unproven: self.clientID.map { Printable.text($0) + "?" } ?? "?"
+        }
+    }
+
+    var address: String { self.connection?.address.text ?? "?" }
+
+    // MARK: MQTTConnectionDelegate
+
+    var isCongested: Bool { self.core.isCongested }
+
+    func opened(_ connection: MQTTConnection, peer: TLSPeer?) {
+        self.connection = connection
+        self.peer = peer
+        self.core.counters.connectionsAccepted += 1
+        self.core.add(self)
+    }
+
+    func received(_ connect: Connect) {
+        guard let connection = self.connection else { return }
+        self.clientID = connect.clientID.isEmpty ? nil : String(buffer: connect.clientID.buffer)
+        switch self.core.identify(self.peer, connect: connect, client: self) {
+        case .failure(let refusal):
+            self.core.counters.connectionsRefused += 1
+            self.core.logRefusedConnection(self, refusal.detail)
+            connection.refuse(refusal.code, reason: refusal.detail)
+        case .success(let identity):
+            self.identity = identity
+            self.open(connect, on: connection)
+        }
+    }
+
+    func received(_ publish: Publish) {
+        self.core.counters.received += 1
+        self.process(publish)
+    }
+
+    func received(_ subscribe: Subscribe) {
+        guard let session = self.session else { return }
+        self.core.subscribe(self, session, subscribe)
+    }
+
+    func received(_ unsubscribe: Unsubscribe) {
+        guard let session = self.session else { return }
+        for filter in unsubscribe.filters {
+            self.core.broker.unsubscribe(session, from: filter)
+        }
+        self.connection?.send(.unsuback(UnsubAck(packetID: unsubscribe.packetID)))  // [MQTT-3.10.4-5]
+    }
+
+    func acknowledged(packetID: UInt16) {
+        // An identifier that is not in flight may be a late repetition; it changes nothing.
+        _ = self.session?.acknowledged(packetID)
+    }
+
+    func hasRoomAgain() {
+        self.session?.pump()
+    }
+
+    func closed(reason: String, isClean: Bool, will: Will?) {
+        let connection = self.connection
+        if let session = self.session, let connection {
+            self.core.broker.disconnected(session, connection: connection)
+        }
+        self.core.logger.debug(
+            "connection closed",
+            metadata: ["client": "\(self.name)", "from": "\(self.address)", "reason": "\(Printable.text(reason))"]
+        )
+        if let will { self.process(will.publish) }  // [MQTT-3.1.2-8]; every right is checked again.
+        self.session = nil
+        self.connection = nil
+        self.core.remove(self)
+    }
+
+    // MARK: What the core calls
+
+    /// PUBACK, when the message is safe; packet identifier 0 is a will's, which nobody waits for.
+    func acknowledge(_ packetID: UInt16) {
+        guard packetID != 0 else { return }
+        self.connection?.acknowledge(packetID)
+    }
+
+    /// The message could not be stored: without a PUBACK the node keeps it, and sends it again when it is back.
+    func storeFailed() {
+        self.connection?.close(reason: "the message could not be stored")
+    }
+
+    /// The device behind the connection may not be here any more, or proves itself with other keys now.
+    func isOf(_ devices: Set<DeviceID>) -> Bool {
+        if case .device(let id) = self.identity, devices.contains(id) { return true }
+        return self.lastProven.map(devices.contains) ?? false
+    }
+
+    func close(reason: String) {
+        self.connection?.close(reason: reason)
+    }
+
+    // MARK: The way of a message
+
+    private func process(_ publish: Publish) {
+        if self.plannedTopic != publish.topic || self.plannedGeneration != self.core.registry.generation {
+            self.plannedTopic = publish.topic.compacted()
+            self.plannedGeneration = self.core.registry.generation
+            self.plan = self.core.plan(for: self, topic: publish.topic)
+        }
+        switch self.plan {
+        case .plain(let destination):
+            self.core.admit(publish, payload: publish.payload, to: destination, from: self)
+        case .sealed(let plan):
+            self.open(publish, plan)
+        case .refused(let refusal, let device, let detail):
+            self.refuse(publish, refusal, device: device, detail: detail)
+        }
+    }
+
+    private func open(_ publish: Publish, _ plan: SealedPlan) {
+        let now = NIODeadline.now()
+        guard self.core.failures.hasRoom(self.address, now: now) else {
+            return self.refuse(publish, .throttled, device: plan.claimed?.text ?? self.name, detail: "wait a minute")
+        }
+        var refusal = V1Refusal.unknownDevice
+        for channel in plan.channels {
+            let verdict = channel.receiver.receive(
+                publish.payload,
+                claimed: plan.claimed?.text,
+                onlyFrom: plan.required?.text,
+                now: now
+            )
+            switch verdict {
+            case .opened(let device, let data, let issued, let acceptance):
+                self.core.counters.opened += 1
+                self.core.publish(issued, of: channel)
+                self.opened(publish, by: device, data: data, plan: plan) {
+                    channel.receiver.forget(acceptance)
+                }
+                return
+            case .repeated:
+                self.core.counters.repeated += 1
+                if publish.qos != .atMostOnce { self.core.commits.acknowledge(publish.packetID, to: self) }
+                return
+            case .refused(let reason, let issued):
+                self.core.publish(issued, of: channel)
+                if refusal == .unknownDevice || reason == .staleSession { refusal = reason }
+            }
+        }
+        if let plaintext = plan.plaintext, refusal == .malformed {
+            return self.core.admit(publish, payload: publish.payload, to: plaintext, from: self)
+        }
+        let kind: Refusal =
+            switch refusal {
+            case .staleSession: .replay
+            case .wrongDevice: .identityMismatch
+            case .malformed: .sealRequired
+            case .unknownDevice, .badSeal, .unknownNode, .repeatedIV: .badSeal
+            }
+        self.refuse(publish, kind, device: plan.claimed?.text ?? self.name, detail: refusal.description)
+    }
+
+    private func opened(
+        _ publish: Publish,
+        by device: String,
+        data: ByteBuffer,
+        plan: SealedPlan,
+        undo: @escaping () -> Void
+    ) {
+        if plan.destination?.device?.text != device {
+            plan.destination = (try? DeviceID(device)).flatMap { self.core.destination(for: $0, topic: publish.topic) }
+        }
+        guard let destination = plan.destination, let id = destination.device else {
+            return self.refuse(publish, .revoked, device: device, detail: "no such device any more")
+        }
+        self.lastProven = id
+        self.core.admit(publish, payload: data, to: destination, from: self, undo: undo)
+    }
+
+    /// Turns a message away.
+    ///
+    /// What a policy forbids is acknowledged and dropped, as MQTT 3.1.1 has no other answer but to close `[MQTT-3.3.5-2]`.
+    /// What is not proven gets no acknowledgement, for that would promise an honest node with an old session ID that its
+    /// message is safe: at QoS 1 the connection is closed, whatever the reason was, so that a forger learns nothing.
+    func refuse(_ publish: Publish, _ refusal: Refusal, device: String, detail: @autoclosure () -> String) {
+        let now = NIODeadline.now()
+        self.core.counters.count(refusal)
+        self.core.refusals.note(
+            refusal,
+            device: device,
+            topic: publish.topic.buffer,
+            from: self.address,
+            detail: detail(),
+            now: now
+        )
+        switch refusal {
+        case .policy, .tooLarge, .retained:
+            if publish.qos != .atMostOnce { self.core.commits.acknowledge(publish.packetID, to: self) }
+        case .notProven, .badSeal, .replay, .sealRequired, .identityMismatch, .revoked:
+            let mayStay = self.core.failures.spend(self.address, now: now)
+            if publish.qos != .atMostOnce || !mayStay { self.connection?.close(reason: "refused") }
+        case .throttled:
+            self.connection?.close(reason: "refused")
+        case .spoolFull, .rate:
+            if publish.qos != .atMostOnce { self.connection?.close(reason: "no room for the message") }
+        }
+    }
+
+    // MARK: CONNECT
+
+    private func open(_ connect: Connect, on connection: MQTTConnection) {
+        guard !connect.clientID.isEmpty || connect.cleanStart else {
+            return connection.refuse(.identifierRejected, reason: "an empty client id needs a clean session")  // [MQTT-3.1.3-8]
+        }
+        if let will = connect.will, let problem = self.core.objection(to: will, of: self) {
+            self.core.counters.connectionsRefused += 1
+            self.core.logRefusedConnection(self, "its will on \(Printable.text(will.topic.buffer)): \(problem)")
+            return connection.refuse(.notAuthorized, reason: "the will is not allowed")
+        }
+        let clientID =
+            connect.clientID.isEmpty ? self.core.makeClientID() : connect.clientID.buffer  // [MQTT-3.1.3-6]
+        let owner: SessionOwner =
+            switch self.identity {
+            case .device(let id): .device(id.text)
+            case .guest: .guest
+            case .unproven: .unproven
+            }
+        switch self.core.broker.open(clientID: clientID, owner: owner, isClean: connect.cleanStart) {
+        case .taken:
+            self.core.counters.connectionsRefused += 1
+            self.core.logRefusedConnection(self, "its client id belongs to another identity")
+            connection.refuse(.identifierRejected, reason: "the client id belongs to another identity")
+        case .full:
+            self.core.counters.connectionsRefused += 1
+            self.core.logRefusedConnection(self, "the limit of sessions is reached")
+            connection.refuse(.serverUnavailable, reason: "the limit of sessions is reached")
+        case .opened(let session, let isPresent, let takenOver):
+            (takenOver as? MQTTConnection)?.close(reason: "taken over by a new connection with its client id")
+            self.session = session
+            session.connection = connection
+            connection.accept(connect, sessionPresent: isPresent)
+            self.core.logger.debug(
+                "connected",
+                metadata: ["client": "\(self.name)", "from": "\(self.address)"]
+            )
+            session.resume(on: connection)
+        }
+    }
+}
+
+extension Will {
+    /// The message it stands for, as its client would have published it.
+    var publish: Publish {
+        Publish(topic: self.topic, payload: self.payload, qos: min(self.qos, .atLeastOnce), retain: self.retain)
+    }
+}

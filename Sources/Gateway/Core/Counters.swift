@@ -1,0 +1,70 @@
+import Devices
+
+/// Why a message or a connection was turned away, for counters and the operator's log. The sender is never told which.
+package enum Refusal: String, Sendable, CaseIterable {
+    /// The transport proved nothing, the message was not sealed, and no plaintext profile names its sender.
+    case notProven = "not proven"
+    /// The seal did not verify.
+    case badSeal = "bad seal"
+    /// A session ID that was used before: a replay.
+    case replay = "replay"
+    /// The profile of the device asks for a seal and the message has none that fits.
+    case sealRequired = "seal required"
+    /// The transport proved one device and the seal another.
+    case identityMismatch = "identity mismatch"
+    /// No line of the profile allows the topic, or a deny line forbids it.
+    case policy = "policy"
+    /// The device is revoked or removed.
+    case revoked = "revoked"
+    /// The payload is larger than the profile allows.
+    case tooLarge = "payload too large"
+    /// Faster than the profile's rate.
+    case rate = "rate"
+    /// Too many failures from this sender.
+    case throttled = "too many failures"
+    /// The spool of an uplink is full and its `when_full` says so.
+    case spoolFull = "spool full"
+    /// The profile may not publish retained messages, or the table of retained messages is full.
+    case retained = "retained"
+}
+
+/// What the gateway counted since it started. Bound to the gateway's loop.
+package struct Counters: Sendable, Equatable {
+    package var connectionsAccepted = 0
+    package var connectionsRefused = 0
+    package var received = 0
+    /// Sealed messages that verified.
+    package var opened = 0
+    /// Exact repetitions of an accepted message: acknowledged, not forwarded.
+    package var repeated = 0
+    package var refused: [Refusal: Int] = [:]
+    /// Records handed to the store.
+    package var spooled = 0
+    /// QoS 0 messages sent to an uplink without the store.
+    package var forwardedUnstored = 0
+    /// QoS 0 messages dropped because an uplink was down or busy.
+    package var droppedUnstored = 0
+    /// Records that the outside brokers acknowledged.
+    package var acknowledgedOutside = 0
+    /// Records dropped by a spool limit.
+    package var droppedBySpool = 0
+    /// Deliveries to local subscribers.
+    package var delivered = 0
+    /// Deliveries dropped: a slow or absent subscriber, or no right to the topic any more.
+    package var deliveriesDropped = 0
+    /// Commands that came down from uplinks.
+    package var fromUplinks = 0
+    /// Messages of uplinks that no route in takes.
+    package var unroutedFromUplinks = 0
+    /// Commits that failed; nothing of them was acknowledged.
+    package var failedCommits = 0
+
+    package init() {}
+
+    /// All refusals together.
+    package var refusedTotal: Int { self.refused.values.reduce(0, +) }
+
+    mutating func count(_ refusal: Refusal) {
+        self.refused[refusal, default: 0] += 1
+    }
+}

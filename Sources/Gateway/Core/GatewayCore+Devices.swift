@@ -1,0 +1,194 @@
+import Broker
+import Devices
+import Logging
+import MQTTCodec
+import NIOCore
+import OpenSSL
+import Sealing
+import Store
+import Transport
+
+/// Why a CONNECT is turned away: what the client is told, and what the operator is.
+struct ConnectRefusal: Error {
+    let code: ConnectReturnCode
+    let detail: String
+}
+
+extension GatewayCore {
+    // MARK: Who connects
+
+    /// Joins what the transport proved to a device. What is proven decides; a client id or a user name that claims another
+    /// device is refused, and never adds a right.
+    func identify(
+        _ peer: TLSPeer?,
+        connect: Connect,
+        client: Client
+    ) -> Result<Client.Identity, ConnectRefusal> {
+        if let proven = peer?.provenName {
+            guard let id = try? DeviceID(proven), let device = self.registry.device(id) else {
+                return .failure(
+                    ConnectRefusal(
+                        code: .notAuthorized,
+                        detail: "the certificate or key proves \(Printable.text(proven)), which is no device here"
+                    )
+                )
+            }
+            guard !device.isRevoked else {
+                return .failure(ConnectRefusal(code: .notAuthorized, detail: "device \(id) is revoked"))
+            }
+            if let userName = connect.userName, userName != (try? MQTTString(id.text)) {
+                let claimed = Printable.text(userName.buffer)
+                return .failure(
+                    ConnectRefusal(code: .notAuthorized, detail: "device \(id) gave the user name \(claimed)")
+                )
+            }
+            if let claimed = client.clientID.flatMap({ try? DeviceID($0) }), claimed != id,
+                self.registry.device(claimed) != nil
+            {
+                return .failure(
+                    ConnectRefusal(
+                        code: .identifierRejected,
+                        detail: "device \(id) gave the client id of device \(claimed)"
+                    )
+                )
+            }
+            return .success(.device(id))
+        }
+        switch client.anonymous {
+        case .refused:
+            return .failure(
+                ConnectRefusal(
+                    code: .notAuthorized,
+                    detail: "the connection proves no device, and this listener has anonymous = false"
+                )
+            )
+        case .guest:
+            return .success(.guest)
+        case .allowed:
+            guard self.failures.hasRoom(client.address, now: .now()) else {
+                return .failure(
+                    ConnectRefusal(
+                        code: .serverUnavailable,
+                        detail: "too many failures from this address; see limits.failure_rate"
+                    )
+                )
+            }
+            return .success(.unproven)
+        }
+    }
+
+    func logRefusedConnection(_ client: Client, _ detail: String) {
+        self.refusals.note(
+            .notProven,
+            device: client.name,
+            topic: nil,
+            from: client.address,
+            detail: "connection refused: \(detail)",
+            now: .now()
+        )
+    }
+
+    /// A client identifier for a client that gave none `[MQTT-3.1.3-6]`; random, so that it claims no device.
+    func makeClientID() -> ByteBuffer {
+        let digits = Array("0123456789abcdef".utf8)
+        return ByteBuffer(bytes: Array("auto-".utf8) + SecureRandom.bytes(count: 16).map { digits[Int($0 & 15)] })
+    }
+
+    /// The TLS-PSK of a device, for the handshake of a listener; nil for an unknown or revoked one.
+    func preSharedKey(identity: [UInt8]) -> [UInt8]? {
+        guard let text = String(validating: identity, as: UTF8.self), let id = try? DeviceID(text),
+            let device = self.registry.device(id), !device.isRevoked
+        else { return nil }
+        return device.psk ?? self.keys.preSharedKey(of: device)
+    }
+
+    // MARK: Changes
+
+    /// Takes the devices as the store has them now: rights change at once, connections of lost or re-keyed devices are closed.
+    func replaceDevices(_ devices: [Device]) {
+        let changes = self.registry.replace(devices: devices, profiles: self.registry.profiles)
+        guard !changes.isEmpty else { return }
+        self.paces = self.paces.filter { self.registry.device($0.key) != nil }
+        self.rebuildChannels()
+        self.closeClients(of: changes.lost.union(changes.rekeyed), reason: "the device was revoked, removed or re-keyed")
+        self.logger.notice(
+            "devices changed",
+            metadata: [
+                "added": "\(changes.added.count)", "removed": "\(changes.removed.count)",
+                "revoked": "\(changes.revoked.count)", "restored": "\(changes.restored.count)",
+                "devices": "\(self.registry.count)",
+            ]
+        )
+    }
+
+    /// Takes the profiles of a configuration that was read again.
+    func replaceProfiles(from configuration: GatewayConfiguration) {
+        self.logger.notice("profiles are taken over; listeners, uplinks, routes and limits need a restart")
+        let profiles = configuration.profiles.values.sorted { $0.line < $1.line }
+        let changes = self.registry.replace(devices: self.registry.devices, profiles: profiles)
+        self.paces.removeAll()
+        self.rebuildChannels()
+        self.logger.notice(
+            "configuration reloaded",
+            metadata: ["profiles": "\(profiles.count)", "devices-affected": "\(changes.reprofiled.count)"]
+        )
+    }
+
+    /// Makes the session topics fit the devices. Session IDs of a topic that stays stay valid.
+    func rebuildChannels() {
+        let now = NIODeadline.now()
+        var rebuilt: [TopicName: SealedChannel] = [:]
+        for group in self.registry.sessionGroups() {
+            let members = group.devices.compactMap { device -> V1Member? in
+                guard let keys = self.registry.v1Keys(of: device.id) else { return nil }
+                return try? V1Member(device: device.id.text, keys: keys, nodeID: device.nodeID ?? device.id.text)
+            }
+            guard !members.isEmpty else { continue }
+            let configuration = V1Receiver.Configuration(
+                window: group.profile.window,
+                lifetime: group.profile.lifetime,
+                rotateOnFailure: group.profile.rotateOnFailure
+            )
+            if let channel = self.channels[group.topic], channel.receiver.configuration == configuration {
+                _ = channel.receiver.setMembers(members)
+                rebuilt[group.topic] = channel
+            } else {
+                let receiver = V1Receiver(configuration: configuration, members: members, workspace: self.workspace)
+                let channel = SealedChannel(topic: group.topic.compacted(), receiver: receiver)
+                rebuilt[channel.topic] = channel
+                self.publish(receiver.start(now: now), of: channel)
+            }
+        }
+        self.channels = rebuilt
+    }
+
+    // MARK: Session IDs
+
+    /// Publishes new session IDs to whoever listens on the session topic. They are kept by the receiver alone: retained
+    /// for later subscribers, and never on disk.
+    func publish(_ issued: [SessionID], of channel: SealedChannel) {
+        guard !issued.isEmpty else { return }
+        for id in issued {
+            let message = Message(topic: channel.topic, payload: id.payload, qos: .atLeastOnce, retain: false)
+            self.broker.forEachRecipient(of: channel.topic) { session, granted in
+                self.deliver(message, to: session, qos: min(.atLeastOnce, granted), retain: false)
+            }
+        }
+    }
+
+    /// Replaces session IDs whose lifetime is over.
+    func expireSessionIDs(now: NIODeadline) {
+        for channel in self.channels.values {
+            guard let expiry = channel.receiver.nextExpiry, expiry <= now else { continue }
+            self.publish(channel.receiver.tick(now: now), of: channel)
+        }
+    }
+}
+
+extension TLSPeer {
+    /// The name that the handshake proved: the PSK identity, or the common name of a verified certificate.
+    var provenName: String? {
+        if let identity = self.preSharedKeyIdentity { return String(validating: identity, as: UTF8.self) ?? "\u{FFFD}" }
+        return self.certificate?.commonName
+    }
+}

@@ -1,0 +1,282 @@
+import Broker
+import Devices
+import Logging
+import MQTTCodec
+import NIOCore
+import Sealing
+import Store
+import Transport
+
+extension GatewayCore {
+    // MARK: Planning
+
+    /// Works out what happens to messages of this connection on this topic.
+    func plan(for client: Client, topic: TopicName) -> PublishPlan {
+        switch client.identity {
+        case .device(let id):
+            return self.plan(proven: id, topic: topic)
+        case .guest:
+            guard let policy = self.registry.guestPolicy(profile: "guest") else {
+                return .refused(.notProven, device: "guest", detail: "gateway.conf has no [profile.guest]")
+            }
+            return .plain(self.destination(device: nil, policy: policy, topic: topic))
+        case .unproven:
+            return self.plan(unproven: client, topic: topic)
+        }
+    }
+
+    private func plan(proven id: DeviceID, topic: TopicName) -> PublishPlan {
+        guard let destination = self.destination(for: id, topic: topic) else {
+            return .refused(.revoked, device: id.text, detail: "no such device")
+        }
+        if destination.profile.relay,
+            let other = self.registry.claimedDevice(publish: topic, clientID: nil), other != id
+        {
+            return self.sealedPlan(topic: topic, claimed: other, required: nil, plaintext: nil, clientID: nil)
+        }
+        guard let seal = self.registry.seal(of: id), seal != .none else { return .plain(destination) }
+        return self.sealedPlan(
+            topic: topic,
+            claimed: id,
+            required: destination.profile.relay ? nil : id,
+            plaintext: destination.profile.plaintext ? destination : nil,
+            clientID: id.text
+        )
+    }
+
+    private func plan(unproven client: Client, topic: TopicName) -> PublishPlan {
+        let clientID = client.clientID
+        let plaintext = self.registry.plaintextDevice(publish: topic, clientID: clientID)
+            .flatMap { self.destination(for: $0, topic: topic) }
+        let channels = self.registry.candidates(publish: topic, clientID: clientID)
+        guard !channels.isEmpty else {
+            if let plaintext { return .plain(plaintext) }
+            let claimed = self.registry.claimedDevice(publish: topic, clientID: clientID)
+            return .refused(
+                .notProven,
+                device: claimed?.text ?? client.name,
+                detail: claimed.map { "device \($0) must prove itself: by TLS, a seal, or a profile with plaintext = true" }
+                    ?? "no device's profile fits this topic, and the connection proves none"
+            )
+        }
+        return self.sealedPlan(
+            topic: topic,
+            claimed: self.registry.claimedDevice(publish: topic, clientID: clientID),
+            required: nil,
+            plaintext: plaintext,
+            clientID: clientID
+        )
+    }
+
+    private func sealedPlan(
+        topic: TopicName,
+        claimed: DeviceID?,
+        required: DeviceID?,
+        plaintext: Destination?,
+        clientID: String?
+    ) -> PublishPlan {
+        var topics = self.registry.candidates(publish: topic, clientID: clientID)
+        if topics.isEmpty, let claimed, let own = self.registry.sessionTopic(of: claimed) { topics = [own] }
+        return .sealed(
+            SealedPlan(
+                channels: topics.compactMap { self.channels[$0] },
+                claimed: claimed,
+                required: required,
+                plaintext: plaintext
+            )
+        )
+    }
+
+    /// What a proven device may do on a topic; nil if there is no such device.
+    func destination(for id: DeviceID, topic: TopicName) -> Destination? {
+        self.registry.policy(for: id).map { self.destination(device: id, policy: $0, topic: topic) }
+    }
+
+    private func destination(device: DeviceID?, policy: DevicePolicy, topic: TopicName) -> Destination {
+        let kept = topic.compacted()
+        let decision = policy.decide(publish: kept)
+        return Destination(
+            device: device,
+            profile: policy.profile,
+            topic: kept,
+            decision: decision,
+            routes: decision.isAllowed ? self.routes.outgoing(for: kept) : [],
+            pace: self.pace(of: device, policy.profile)
+        )
+    }
+
+    private func pace(of device: DeviceID?, _ profile: Profile) -> SenderPace? {
+        guard let rate = profile.rate else { return nil }
+        guard let device else { return SenderPace(rate) }
+        if let pace = self.paces[device] { return pace }
+        let pace = SenderPace(rate)
+        self.paces[device] = pace
+        return pace
+    }
+
+    // MARK: Admitting
+
+    /// Policy, Router and Spool for a message whose sender is proven.
+    ///
+    /// - Parameters:
+    ///   - payload: What leaves: the opened data of a sealed message.
+    ///   - undo: Called if the message can't be kept, so that it is accepted when the node sends it again.
+    func admit(
+        _ publish: Publish,
+        payload: ByteBuffer,
+        to destination: Destination,
+        from client: Client,
+        undo: (() -> Void)? = nil
+    ) {
+        guard destination.decision.isAllowed else {
+            let refusal: Refusal = destination.decision.reason == .revoked ? .revoked : .policy
+            return client.refuse(
+                publish,
+                refusal,
+                device: destination.name,
+                detail: destination.decision.explanation
+            )
+        }
+        guard payload.readableBytes <= destination.profile.maxPayload else {
+            return client.refuse(
+                publish,
+                .tooLarge,
+                device: destination.name,
+                detail: "\(payload.readableBytes) bytes, over max_payload = \(destination.profile.maxPayload)"
+            )
+        }
+        for route in destination.routes where !self.links[route.uplink].makeRoom(for: route, payload: payload) {
+            undo?()
+            return client.refuse(
+                publish,
+                .spoolFull,
+                device: destination.name,
+                detail: "the spool of uplink \(self.links[route.uplink].name) is full"
+            )
+        }
+        if let pace = destination.pace, let pause = pace.take(now: .now()) {
+            client.connection?.pauseReading(for: pause)
+        }
+        for route in destination.routes {
+            self.forward(publish, payload: payload, along: route, device: destination.device)
+        }
+        let message = Message(
+            topic: destination.topic,
+            payload: payload,
+            qos: publish.qos,
+            retain: publish.retain && destination.profile.retain,
+            publisher: destination.device?.text
+        )
+        self.distribute(message, isStored: true)
+        if publish.qos != .atMostOnce {
+            self.commits.acknowledge(publish.packetID, to: client, undo: undo)
+        }
+    }
+
+    private func forward(_ publish: Publish, payload: ByteBuffer, along route: RoutedTopic, device: DeviceID?) {
+        let link = self.links[route.uplink]
+        let retain = publish.retain
+        guard route.qos != .atMostOnce else {
+            if link.sendUnstored(topic: route.topic, payload: payload, retain: retain) {
+                self.counters.forwardedUnstored += 1
+            } else {
+                self.counters.droppedUnstored += 1
+            }
+            return
+        }
+        guard !link.dropsNewest else {
+            self.counters.droppedBySpool += 1
+            return
+        }
+        self.counters.spooled += 1
+        link.appended(bytes: route.topic.buffer.readableBytes + payload.readableBytes)
+        self.commits.append(
+            SpoolRecord(
+                sequence: 0,
+                uplink: link.storeID,
+                topic: route.topic.buffer,
+                payload: payload,
+                qos: .atLeastOnce,
+                retain: retain,
+                device: device,
+                storedAt: self.wallClock.milliseconds
+            )
+        )
+    }
+
+    // MARK: Local delivery
+
+    /// Retains a message if it says so, and delivers it to the local subscribers.
+    ///
+    /// - Parameter isStored: Whether a retained one outlives a restart.
+    func distribute(_ message: Message, isStored: Bool) {
+        if message.retain {
+            switch self.broker.retained.retain(message) {
+            case .stored where isStored:
+                self.commits.append(
+                    .set(
+                        RetainedRecord(
+                            topic: message.topic.buffer,
+                            payload: message.payload,
+                            qos: message.qos,
+                            device: message.publisher.flatMap { try? DeviceID($0) },
+                            storedAt: self.wallClock.milliseconds
+                        )
+                    )
+                )
+            case .cleared where isStored: self.commits.append(.clear(topic: message.topic.buffer))
+            case .full: self.counters.count(.retained)
+            case .stored, .cleared, .unchanged: break
+            }
+        }
+        self.broker.forEachRecipient(of: message.topic) { session, granted in
+            self.deliver(message, to: session, qos: min(message.qos, granted), retain: false)
+        }
+    }
+
+    /// One delivery, if the policy still allows it.
+    func deliver(_ message: Message, to session: Session, qos: QoS, retain: Bool) {
+        guard self.mayReceive(session, message.topic) else {
+            self.counters.deliveriesDropped += 1
+            return
+        }
+        switch session.deliver(message, qos: qos, retain: retain) {
+        case .sent, .queued: self.counters.delivered += 1
+        case .dropped: self.counters.deliveriesDropped += 1
+        }
+    }
+
+    /// A message that an uplink brought: a command for the nodes.
+    func receivedFromUplink(_ publish: Publish, index: Int) {
+        guard let incoming = self.routes.incoming(uplink: index, topic: publish.topic) else {
+            self.counters.unroutedFromUplinks += 1
+            return
+        }
+        self.counters.fromUplinks += 1
+        let message = Message(
+            topic: incoming.topic,
+            payload: publish.payload,
+            qos: min(publish.qos, .atLeastOnce),
+            retain: publish.retain
+        )
+        // What is retained outside comes again with every connection, so it need not be on disk here.
+        self.distribute(message, isStored: false)
+    }
+
+    // MARK: Wills
+
+    /// Why the client may not leave this will; nil if it may. Asked at CONNECT, and decided again when it is sent.
+    func objection(to will: Will, of client: Client) -> String? {
+        switch self.plan(for: client, topic: will.topic) {
+        case .plain(let destination):
+            return destination.decision.isAllowed ? nil : destination.decision.explanation
+        case .sealed(let plan):
+            guard let claimed = plan.claimed, let destination = self.destination(for: claimed, topic: will.topic) else {
+                return nil
+            }
+            return destination.decision.isAllowed ? nil : destination.decision.explanation
+        case .refused(_, _, let detail):
+            return detail
+        }
+    }
+}

@@ -1,0 +1,242 @@
+import Broker
+import Devices
+import Logging
+import MQTTCodec
+import NIOCore
+import OpenSSL
+import Sealing
+import Store
+import Transport
+
+/// The one owner of the message path: devices, sessions, policy, routes, spool and uplinks.
+///
+/// Everything here runs on one event loop, so there are no locks and the order of events can be reasoned about. Files and
+/// SQLite are the store's thread's; what is asked of it comes back to this loop.
+final class GatewayCore {
+    let configuration: GatewayConfiguration
+    let loop: any EventLoop
+    let logger: Logger
+    let store: Store
+    let registry: DeviceRegistry
+    let broker: LocalBroker
+    let routes: RouteTable
+    let refusals: RefusalLog
+    let failures: FailureBudget
+    let limiter: ConnectionLimiter
+    let burst: WriteBurst
+    let wallClock = WallClock()
+    /// Scratch memory of all receivers.
+    let workspace = V1Workspace()
+    let keys: DeviceKeys
+    var counters = Counters()
+    /// The sealing desk: session topics and the receivers behind them.
+    var channels: [TopicName: SealedChannel] = [:]
+    /// In the order of ``RouteTable/uplinks``.
+    private(set) var links: [UplinkLink] = []
+    /// Set once in ``start()``, after which the core is whole.
+    private(set) var commits: CommitQueue
+    var paces: [DeviceID: SenderPace] = [:]
+    private var clients: [ObjectIdentifier: Client] = [:]
+    private var wasCongested = false
+    private var housekeeping: Scheduled<Void>?
+    private var lastStoreProblem: NIODeadline = .distantPast
+
+    /// - Parameters:
+    ///   - registry: Filled with the devices that the store has now.
+    ///   - routes: Compiled from the configuration.
+    init(
+        configuration: GatewayConfiguration,
+        registry: DeviceRegistry,
+        routes: RouteTable,
+        store: Store,
+        loop: any EventLoop,
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        self.loop = loop
+        self.logger = logger
+        self.store = store
+        self.registry = registry
+        self.routes = routes
+        self.refusals = RefusalLog(logger: logger)
+        self.keys = DeviceKeys(path: store.directory.masterKey, logger: logger)
+        self.burst = WriteBurst(loop: loop)
+        self.limiter = ConnectionLimiter(
+            limits: .init(
+                total: configuration.limits.maxConnections,
+                perAddress: configuration.limits.maxConnectionsPerAddress
+            )
+        )
+        let limits = configuration.limits
+        self.broker = LocalBroker(
+            limits: .init(
+                sessions: limits.maxConnections * 2,
+                subscriptions: limits.maxSubscriptions,
+                outbound: .init(inFlight: limits.maxInflight, queuedBytes: limits.maxQueuedBytes),
+                retained: .init(messages: limits.maxRetained, bytes: limits.maxRetainedBytes)
+            )
+        )
+        let rate = limits.failureRate
+        self.failures = FailureBudget { now in
+            TokenBucket(rate: Double(rate.count) / rate.interval.seconds, burst: rate.count, now: now)
+        }
+        self.commits = CommitQueue(store: store, loop: loop)
+    }
+
+    /// Takes the uplinks and begins to hear of commits.
+    func start(links: [UplinkLink]) {
+        self.links = links
+        self.commits.committed = { [unowned self] record in
+            self.links[self.linkIndex(record.uplink)].committed(record)
+        }
+        self.startHousekeeping()
+        self.commits.finished = { [unowned self] result in self.batchFinished(result) }
+    }
+
+    // MARK: Clients
+
+    func add(_ client: Client) {
+        self.clients[ObjectIdentifier(client)] = client
+    }
+
+    func remove(_ client: Client) {
+        self.clients[ObjectIdentifier(client)] = nil
+    }
+
+    var clientCount: Int { self.clients.count }
+
+    /// Closes every connection that one of these devices is behind.
+    func closeClients(of devices: Set<DeviceID>, reason: String) {
+        guard !devices.isEmpty else { return }
+        for client in self.clients.values where client.isOf(devices) {
+            client.close(reason: reason)
+        }
+        for device in devices {
+            for session in self.broker.sessions(ownedBy: .device(device.text)) { self.broker.remove(session) }
+        }
+    }
+
+    /// Ends all connections, for the shutdown.
+    func closeAllClients() {
+        for client in self.clients.values { client.close(reason: "the gateway is shutting down") }
+    }
+
+    // MARK: Life
+
+    /// Takes the retained messages that outlived the last run.
+    func restore(_ records: [RetainedRecord]) {
+        for record in records {
+            let message = Message(
+                topic: TopicName(unchecked: record.topic),
+                payload: record.payload,
+                qos: record.qos,
+                retain: true,
+                publisher: record.device?.text
+            )
+            _ = self.broker.retained.retain(message)
+        }
+    }
+
+    /// Another process changed devices; these are all there are now.
+    func devicesChanged(_ devices: Result<[Device], StoreError>) {
+        switch devices {
+        case .success(let devices):
+            self.keys.reload()
+            self.replaceDevices(devices)
+        case .failure(let error):
+            self.logger.error("can't see whether devices changed", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Begins the slow duties. Session IDs that are over their lifetime are refused at once whatever this does, so seconds
+    /// will do for publishing their successors.
+    func startHousekeeping() {
+        self.housekeeping = self.loop.assumeIsolated().scheduleTask(in: .seconds(5)) { [weak self] in
+            self?.housekeep()
+            self?.startHousekeeping()
+        }
+    }
+
+    private func housekeep() {
+        self.expireSessionIDs(now: .now())
+        let now = self.wallClock.milliseconds
+        for link in self.links { link.expire(nowMilliseconds: now) }
+    }
+
+    /// Closes all connections, then waits for the disk, and until the time is up for the outside brokers.
+    func drain(until deadline: NIODeadline) -> EventLoopFuture<Void> {
+        self.closeAllClients()
+        self.housekeeping?.cancel()
+        let done = self.loop.makePromise(of: Void.self)
+        self.commits.flush()
+        self.finishWhenIdle(deadline, done)
+        return done.futureResult
+    }
+
+    private func finishWhenIdle(_ deadline: NIODeadline, _ done: EventLoopPromise<Void>) {
+        let isDrained = self.links.allSatisfy { !$0.isConnected || $0.isDrained }
+        guard !self.commits.isIdle || (!isDrained && NIODeadline.now() < deadline) else {
+            for link in self.links { link.stop() }
+            return done.succeed()
+        }
+        self.commits.flush()
+        self.loop.assumeIsolated().scheduleTask(in: .milliseconds(10)) { self.finishWhenIdle(deadline, done) }
+    }
+
+    // MARK: The disk
+
+    /// Whether so much waits for the disk that publishers have to wait.
+    var isCongested: Bool {
+        let isCongested = self.commits.isCongested
+        if isCongested { self.wasCongested = true }
+        return isCongested
+    }
+
+    private func batchFinished(_ result: Result<CommittedBatch, StoreError>) {
+        switch result {
+        case .success(let batch):
+            for dropped in batch.dropped {
+                self.counters.droppedBySpool += dropped.messages
+                let link = self.links[self.linkIndex(dropped.uplink)]
+                link.dropped(through: dropped.lastSequence)
+                self.logger.warning(
+                    "spool full or too old: dropped",
+                    metadata: [
+                        "uplink": "\(link.name)", "device": "\(dropped.device?.text ?? "gateway")",
+                        "messages": "\(dropped.messages)",
+                    ]
+                )
+            }
+            for totals in batch.totals { self.links[self.linkIndex(totals.uplink)].counted(totals) }
+        case .failure(let error):
+            self.counters.failedCommits += 1
+            let now = NIODeadline.now()
+            if now >= self.lastStoreProblem + .seconds(10) {
+                self.lastStoreProblem = now
+                self.logger.error(
+                    "could not store messages: none of them is acknowledged",
+                    metadata: ["error": "\(error)"]
+                )
+            }
+        }
+        if self.wasCongested, !self.commits.isCongested {
+            self.wasCongested = false
+            for client in self.clients.values { client.connection?.resumeReading() }
+        }
+    }
+
+    private func linkIndex(_ uplink: Int64) -> Int {
+        guard let index = self.links.firstIndex(where: { $0.storeID == uplink }) else {
+            preconditionFailure("the store speaks of uplink \(uplink), which no link has")
+        }
+        return index
+    }
+}
+
+extension Duration {
+    /// Seconds as a number.
+    var seconds: Double {
+        let (seconds, attoseconds) = self.components
+        return Double(seconds) + Double(attoseconds) / 1e18
+    }
+}

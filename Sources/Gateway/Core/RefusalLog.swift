@@ -1,0 +1,76 @@
+import Devices
+import Logging
+import NIOCore
+
+/// Tells the operator why something was refused: the first time at once, repetitions of the same device, topic and
+/// reason once a minute with their number. A flood of refusals can't flood the log. Bound to the gateway's loop.
+final class RefusalLog {
+    private struct Key: Hashable {
+        let refusal: Refusal
+        let device: String
+        let topic: String
+    }
+
+    /// Different refusals that are told apart within one minute; beyond them only the counters grow.
+    private static let maxKeys = 1024
+    private static let period = TimeAmount.minutes(1)
+
+    private let logger: Logger
+    private var seen: [Key: Int] = [:]
+    private var unlisted = 0
+    private var periodEnds: NIODeadline = .distantPast
+
+    init(logger: Logger) {
+        self.logger = logger
+    }
+
+    /// - Parameters:
+    ///   - device: The proven device, or the claimed one with a question mark, or the address.
+    ///   - topic: As the peer sent it; what is not printable is escaped here.
+    ///   - detail: What to look at, in words and without secrets.
+    func note(
+        _ refusal: Refusal,
+        device: String,
+        topic: ByteBuffer?,
+        from address: String,
+        detail: @autoclosure () -> String,
+        now: NIODeadline
+    ) {
+        if now >= self.periodEnds { self.startPeriod(now) }
+        let key = Key(refusal: refusal, device: device, topic: topic.map { Printable.text($0) } ?? "")
+        if let count = self.seen[key] {
+            self.seen[key] = count + 1
+            return
+        }
+        guard self.seen.count < Self.maxKeys else {
+            self.unlisted += 1
+            return
+        }
+        self.seen[key] = 0
+        self.logger.warning(
+            "refused",
+            metadata: [
+                "reason": "\(refusal.rawValue)", "device": "\(key.device)", "topic": "\(key.topic)",
+                "from": "\(address)", "detail": "\(detail())",
+            ]
+        )
+    }
+
+    private func startPeriod(_ now: NIODeadline) {
+        self.periodEnds = now + Self.period
+        for (key, count) in self.seen where count > 0 {
+            self.logger.warning(
+                "refused again",
+                metadata: [
+                    "reason": "\(key.refusal.rawValue)", "device": "\(key.device)", "topic": "\(key.topic)",
+                    "times": "\(count)",
+                ]
+            )
+        }
+        if self.unlisted > 0 {
+            self.logger.warning("more refusals than are listed", metadata: ["times": "\(self.unlisted)"])
+        }
+        self.seen.removeAll(keepingCapacity: true)
+        self.unlisted = 0
+    }
+}

@@ -1,0 +1,104 @@
+import GRDB
+
+/// The tables, and the settings of every connection to them.
+enum Schema {
+    static let pageBytes = 4_096
+
+    /// The steps from an empty file to the tables of this release. A step that has been released is never changed.
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("1 spool, retained, devices") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
+                    INSERT INTO meta (name, value) VALUES ('sequence_reserved', 0), ('device_generation', 0);
+
+                    CREATE TABLE uplink (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+
+                    -- key: uplink << 48 | sequence. flags: QoS in bits 0 and 1, RETAIN in bit 2.
+                    CREATE TABLE spool (
+                        key INTEGER PRIMARY KEY,
+                        flags INTEGER NOT NULL,
+                        stored_at INTEGER NOT NULL,
+                        messages_before INTEGER NOT NULL,
+                        bytes_before INTEGER NOT NULL,
+                        topic BLOB NOT NULL,
+                        device TEXT,
+                        payload BLOB NOT NULL
+                    );
+
+                    CREATE TABLE retained (
+                        topic BLOB PRIMARY KEY,
+                        payload BLOB NOT NULL,
+                        qos INTEGER NOT NULL,
+                        device TEXT,
+                        stored_at INTEGER NOT NULL
+                    ) STRICT, WITHOUT ROWID;
+
+                    -- v1_keys and psk are wrapped with a key derived from the master key.
+                    CREATE TABLE device (
+                        id TEXT PRIMARY KEY,
+                        profile TEXT NOT NULL,
+                        seal TEXT,
+                        epoch INTEGER NOT NULL,
+                        revoked INTEGER NOT NULL,
+                        node_id TEXT,
+                        keys_of TEXT,
+                        v1_keys BLOB,
+                        psk BLOB,
+                        created INTEGER NOT NULL
+                    ) STRICT, WITHOUT ROWID;
+                    """
+            )
+        }
+        return migrator
+    }
+
+    static func configuration(for access: StoreAccess, options: StoreOptions) -> Configuration {
+        var configuration = Configuration()
+        configuration.label = "sealgate-store"
+        configuration.readonly = access == .readOnly
+        configuration.foreignKeysEnabled = false
+        // Should a rollback ever fail, the next transaction tries again; GRDB would end the process instead.
+        configuration.allowsUnsafeTransactions = true
+        configuration.busyMode = .timeout(options.busyTimeout / .seconds(1))
+        configuration.prepareDatabase { db in
+            // temp_store and the small cache are for the sake of resident memory. The system's SQLite may overwrite what
+            // it deletes with zeros: pages that would not be written at all otherwise; devices turn that on for
+            // themselves.
+            try db.execute(
+                sql: """
+                    PRAGMA temp_store = MEMORY;
+                    PRAGMA mmap_size = 0;
+                    PRAGMA cache_size = -\(options.cacheKiB);
+                    PRAGMA secure_delete = OFF;
+                    """
+            )
+            guard access != .readOnly else { return }
+            try db.execute(
+                sql: """
+                    PRAGMA page_size = \(Self.pageBytes);
+                    PRAGMA auto_vacuum = NONE;
+                    PRAGMA journal_mode = WAL;
+                    PRAGMA synchronous = FULL;
+                    PRAGMA wal_autocheckpoint = \(options.checkpointPages);
+                    PRAGMA journal_size_limit = \(8 * options.checkpointPages * Self.pageBytes);
+                    """
+            )
+            if let maxPages = options.maxPages { try db.execute(sql: "PRAGMA max_page_count = \(maxPages)") }
+        }
+        return configuration
+    }
+
+    /// Brings the tables to this release. Two processes may do so at once.
+    static func migrate(_ database: DatabaseQueue) throws {
+        let migrator = self.migrator
+        if try database.read(migrator.hasCompletedMigrations) { return }
+        do {
+            try migrator.migrate(database)
+        } catch {
+            // The other process may have been first.
+            guard try database.read(migrator.hasCompletedMigrations) else { throw error }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+import Foundation
+import GRDBSQLite
+
+/// The files of a state directory: their modes, the lock that keeps a second gateway out, and the setting aside.
+package struct StateDirectory: Sendable {
+    /// As it was given.
+    package let path: String
+
+    /// Touches nothing.
+    package init(path: String) {
+        self.path = path
+    }
+
+    /// The SQLite database; its `-wal` and `-shm` lie beside it.
+    package var database: String { self.path + "/sealgate.db" }
+    /// The name under which a process that only looks opens the database.
+    ///
+    /// Without a write-ahead log nobody has it open, and SQLite would make one to read. Told that the file does not
+    /// change, it leaves the directory as it is. (A gateway that starts in the same millisecond is not waited for.)
+    var readOnlyDatabase: String {
+        let path = self.database
+        guard sqlite3_compileoption_used("USE_URI") != 0, Self.status(of: path + "-wal") == nil,
+            let escaped = path.addingPercentEncoding(withAllowedCharacters: .urlPathAllowed)
+        else { return path }
+        return "file:\(escaped)?immutable=1"
+    }
+    /// The gateway's one secret (32 bytes), without which the wrapped secrets of the database are lost.
+    package var masterKey: String { self.path + "/master.key" }
+    /// Held by the gateway that runs here.
+    var lock: String { self.path + "/sealgate.lock" }
+    /// There when a running gateway met damage: the next start looks at every page.
+    var suspicion: String { self.path + "/sealgate.db.suspect" }
+
+    private static let operation = "opening the state directory"
+
+    /// Makes what is missing and refuses what others could read or replace.
+    func prepare(for access: StoreAccess) throws(StoreError) {
+        if access != .readOnly { try self.create() }
+        guard let directory = Self.status(of: self.path), let database = Self.status(of: self.database) else {
+            let detail = "there is no database"
+            throw StoreError(.notReady, file: self.database, operation: Self.operation, detail: detail)
+        }
+        if directory.mode & 0o022 != 0 {
+            let detail = "others can write in this directory (mode \(String(directory.mode, radix: 8)))"
+            throw StoreError(.permission, file: self.path, operation: Self.operation, detail: detail)
+        }
+        if database.mode & 0o077 != 0 {
+            let detail = "others can read or write this file (mode \(String(database.mode, radix: 8)))"
+            throw StoreError(.permission, file: self.database, operation: Self.operation, detail: detail)
+        }
+    }
+
+    private func create() throws(StoreError) {
+        if Self.status(of: self.path) == nil {
+            let mode: [FileAttributeKey: Any] = [.posixPermissions: 0o700]
+            do {
+                try FileManager.default.createDirectory(
+                    atPath: self.path,
+                    withIntermediateDirectories: true,
+                    attributes: mode
+                )
+            } catch {
+                let detail = "the directory can't be made: \(String(cString: strerror(errno)))"
+                throw StoreError(.permission, file: self.path, operation: Self.operation, detail: detail)
+            }
+        }
+        // SQLite would make the file with the process's umask; -wal and -shm take the mode of the file. It is opened only
+        // to be made: closing any other descriptor of a database drops the locks that this process holds on it.
+        let file = open(self.database, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
+        if file >= 0 {
+            close(file)
+        } else if errno != EEXIST {
+            throw self.systemError(errno, file: self.database)
+        }
+    }
+
+    /// Keeps a second gateway out for as long as this process has the returned descriptor open.
+    func takeLock() throws(StoreError) -> Int32 {
+        let descriptor = open(self.lock, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw self.systemError(errno, file: self.lock) }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            let code = errno
+            close(descriptor)
+            guard code == EWOULDBLOCK else { throw self.systemError(code, file: self.lock) }
+            let detail = "another gateway runs on this state directory"
+            throw StoreError(.inUse, file: self.lock, operation: Self.operation, detail: detail)
+        }
+        return descriptor
+    }
+
+    /// Lets another gateway in.
+    static func release(_ lock: Int32) { close(lock) }
+
+    /// Gives the database and its companions a dated name, so that a new one can be begun.
+    ///
+    /// - Returns: The new path of the database.
+    func setDatabaseAside(now: time_t) throws(StoreError) -> String {
+        var base = self.database + ".damaged-" + Self.stamp(now)
+        var number = 1
+        while Self.status(of: base) != nil {
+            number += 1
+            base = self.database + ".damaged-" + Self.stamp(now) + "-\(number)"
+        }
+        for suffix in ["-wal", "-shm", ""] where Self.status(of: self.database + suffix) != nil {
+            guard rename(self.database + suffix, base + suffix) == 0 else {
+                throw self.systemError(errno, file: self.database + suffix)
+            }
+        }
+        unlink(self.suspicion)
+        return base
+    }
+
+    /// Asks the next start to look at every page.
+    func markSuspect() {
+        let file = open(self.suspicion, O_CREAT | O_WRONLY | O_CLOEXEC, 0o600)
+        if file >= 0 { close(file) }
+    }
+
+    /// Whether a running gateway met damage.
+    var isSuspect: Bool { Self.status(of: self.suspicion) != nil }
+
+    /// Takes the suspicion back.
+    func clearSuspicion() { unlink(self.suspicion) }
+
+    /// Permission bits and size of a file; nil if it is not there.
+    static func status(of path: String) -> (mode: UInt32, bytes: Int)? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        return (UInt32(status.st_mode) & 0o777, Int(status.st_size))
+    }
+
+    private static func stamp(_ now: time_t) -> String {
+        var now = now
+        var parts = tm()
+        gmtime_r(&now, &parts)
+        func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+        let day = "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
+        return "\(day)T\(two(parts.tm_hour))\(two(parts.tm_min))\(two(parts.tm_sec))Z"
+    }
+
+    private func systemError(_ code: Int32, file: String) -> StoreError {
+        let kind: StoreError.Kind =
+            switch code {
+            case EACCES, EPERM, EROFS: .permission
+            case ENOSPC, EDQUOT: .diskFull
+            default: .inputOutput
+            }
+        return StoreError(kind, file: file, operation: Self.operation, detail: String(cString: strerror(code)))
+    }
+}

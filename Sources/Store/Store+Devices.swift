@@ -1,0 +1,192 @@
+package import Devices
+import Foundation
+import GRDB
+package import NIOCore
+package import Sealing
+import Synchronization
+
+/// What this process knows of the devices on disk.
+struct DeviceKnowledge {
+    /// SQLite's number for commits of other connections, as last seen.
+    var dataVersion: Int64
+    /// The devices' own number, as last read or written here.
+    var generation: Int64
+    /// Reported already, and not again as long as it stays the same.
+    var lastError: StoreError?
+}
+
+extension Store {
+    private var table: DeviceTable { DeviceTable(secrets: self.secrets, directory: self.directory) }
+
+    // MARK: - Commands: any thread, synchronous
+
+    /// All devices in the order of their ids, secrets unwrapped.
+    ///
+    /// - Throws: ``StoreError``, `.masterKey` when master.key is missing or does not fit and a secret has to be opened.
+    package func devices() throws(StoreError) -> [Device] {
+        let table = self.table
+        let (devices, generation) = try self.read(operation: "reading devices") { db in
+            (try table.all(db), try DeviceTable.generation(db))
+        }
+        self.knowledge.withLock { $0.generation = generation }
+        return devices
+    }
+
+    /// One device; nil if there is none of that id.
+    package func device(_ id: DeviceID) throws(StoreError) -> Device? {
+        let table = self.table
+        return try self.read(operation: "reading a device") { db in try table.device(id, db) }
+    }
+
+    /// Adds a device. Makes master.key if it has the store's first secret.
+    ///
+    /// - Throws: ``StoreError``, `.deviceExists`, or `.noSuchDevice` when ``Device/keysOf`` names none that has keys.
+    package func insert(_ device: Device) throws(StoreError) {
+        try self.insert([device])
+    }
+
+    /// Adds all of them or, after an error, none. They may use each other's keys, in any order.
+    package func insert(_ devices: [Device]) throws(StoreError) {
+        try self.change(operation: "adding devices") { db, table in
+            for device in devices { try table.insert(device, db) }
+            for device in devices { try table.checkKeys(of: device, db) }
+        }
+    }
+
+    /// Replaces all of a device but its id.
+    ///
+    /// - Throws: ``StoreError``, `.noSuchDevice`.
+    package func update(_ device: Device) throws(StoreError) {
+        try self.change(operation: "changing a device") { db, table in
+            try table.update(device, db)
+            try table.checkKeys(of: device, db)
+        }
+    }
+
+    /// Revokes a device or restores it.
+    ///
+    /// - Throws: ``StoreError``, `.noSuchDevice`.
+    package func setRevoked(_ isRevoked: Bool, of id: DeviceID) throws(StoreError) {
+        try self.change(operation: "revoking a device") { db, table in try table.setRevoked(isRevoked, id, db) }
+    }
+
+    /// Removes a device; its record is overwritten in the database file.
+    ///
+    /// - Throws: ``StoreError``, `.noSuchDevice`, or `.keysInUse` while another uses its keys.
+    package func remove(_ id: DeviceID) throws(StoreError) {
+        try self.change(operation: "removing a device") { db, table in try table.remove(id, db) }
+    }
+
+    /// The keys that hang from master.key, which is made if nothing depends on one yet.
+    ///
+    /// - Throws: ``StoreError``, `.masterKey` when it is missing or not the one that belongs to this database.
+    package func keyHierarchy() throws(StoreError) -> KeyHierarchy {
+        if let opened = self.secrets.opened { return opened }
+        let secrets = self.secrets
+        if self.access == .readOnly {
+            return try self.read(operation: "opening the secrets") { db in try secrets.open(db, create: false) }
+        }
+        return try self.access(operation: "opening the secrets") { db in
+            var keys: KeyHierarchy?
+            try db.inTransaction(.immediate) {
+                keys = try secrets.open(db, create: true)
+                return .commit
+            }
+            guard let keys else { throw CancellationError() }
+            return keys
+        }
+    }
+
+    // MARK: - The gateway: changes of other processes
+
+    /// Looks once whether another process has changed devices, on the store's thread: all of them if so, nil if not.
+    /// Changes made through this store are not reported.
+    package func pollDeviceChanges(
+        on loop: any EventLoop,
+        completion: @escaping @Sendable (Result<[Device]?, StoreError>) -> Void
+    ) {
+        self.enqueue(operation: "reading devices", on: loop, completion: completion) { [weak self] worker in
+            guard let self else { return .success(nil) }
+            return Result { () throws(StoreError) in try self.changedDevices() }
+        }
+    }
+
+    /// Looks every `interval` for device changes of other processes, on the store's thread, and calls `changed` on
+    /// `loop` with all devices when there are any, or with the error that kept it from knowing (once while it lasts).
+    ///
+    /// The one timer of an idle store: the loop is not woken when nothing has changed. Ends with ``close()``.
+    package func watchDevices(
+        every interval: TimeAmount,
+        on loop: any EventLoop,
+        changed: @escaping @Sendable (Result<[Device], StoreError>) -> Void
+    ) {
+        let body: @Sendable () -> Void = { [weak self] in
+            guard let self else { return }
+            do throws(StoreError) {
+                guard let devices = try self.changedDevices() else { return }
+                loop.execute { changed(.success(devices)) }
+            } catch {
+                let isNews = self.knowledge.withLock { knowledge in
+                    defer { knowledge.lastError = error }
+                    return knowledge.lastError != error
+                }
+                if isNews { loop.execute { changed(.failure(error)) } }
+            }
+        }
+        self.setWatch(StoreWorker.Watch(interval: interval, body: body))
+    }
+
+    private func changedDevices() throws(StoreError) -> [Device]? {
+        let version = try self.access(operation: "reading devices") { db in try Self.dataVersion(db) }
+        let known = self.knowledge.withLock { ($0.dataVersion, $0.generation) }
+        guard version != known.0 else { return nil }
+        let table = self.table
+        let (devices, generation) = try self.read(operation: "reading devices") { db in
+            let generation = try DeviceTable.generation(db)
+            return (generation == known.1 ? nil : try table.all(db), generation)
+        }
+        // Only now: after an error the next look finds the same change again.
+        self.knowledge.withLock { knowledge in
+            knowledge.dataVersion = version
+            knowledge.generation = generation
+            knowledge.lastError = nil
+        }
+        return devices
+    }
+
+    static func dataVersion(_ db: Database) throws -> Int64 {
+        try Int64.fetchOne(db, sql: "PRAGMA data_version") ?? 0
+    }
+
+    // MARK: - Transactions
+
+    private func read<Value>(operation: String, _ body: (Database) throws -> Value) throws(StoreError) -> Value {
+        do {
+            return try self.database.read(body)
+        } catch {
+            throw StoreError(error, file: self.directory.database, operation: operation)
+        }
+    }
+
+    private func change(operation: String, _ body: (Database, DeviceTable) throws -> Void) throws(StoreError) {
+        let table = self.table
+        let (before, after) = try self.access(operation: operation) { db in
+            // What was a secret is overwritten in the file; the spool does without.
+            try db.execute(sql: "PRAGMA secure_delete = ON")
+            defer { try? db.execute(sql: "PRAGMA secure_delete = OFF") }
+            var generations: (Int64, Int64) = (0, 0)
+            try db.inTransaction(.immediate) {
+                generations.0 = try DeviceTable.generation(db)
+                try body(db, table)
+                try DeviceTable.countGeneration(db)
+                generations.1 = try DeviceTable.generation(db)
+                return .commit
+            }
+            return generations
+        }
+        // Another process's change that nobody here has seen yet must still be found by the next look.
+        self.knowledge.withLock { knowledge in
+            if knowledge.generation == before { knowledge.generation = after }
+        }
+    }
+}

@@ -1,0 +1,276 @@
+import Devices
+import Foundation
+import GRDB
+import GRDBSQLite
+package import Logging
+package import NIOCore
+import Synchronization
+
+/// Everything that the gateway keeps: devices, the spools of its uplinks, retained messages. One SQLite database in WAL
+/// mode with `synchronous = FULL`: what was committed survives `kill -9` and a power cut.
+///
+/// The gateway's loop submits batches and is told when they are safe; a thread of the store's own does the work.
+/// Commands open the same database beside it; their commits reach the gateway through ``watchDevices(every:on:changed:)``.
+package final class Store: Sendable {
+    /// The files.
+    package let directory: StateDirectory
+    /// Where a damaged database was put when this one was opened; nil: there was none.
+    package let setAside: String?
+    /// New records must have sequences above this one: no lower one is sure to be unused. (It is up to 2^20 past the
+    /// last one used: the mark on disk is not written in every commit.) 0 unless opened for the gateway.
+    package let lastSequence: Int64
+    /// What waits for each uplink, as the store was opened. Empty unless opened for the gateway.
+    package let spoolTotals: [SpoolTotals]
+
+    let access: StoreAccess
+    let database: DatabaseQueue
+    let secrets: SecretKeeper
+    /// Guarded so that commands and the store's thread agree.
+    let knowledge: Mutex<DeviceKnowledge>
+    private let worker: StoreWorker?
+    private let lock: Int32?
+    private let isClosed = Mutex(false)
+
+    /// Opens `sealgate.db` in `directory`, creating what is missing unless `access` is read-only.
+    ///
+    /// For the gateway, a database that turns out to be damaged is set aside under a dated name, with an error in the
+    /// log, and a new one is begun; a command only reports it.
+    ///
+    /// - Throws: ``StoreError``: others can read the files, the schema is newer than this release, another gateway runs
+    ///   here, the disk fails.
+    package static func open(
+        directory path: String,
+        access: StoreAccess = .gateway,
+        options: StoreOptions = StoreOptions(),
+        logger: Logger
+    ) throws(StoreError) -> Store {
+        let directory = StateDirectory(path: path)
+        try directory.prepare(for: access)
+        let lock = access == .gateway ? try directory.takeLock() : nil
+        do throws(StoreError) {
+            return try self.openOrReplace(directory, access: access, options: options, lock: lock, logger: logger)
+        } catch {
+            if let lock { StateDirectory.release(lock) }
+            throw error
+        }
+    }
+
+    private static func openOrReplace(
+        _ directory: StateDirectory,
+        access: StoreAccess,
+        options: StoreOptions,
+        lock: Int32?,
+        logger: Logger
+    ) throws(StoreError) -> Store {
+        do throws(StoreError) {
+            return try Store(directory, access: access, options: options, lock: lock, setAside: nil, logger: logger)
+        } catch  where error.kind == .damaged && access == .gateway {
+            let aside = try directory.setDatabaseAside(now: time(nil))
+            let message: Logger.Message =
+                """
+                The database is damaged. It was set aside and a new one begun, which has none of its devices, waiting \
+                messages and retained messages.
+                """
+            logger.error(
+                message,
+                metadata: [
+                    "database": "\(directory.database)", "set-aside": "\(aside)", "damage": "\(error.detail)",
+                ]
+            )
+            try directory.prepare(for: access)
+            return try Store(directory, access: access, options: options, lock: lock, setAside: aside, logger: logger)
+        }
+    }
+
+    private init(
+        _ directory: StateDirectory,
+        access: StoreAccess,
+        options: StoreOptions,
+        lock: Int32?,
+        setAside: String?,
+        logger: Logger
+    ) throws(StoreError) {
+        let file = directory.database
+        let operation = "opening the database"
+        do {
+            let database = try DatabaseQueue(
+                path: access == .readOnly ? directory.readOnlyDatabase : file,
+                configuration: Schema.configuration(for: access, options: options)
+            )
+            if try database.read(Schema.migrator.hasBeenSuperseded) {
+                let detail = "a newer release of sealgate made this database"
+                throw StoreError(.schemaTooNew, file: file, operation: operation, detail: detail)
+            }
+            if access != .readOnly {
+                try Schema.migrate(database)
+            } else if try !database.read(Schema.migrator.hasCompletedMigrations) {
+                let detail = "the database is empty or of an older release"
+                throw StoreError(.notReady, file: file, operation: operation, detail: detail)
+            }
+            var writer: SpoolWriter?
+            if access == .gateway {
+                try Self.inspect(database, directory)
+                writer = try database.writeWithoutTransaction { db in
+                    guard let connection = db.sqliteConnection else { throw SQLiteFailure(connection: nil) }
+                    let bytes = StateDirectory.status(of: file)?.bytes ?? 0
+                    return try SpoolWriter(on: connection, options: options, fileBytes: bytes)
+                }
+            }
+            let knowledge = try database.read { db in
+                DeviceKnowledge(dataVersion: try Self.dataVersion(db), generation: try DeviceTable.generation(db))
+            }
+            let totals = try database.writeWithoutTransaction { _ in try writer?.spool.totals() ?? [] }
+
+            self.directory = directory
+            self.setAside = setAside
+            self.access = access
+            self.database = database
+            self.lock = lock
+            self.secrets = SecretKeeper(directory: directory)
+            self.knowledge = Mutex(knowledge)
+            self.lastSequence = writer?.lastSequence ?? 0
+            self.spoolTotals = totals
+            self.worker = writer.map { writer in
+                StoreWorker(
+                    writer: writer,
+                    database: database,
+                    directory: directory,
+                    options: options,
+                    logger: logger
+                )
+            }
+        } catch {
+            throw StoreError(error, file: file, operation: operation)
+        }
+        self.worker?.start()
+    }
+
+    deinit { self.close() }
+
+    /// Looks at every page, if that is quick or the last run had reason to.
+    private static func inspect(_ database: DatabaseQueue, _ directory: StateDirectory) throws {
+        let isSmall = StateDirectory.status(of: directory.database).map { $0.bytes <= 8 << 20 } ?? true
+        guard isSmall || directory.isSuspect else { return }
+        let answer = try database.read { db in try String.fetchOne(db, sql: "PRAGMA quick_check(1)") ?? "no answer" }
+        guard answer == "ok" else {
+            let operation = "checking the database"
+            throw StoreError(.damaged, file: directory.database, operation: operation, detail: answer)
+        }
+        directory.clearSuspicion()
+    }
+
+    /// Does what has been submitted, then closes the database. Blocks until then; never called on a loop that waits for
+    /// completions in its own shutdown. A second call does nothing.
+    package func close() {
+        let wasClosed = self.isClosed.withLock { isClosed in
+            defer { isClosed = true }
+            return isClosed
+        }
+        guard !wasClosed else { return }
+        self.worker?.stop()
+        try? self.database.close()
+        if let lock { StateDirectory.release(lock) }
+    }
+
+    // MARK: - The gateway's path
+
+    /// Has `batch` written; `completion` is called on `loop` when it is safe on disk, or when it failed and nothing of it
+    /// is there. Batches are applied in the order of submission.
+    ///
+    /// Never blocks longer than it takes to append to an array. Call it from one loop, as the sequences require.
+    package func submit(
+        _ batch: StoreBatch,
+        on loop: any EventLoop,
+        completion: @escaping @Sendable (Result<CommittedBatch, StoreError>) -> Void
+    ) {
+        let pending = PendingBatch(batch: batch, loop: loop, completion: completion)
+        if self.worker?.queue.submit(.batch(pending)) != true {
+            let error = self.closedError(while: "writing the spool")
+            loop.execute { completion(.failure(error)) }
+        }
+    }
+
+    /// Reads records of an uplink behind `sequence`, oldest first: at most `maxMessages`, and past the first of them at
+    /// most `maxBytes` of topics and payloads. Sees every batch submitted before.
+    package func loadSpool(
+        uplink: Int64,
+        after sequence: Int64,
+        maxMessages: Int,
+        maxBytes: Int,
+        on loop: any EventLoop,
+        completion: @escaping @Sendable (Result<SpoolPage, StoreError>) -> Void
+    ) {
+        let operation = "reading the spool"
+        self.enqueue(operation: operation, on: loop, completion: completion) { worker in
+            worker.withWriter(operation: operation) { writer throws(SQLiteFailure) in
+                try writer.spool.load(uplink: uplink, after: sequence, maxMessages: maxMessages, maxBytes: maxBytes)
+            }
+        }
+    }
+
+    /// Does `work` on the store's thread and tells `loop`.
+    func enqueue<Value: Sendable>(
+        operation: String,
+        on loop: any EventLoop,
+        completion: @escaping @Sendable (Result<Value, StoreError>) -> Void,
+        work: @escaping @Sendable (StoreWorker) -> Result<Value, StoreError>
+    ) {
+        let job: @Sendable () -> Void = { [worker] in
+            guard let worker else { return }
+            let result = work(worker)
+            loop.execute { completion(result) }
+        }
+        if self.worker?.queue.submit(.work(job)) != true {
+            let error = self.closedError(while: operation)
+            loop.execute { completion(.failure(error)) }
+        }
+    }
+
+    /// Sets the watch, on the store's thread. Without a thread there is nothing to watch.
+    func setWatch(_ watch: StoreWorker.Watch) {
+        guard let worker else { return }
+        _ = worker.queue.submit(.work { worker.setWatch(watch) })
+    }
+
+    private func closedError(while operation: String) -> StoreError {
+        let detail = self.access == .gateway ? "the store is closed" : "the store was not opened for the gateway"
+        return StoreError(.closed, file: self.directory.database, operation: operation, detail: detail)
+    }
+
+    // MARK: - At start-up, synchronous, on any thread
+
+    /// The small number under which the spool keeps the uplink's records: the same for the same name for ever.
+    package func uplinkID(named name: String) throws(StoreError) -> Int64 {
+        try self.access(operation: "naming an uplink") { db in
+            if let id = try Int64.fetchOne(db, sql: "SELECT id FROM uplink WHERE name = ?", arguments: [name]) {
+                return id
+            }
+            try db.execute(sql: "INSERT INTO uplink (name) VALUES (?)", arguments: [name])
+            return db.lastInsertedRowID
+        }
+    }
+
+    /// The names behind the ids, also of uplinks that are no longer configured and may have records waiting.
+    package func uplinks() throws(StoreError) -> [Int64: String] {
+        try self.access(operation: "reading the uplinks") { db in
+            try Row.fetchAll(db, sql: "SELECT id, name FROM uplink").reduce(into: [:]) { $0[$1[0]] = $1[1] }
+        }
+    }
+
+    /// The retained messages. Only for the gateway.
+    package func retained() throws(StoreError) -> [RetainedRecord] {
+        guard let worker else { throw self.closedError(while: "reading retained messages") }
+        return try worker.withWriter(operation: "reading retained messages") { writer throws(SQLiteFailure) in
+            try writer.retained.all()
+        }.get()
+    }
+
+    /// Runs `body` on the connection, outside of any transaction.
+    func access<Value>(operation: String, _ body: (Database) throws -> Value) throws(StoreError) -> Value {
+        do {
+            return try self.database.writeWithoutTransaction(body)
+        } catch {
+            throw StoreError(error, file: self.directory.database, operation: operation)
+        }
+    }
+}

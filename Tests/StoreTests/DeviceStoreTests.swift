@@ -1,0 +1,220 @@
+import Devices
+import Foundation
+import NIOCore
+import Sealing
+import Testing
+
+@testable import Store
+
+@Suite("Devices in the store")
+struct DeviceStoreTests {
+    private let state = TemporaryState()
+
+    private func sealed(_ id: String, passphrase: String = "a passphrase nobody knows") throws -> Device {
+        let keys = try V1Keys(
+            staticIV: Array("static iv 16 byt".utf8),
+            ivKey: Array("iv key of 24 bytes......".utf8),
+            dataKey: Array("data key of 32 bytes............".utf8),
+            passphrase: Array(passphrase.utf8)
+        )
+        return Device(id: try DeviceID(id), profile: "sensor", seal: .v1, nodeID: "11242238", v1Keys: keys, created: 7)
+    }
+
+    private func plain(_ id: String) throws -> Device { Device(id: try DeviceID(id), profile: "plain") }
+
+    @Test("keeps every field of a device")
+    func roundTrip() throws {
+        let store = try self.state.open(.command)
+        var full = try self.sealed("kitchen")
+        full.psk = Array("a shared key of the wire".utf8)
+        full.epoch = .max
+        full.isRevoked = true
+        var borrower = try self.plain("attic.2_b-C")
+        borrower.keysOf = full.id
+        borrower.seal = SealForm.none
+        try store.insert([borrower, full])
+        #expect(try store.devices() == [borrower, full])
+        store.close()
+        let again = try self.state.open(.readOnly)
+        defer { again.close() }
+        #expect(try again.devices() == [borrower, full])
+        #expect(try again.device(full.id) == full)
+        #expect(try again.device(DeviceID("nobody")) == nil)
+    }
+
+    @Test("changes, revokes, restores and removes")
+    func changes() throws {
+        let store = try self.state.open(.command)
+        defer { store.close() }
+        var device = try self.sealed("kitchen")
+        try store.insert(device)
+        device.profile = "other"
+        device.seal = nil
+        device.v1Keys = .random()
+        try store.update(device)
+        #expect(try store.device(device.id) == device)
+        try store.setRevoked(true, of: device.id)
+        #expect(try store.device(device.id)?.isRevoked == true)
+        try store.setRevoked(false, of: device.id)
+        #expect(try store.device(device.id) == device)
+        try store.remove(device.id)
+        #expect(try store.devices().isEmpty)
+        for change in [
+            { try store.update(device) }, { try store.remove(device.id) },
+            { try store.setRevoked(true, of: device.id) },
+        ] {
+            #expect(#expect(throws: StoreError.self) { try change() }?.kind == .noSuchDevice)
+        }
+    }
+
+    @Test("adds all of an import or nothing")
+    func importing() throws {
+        let store = try self.state.open(.command)
+        defer { store.close() }
+        try store.insert(self.plain("b"))
+        let error = #expect(throws: StoreError.self) { try store.insert([self.plain("a"), self.plain("b")]) }
+        #expect(error?.kind == .deviceExists)
+        #expect(error?.detail.contains("b") == true)
+        #expect(try store.devices().map(\.id.text) == ["b"])
+    }
+
+    @Test("keeps borrowed keys from vanishing")
+    func borrowedKeys() throws {
+        let store = try self.state.open(.command)
+        defer { store.close() }
+        var borrower = try self.plain("a")
+        borrower.keysOf = try DeviceID("owner")
+        #expect(#expect(throws: StoreError.self) { try store.insert(borrower) }?.kind == .noSuchDevice)
+        #expect(try store.devices().isEmpty)
+        try store.insert(self.sealed("owner"))
+        try store.insert(borrower)
+        #expect(#expect(throws: StoreError.self) { try store.remove(DeviceID("owner")) }?.kind == .keysInUse)
+        try store.remove(borrower.id)
+        try store.remove(DeviceID("owner"))
+    }
+
+    @Test("has no secret in any of its files")
+    func wrapped() throws {
+        let store = try self.state.open(.command)
+        var device = try self.sealed("kitchen")
+        device.psk = Array("a shared key of the wire".utf8)
+        try store.insert(device)
+        let open = try self.state.copy()
+        store.close()
+        let secrets = ["a passphrase nobody knows", "data key of 32", "iv key of 24", "static iv", "a shared key"]
+        for state in [self.state, open] {
+            for file in try state.files() {
+                let bytes = try #require(FileManager.default.contents(atPath: state.path + "/" + file))
+                for secret in secrets { #expect(bytes.range(of: Data(secret.utf8)) == nil, "\(secret) in \(file)") }
+            }
+        }
+        #expect(StateDirectory.status(of: self.state.path + "/master.key")?.mode == 0o600)
+    }
+
+    @Test("makes the master key with the first secret, not before")
+    func firstUse() throws {
+        let store = try self.state.open(.command)
+        defer { store.close() }
+        try store.insert(self.plain("a"))
+        #expect(try !self.state.files().contains("master.key"))
+        try store.insert(self.sealed("b"))
+        #expect(try self.state.files().contains("master.key"))
+    }
+
+    @Test(
+        "makes no second master key when the first is missing, and says which file belongs to which",
+        arguments: [
+            true, false,
+        ]
+    )
+    func missingMasterKey(hasWrappedSecret: Bool) throws {
+        let first = try self.state.open(.command)
+        if hasWrappedSecret { try first.insert(self.sealed("a")) } else { _ = try first.keyHierarchy() }
+        first.close()
+        let path = self.state.path + "/master.key"
+        try FileManager.default.moveItem(atPath: path, toPath: path + ".moved")
+        let store = try self.state.open(.command)
+        for use in [
+            { _ = try store.keyHierarchy() }, { try store.insert(self.sealed("b")) },
+            { if hasWrappedSecret { _ = try store.devices() } else { _ = try store.keyHierarchy() } },
+        ] {
+            let error = #expect(throws: StoreError.self) { try use() }
+            #expect(error?.kind == .masterKey)
+            #expect(error?.description.contains(path) == true)
+            #expect(error?.description.contains(self.state.database) == true)
+        }
+        #expect(!FileManager.default.fileExists(atPath: path))
+        try FileManager.default.moveItem(atPath: path + ".moved", toPath: path)
+        _ = try store.keyHierarchy()
+        store.close()
+
+        // Nor does another key pass for it.
+        try FileManager.default.removeItem(atPath: path)
+        _ = try MasterKey.create(path)
+        let other = try self.state.open(.command)
+        defer { other.close() }
+        #expect(#expect(throws: StoreError.self) { try other.keyHierarchy() }?.kind == .masterKey)
+    }
+
+    @Test("gives two processes that make the first secret at once the same key")
+    func sameKey() throws {
+        let one = try self.state.open(.command)
+        defer { one.close() }
+        let two = try self.state.open()
+        defer { two.close() }
+        let keys = try one.keyHierarchy()
+        let wrapped = keys.wrap([1, 2, 3], device: "a")
+        #expect(try two.keyHierarchy().unwrap(wrapped, device: "a") == [1, 2, 3])
+    }
+
+    // MARK: - Changes of other processes
+
+    private func poll(_ store: Store) async throws -> [Device]? {
+        try await withCheckedContinuation { continuation in
+            store.pollDeviceChanges(on: self.state.loop) { continuation.resume(returning: $0) }
+        }.get()
+    }
+
+    @Test("sees what another process did to the devices, and not what it did itself")
+    func polling() async throws {
+        let store = try self.state.open()
+        defer { store.close() }
+        let command = try self.state.open(.command)
+        defer { command.close() }
+        #expect(try await self.poll(store) == nil)
+        try store.insert(self.sealed("mine"))
+        try await self.state.commit(.inserting([.sample(1)]), to: store)
+        #expect(try await self.poll(store) == nil)
+
+        try command.insert(self.plain("theirs"))
+        #expect(try await self.poll(store)?.map(\.id.text) == ["mine", "theirs"])
+        #expect(try await self.poll(store) == nil)
+
+        // A change of both, of which this process must not take its own for the other's.
+        try command.setRevoked(true, of: DeviceID("mine"))
+        try store.insert(self.plain("second"))
+        #expect(try await self.poll(store)?.map(\.isRevoked) == [true, false, false])
+
+        // A commit that has nothing to do with devices.
+        _ = try command.uplinkID(named: "cloud")
+        #expect(try await self.poll(store) == nil)
+    }
+
+    @Test("tells the loop of a change without being asked")
+    func watching() async throws {
+        let store = try self.state.open()
+        defer { store.close() }
+        let command = try self.state.open(.command)
+        defer { command.close() }
+        let changes = AsyncStream<[String]> { continuation in
+            store.watchDevices(every: .milliseconds(1), on: self.state.loop) { result in
+                continuation.yield((try? result.get().map(\.id.text)) ?? ["failed"])
+            }
+        }
+        try command.insert(self.plain("a"))
+        var iterator = changes.makeAsyncIterator()
+        #expect(await iterator.next() == ["a"])
+        try command.insert(self.plain("b"))
+        #expect(await iterator.next() == ["a", "b"])
+    }
+}

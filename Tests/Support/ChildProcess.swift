@@ -3,15 +3,15 @@ import Synchronization
 
 /// A program started by a test. Its output is captured line by line; it is killed, by its process id, when the value goes
 /// away, and at the latest when the test process exits.
-public final class ChildProcess: Sendable {
+package final class ChildProcess: Sendable {
     /// The program could not be started.
-    public struct StartError: Error, CustomStringConvertible {
+    package struct StartError: Error, CustomStringConvertible {
         /// Program and the system's words.
-        public let description: String
+        package let description: String
     }
 
     /// How a program ended.
-    public enum Exit: Equatable, Sendable {
+    package enum Exit: Equatable, Sendable {
         /// By itself, with this status.
         case status(Int32)
         /// By this signal.
@@ -19,13 +19,13 @@ public final class ChildProcess: Sendable {
     }
 
     /// Of the program; only valid until it has ended.
-    public let pid: pid_t
+    package let pid: Int32
     /// What came on its standard output, and standard error with it unless asked for apart.
-    public let output: OutputLog
+    package let output: OutputLog
     /// What came on its standard error if asked for apart; else the same as ``output``.
-    public let errors: OutputLog
+    package let errors: OutputLog
     /// What was started, for messages.
-    public let name: String
+    package let name: String
 
     private let input: Mutex<Int32?>
     private let ending = OutputLog()
@@ -35,6 +35,7 @@ public final class ChildProcess: Sendable {
         let value = Mutex<Exit?>(nil)
     }
 
+    private static let spawning = NSLock()
     private static let running = Mutex<Set<pid_t>>([])
     private static let killsAtExit: Void = {
         atexit { for pid in ChildProcess.running.withLock({ $0 }) { kill(pid, SIGKILL) } }
@@ -46,7 +47,7 @@ public final class ChildProcess: Sendable {
     ///   - program: A path, or a name to be found in `PATH`, `/usr/sbin` or `/sbin`.
     ///   - environment: Added to the test's own.
     ///   - directory: Where it runs; the test's own if nil.
-    public init(
+    package init(
         _ program: String,
         _ arguments: [String] = [],
         environment: [String: String] = [:],
@@ -54,7 +55,13 @@ public final class ChildProcess: Sendable {
         separateErrors: Bool = false
     ) throws {
         _ = Self.killsAtExit
-        let path = try Self.find(program)
+        let program = try Self.find(program)
+        // glibc's own way to change the directory is not in Swift's view of it.
+        let path = directory == nil ? program : "/usr/bin/env"
+        let arguments = (directory.map { ["-C", $0, program] } ?? []) + arguments
+        // One at a time, so that no child inherits the pipes of another before they are marked.
+        Self.spawning.lock()
+        defer { Self.spawning.unlock() }
         let standardInput = try Pipe()
         let standardOutput = try Pipe()
         let standardError = separateErrors ? try Pipe() : standardOutput
@@ -64,7 +71,6 @@ public final class ChildProcess: Sendable {
         posix_spawn_file_actions_adddup2(&actions, standardInput.read, 0)
         posix_spawn_file_actions_adddup2(&actions, standardOutput.write, 1)
         posix_spawn_file_actions_adddup2(&actions, standardError.write, 2)
-        if let directory { posix_spawn_file_actions_addchdir_np(&actions, directory) }
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -80,8 +86,9 @@ public final class ChildProcess: Sendable {
         var argv: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
         var envp: [UnsafeMutablePointer<CChar>?] = merged.map { strdup("\($0)=\($1)") } + [nil]
         defer { for string in argv + envp { free(string) } }
-        var pid: pid_t = 0
-        let status = posix_spawn(&pid, path, &actions, &attributes, &argv, &envp)
+        var number: pid_t = 0
+        let status = posix_spawn(&number, path, &actions, &attributes, &argv, &envp)
+        let pid = number
         close(standardInput.read)
         close(standardOutput.write)
         if separateErrors { close(standardError.write) }
@@ -89,10 +96,10 @@ public final class ChildProcess: Sendable {
             close(standardInput.write)
             close(standardOutput.read)
             if separateErrors { close(standardError.read) }
-            throw StartError(description: "\(path): \(String(cString: strerror(status)))")
+            throw StartError(description: "\(program): \(String(cString: strerror(status)))")
         }
         self.pid = pid
-        self.name = (path as NSString).lastPathComponent
+        self.name = (program as NSString).lastPathComponent
         self.input = Mutex(standardInput.write)
         self.output = OutputLog()
         self.errors = separateErrors ? OutputLog() : self.output
@@ -122,17 +129,17 @@ public final class ChildProcess: Sendable {
     }
 
     /// How it ended; nil while it runs.
-    public var exitIfEnded: Exit? { self.exit.value.withLock { $0 } }
+    package var exitIfEnded: Exit? { self.exit.value.withLock { $0 } }
 
     /// Sends a signal, unless it has ended.
-    public func signal(_ number: Int32) {
+    package func signal(_ number: Int32) {
         Self.running.withLock { running in
             if running.contains(self.pid) { _ = kill(self.pid, number) }
         }
     }
 
     /// Writes to its standard input, from the calling thread.
-    public func write(_ text: String) {
+    package func write(_ text: String) {
         self.input.withLock { descriptor in
             guard let descriptor else { return }
             var bytes = Array(text.utf8)[...]
@@ -145,7 +152,7 @@ public final class ChildProcess: Sendable {
     }
 
     /// Ends its standard input.
-    public func closeInput() {
+    package func closeInput() {
         self.input.withLock { descriptor in
             if let open = descriptor.take() { close(open) }
         }
@@ -153,7 +160,7 @@ public final class ChildProcess: Sendable {
 
     /// Waits for its end; kills it when that takes longer than `limit`, and throws.
     @discardableResult
-    public func waitForExit(within limit: Duration = .seconds(10)) async throws -> Exit {
+    package func waitForExit(within limit: Duration = .seconds(10)) async throws -> Exit {
         do {
             try await self.ending.line("end of \(self.name)", within: limit) { _ in true }
         } catch {
@@ -166,7 +173,7 @@ public final class ChildProcess: Sendable {
     }
 
     /// Starts a program, and waits for its end.
-    public static func run(
+    package static func run(
         _ program: String,
         _ arguments: [String] = [],
         input: String? = nil,
@@ -175,7 +182,12 @@ public final class ChildProcess: Sendable {
         within limit: Duration = .seconds(20)
     ) async throws -> Finished {
         let child = try ChildProcess(
-            program, arguments, environment: environment, directory: directory, separateErrors: true)
+            program,
+            arguments,
+            environment: environment,
+            directory: directory,
+            separateErrors: true
+        )
         if let input { child.write(input) }
         child.closeInput()
         let exit = try await child.waitForExit(within: limit)
@@ -186,17 +198,17 @@ public final class ChildProcess: Sendable {
     }
 
     /// What a program that ended left behind.
-    public struct Finished: Sendable {
+    package struct Finished: Sendable {
         /// How it ended.
-        public let exit: Exit
+        package let exit: Exit
         /// Lines of standard output.
-        public let output: [String]
+        package let output: [String]
         /// Lines of standard error.
-        public let errors: [String]
+        package let errors: [String]
         /// All of standard output.
-        public var text: String { self.output.joined(separator: "\n") }
+        package var text: String { self.output.joined(separator: "\n") }
         /// Both, for messages of tests.
-        public var all: String { (self.output + self.errors).joined(separator: "\n") }
+        package var all: String { (self.output + self.errors).joined(separator: "\n") }
     }
 
     /// Both ends are closed in other children.
@@ -206,7 +218,8 @@ public final class ChildProcess: Sendable {
 
         init() throws {
             var ends: [Int32] = [-1, -1]
-            guard pipe2(&ends, O_CLOEXEC) == 0 else { throw StartError(description: "no pipe") }
+            guard pipe(&ends) == 0 else { throw StartError(description: "no pipe") }
+            for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
             (self.read, self.write) = (ends[0], ends[1])
         }
     }

@@ -1,9 +1,9 @@
 import Foundation
 
 /// Ports for programs that can't choose one themselves.
-public enum FreePort {
+package enum FreePort {
     /// A TCP port of 127.0.0.1 that was free a moment ago. Somebody else may take it before it is used: start again then.
-    public static func next() throws -> Int {
+    package static func next() throws -> Int {
         let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard socket >= 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
         defer { close(socket) }

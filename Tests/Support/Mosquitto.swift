@@ -1,9 +1,9 @@
 import Foundation
 
 /// A real mosquitto as the outside broker of a test, on ports of 127.0.0.1.
-public final class Mosquitto: Sendable {
+package final class Mosquitto: Sendable {
     /// One of its listeners.
-    public enum Listener: Sendable {
+    package enum Listener: Sendable {
         /// Plain TCP.
         case plain
         /// TLS with pre-shared keys, whose identity becomes the user name.
@@ -13,39 +13,39 @@ public final class Mosquitto: Sendable {
     }
 
     /// What it is to be.
-    public struct Configuration: Sendable {
+    package struct Configuration: Sendable {
         /// In the order of ``Mosquitto/ports``.
-        public var listeners: [Listener] = [.plain]
+        package var listeners: [Listener] = [.plain]
         /// Identities and their keys.
-        public var keys: [String: [UInt8]] = [:]
+        package var keys: [String: [UInt8]] = [:]
         /// Text of the ACL file; without one everybody may do everything.
-        public var acl: String?
+        package var acl: String?
         /// Further lines of mosquitto.conf.
-        public var extra: [String] = []
+        package var extra: [String] = []
 
         /// One plain listener, open to everybody.
-        public init() {}
+        package init() {}
 
         /// Everything to anonymous clients of a plain listener (the test itself), one branch to the gateway's identity.
-        public mutating func allow(_ identity: String, branch: String) {
+        package mutating func allow(_ identity: String, branch: String) {
             self.acl = "topic readwrite #\n\nuser \(identity)\ntopic readwrite \(branch)\n"
         }
     }
 
     /// One for each listener.
-    public let ports: [Int]
+    package let ports: [Int]
     private let directory: TemporaryDirectory
     private let process: ChildProcess
 
     /// What it logs.
-    public var log: OutputLog { self.process.output }
+    package var log: OutputLog { self.process.output }
     /// Of the first listener.
-    public var port: Int { self.ports[0] }
+    package var port: Int { self.ports[0] }
 
     /// Starts a mosquitto, and waits until it listens.
     ///
     /// - Parameter ports: To start again where another one was; chosen if nil.
-    public static func start(_ configuration: Configuration = .init(), ports: [Int]? = nil) async throws -> Mosquitto {
+    package static func start(_ configuration: Configuration = .init(), ports: [Int]? = nil) async throws -> Mosquitto {
         var attempts = 5
         while true {
             attempts -= 1
@@ -54,7 +54,7 @@ public final class Mosquitto: Sendable {
                 try await broker.log.line("running mosquitto") { $0.contains(" running") || $0.contains("Error:") }
                 if !broker.log.lines.contains(where: { $0.contains("Error:") }) { return broker }
                 throw OutputLog.Missing(description: broker.log.lines.joined(separator: "\n"))
-            } catch where attempts > 0 {
+            } catch  where attempts > 0 {
                 continue  // A port was taken in between.
             }
         }
@@ -68,7 +68,7 @@ public final class Mosquitto: Sendable {
             "max_queued_messages 0", "max_inflight_messages 0",
         ]
         if !configuration.keys.isEmpty {
-            let entries = configuration.keys.sorted { $0.key < $1.key }.map { "\($0.key):\(Hex.encode($0.value))" }
+            let entries = configuration.keys.sorted { $0.key < $1.key }.map { "\($0.key):\(hexText($0.value))" }
             lines.append("psk_file " + (try directory.write("psk", entries.joined(separator: "\n") + "\n")))
         }
         if let acl = configuration.acl { lines.append("acl_file " + (try directory.write("acl", acl))) }
@@ -95,28 +95,14 @@ public final class Mosquitto: Sendable {
     }
 
     /// Ends it as an operator would.
-    public func stop() async throws {
+    package func stop() async throws {
         self.process.signal(SIGTERM)
         try await self.process.waitForExit()
     }
 
     /// Ends it as a power cut would.
-    public func kill() async throws {
+    package func kill() async throws {
         self.process.signal(SIGKILL)
         try await self.process.waitForExit()
-    }
-}
-
-/// Bytes as hex digits.
-public enum Hex {
-    /// Lower case.
-    public static func encode(_ bytes: some Sequence<UInt8>) -> String {
-        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-    }
-
-    /// Blanks are for the reader; an odd digit at the end is dropped.
-    public static func decode(_ text: String) -> [UInt8] {
-        let digits = text.compactMap(\.hexDigitValue)
-        return stride(from: 0, to: digits.count - 1, by: 2).map { UInt8(digits[$0] * 16 + digits[$0 + 1]) }
     }
 }

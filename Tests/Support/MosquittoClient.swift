@@ -1,43 +1,44 @@
 import Foundation
 
 /// How mosquitto's clients reach a broker, and as whom.
-public struct MosquittoTarget: Sendable {
+package struct MosquittoTarget: Sendable {
     /// On 127.0.0.1.
-    public var port: Int
+    package var port: Int
     /// `-i`; made up by the client if nil.
-    public var clientID: String?
+    package var clientID: String?
     /// Further options: user name, keys, certificates.
-    public var options: [String] = []
+    package var options: [String] = []
 
     /// Anonymous.
-    public init(port: Int, clientID: String? = nil) {
+    package init(port: Int, clientID: String? = nil) {
         self.port = port
         self.clientID = clientID
     }
 
     /// With a pre-shared key.
-    public init(port: Int, identity: String, key: [UInt8], version: String? = nil) {
+    package init(port: Int, identity: String, key: [UInt8], version: String? = nil) {
         self.init(port: port)
-        self.options = ["--psk-identity", identity, "--psk", Hex.encode(key)]
+        self.options = ["--psk-identity", identity, "--psk", hexText(key)]
         if let version { self.options += ["--tls-version", version] }
     }
 
     /// With a certificate of its own.
-    public init(port: Int, certificateAuthority: String, certificate: String, key: String) {
+    package init(port: Int, certificateAuthority: String, certificate: String, key: String) {
         self.init(port: port)
         self.options = ["--cafile", certificateAuthority, "--cert", certificate, "--key", key]
     }
 
     var arguments: [String] {
         // The name, not the address, for it is what certificates are made out to.
-        ["-h", "localhost", "-p", "\(self.port)", "-V", "mqttv311"] + (self.clientID.map { ["-i", $0] } ?? []) + self.options
+        ["-h", "localhost", "-p", "\(self.port)", "-V", "mqttv311"] + (self.clientID.map { ["-i", $0] } ?? [])
+            + self.options
     }
 }
 
 /// mosquitto_pub: one message, or one for each line.
-public enum MosquittoPublisher {
+package enum MosquittoPublisher {
     /// Publishes one message, and waits until the broker has acknowledged it.
-    public static func publish(
+    package static func publish(
         _ target: MosquittoTarget,
         topic: String,
         payload: String,
@@ -51,7 +52,7 @@ public enum MosquittoPublisher {
     }
 
     /// Publishes each line as one message, in order, and waits until the broker has acknowledged all.
-    public static func publish(
+    package static func publish(
         _ target: MosquittoTarget,
         topic: String,
         lines: [String],
@@ -65,27 +66,27 @@ public enum MosquittoPublisher {
 }
 
 /// mosquitto_sub, running: what it receives, in order.
-public final class MosquittoSubscriber: Sendable {
+package final class MosquittoSubscriber: Sendable {
     /// One message as it arrived.
-    public struct Received: Equatable, Sendable, CustomStringConvertible {
+    package struct Received: Equatable, Sendable, CustomStringConvertible {
         /// Topic name.
-        public let topic: String
+        package let topic: String
         /// Payload as text.
-        public let payload: String
+        package let payload: String
         /// 0 to 2.
-        public let qos: Int
+        package let qos: Int
         /// Whether it came as a retained one.
-        public let isRetained: Bool
+        package let isRetained: Bool
 
         /// For tests that fail.
-        public var description: String { "\(self.topic) = \(self.payload)" }
+        package var description: String { "\(self.topic) = \(self.payload)" }
     }
 
     private let process: ChildProcess
     private static let mark = "MESSAGE "
 
     /// Subscribes, and waits for the broker's SUBACK.
-    public static func start(
+    package static func start(
         _ target: MosquittoTarget,
         topics: [String],
         qos: Int = 1,
@@ -105,17 +106,17 @@ public final class MosquittoSubscriber: Sendable {
     }
 
     /// Everything so far.
-    public var received: [Received] { self.process.output.lines.compactMap(Self.parse) }
+    package var received: [Received] { self.process.output.lines.compactMap(Self.parse) }
 
     /// Waits until at least `count` messages are there.
-    public func messages(_ count: Int, within limit: Duration = .seconds(20)) async throws -> [Received] {
+    package func messages(_ count: Int, within limit: Duration = .seconds(20)) async throws -> [Received] {
         try await self.process.output.lines(count: count, within: limit) { $0.hasPrefix(Self.mark) }
             .compactMap(Self.parse)
     }
 
     /// Waits for a message with this payload.
     @discardableResult
-    public func message(payload: String, within limit: Duration = .seconds(20)) async throws -> Received {
+    package func message(payload: String, within limit: Duration = .seconds(20)) async throws -> Received {
         let line = try await self.process.output.line("message \"\(payload)\"", within: limit) {
             Self.parse($0)?.payload == payload
         }
@@ -124,18 +125,22 @@ public final class MosquittoSubscriber: Sendable {
     }
 
     /// Ends it.
-    public func stop() async throws {
+    package func stop() async throws {
         self.process.signal(SIGTERM)
         try await self.process.waitForExit()
     }
 
     private static func parse(_ line: String) -> Received? {
         guard line.hasPrefix(self.mark) else { return nil }
-        let fields = line.dropFirst(self.mark.count).split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false)
+        let fields = line.dropFirst(self.mark.count).split(
+            separator: " ",
+            maxSplits: 3,
+            omittingEmptySubsequences: false
+        )
         guard fields.count == 4, let qos = Int(fields[0]) else { return nil }
         return Received(
             topic: String(fields[3]),
-            payload: String(decoding: Hex.decode(String(fields[2])), as: UTF8.self),
+            payload: String(decoding: hexBytes(String(fields[2])), as: UTF8.self),
             qos: qos,
             isRetained: fields[1] == "1"
         )

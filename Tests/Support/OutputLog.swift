@@ -2,11 +2,11 @@ import Foundation
 import Synchronization
 
 /// The lines that a child process printed, for tests that wait for one of them. Safe from any thread.
-public final class OutputLog: Sendable {
+package final class OutputLog: Sendable {
     /// Why a wait ended without the line.
-    public struct Missing: Error, CustomStringConvertible {
+    package struct Missing: Error, CustomStringConvertible {
         /// What was waited for, and the last lines that came instead.
-        public let description: String
+        package let description: String
     }
 
     private struct Waiter {
@@ -25,18 +25,18 @@ public final class OutputLog: Sendable {
     private let state = Mutex(State())
 
     /// No lines yet.
-    public init() {}
+    package init() {}
 
     /// Everything so far.
-    public var lines: [String] { self.state.withLock { $0.lines } }
+    package var lines: [String] { self.state.withLock { $0.lines } }
 
     /// Adds a line and wakes who waited for it.
-    public func append(_ line: String) {
+    package func append(_ line: String) {
         self.change { $0.lines.append(line) }
     }
 
     /// No more lines will come.
-    public func finish() {
+    package func finish() {
         self.change { $0.isAtEnd = true }
     }
 
@@ -44,7 +44,7 @@ public final class OutputLog: Sendable {
     ///
     /// - Throws: ``Missing`` after the time, or at once when the output has ended without it.
     @discardableResult
-    public func line(
+    package func line(
         _ what: String,
         from start: Int = 0,
         within limit: Duration = .seconds(10),
@@ -53,14 +53,16 @@ public final class OutputLog: Sendable {
         let found = await self.wait(within: limit) { $0.dropFirst(start).contains(where: matches) }
         let lines = self.lines
         guard found, let line = lines.dropFirst(start).first(where: matches) else {
-            throw Missing(description: "no \(what) within \(limit); last lines:\n" + lines.suffix(30).joined(separator: "\n"))
+            throw Missing(
+                description: "no \(what) within \(limit); last lines:\n" + lines.suffix(30).joined(separator: "\n")
+            )
         }
         return line
     }
 
     /// The first line that holds `text`.
     @discardableResult
-    public func line(
+    package func line(
         containing text: String,
         from start: Int = 0,
         within limit: Duration = .seconds(10)
@@ -69,7 +71,7 @@ public final class OutputLog: Sendable {
     }
 
     /// Waits until `count` lines for which `matches` holds have come, and returns them.
-    public func lines(
+    package func lines(
         count: Int,
         within limit: Duration = .seconds(10),
         where matches: @escaping @Sendable (String) -> Bool = { _ in true }

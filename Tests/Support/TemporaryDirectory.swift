@@ -1,12 +1,12 @@
 import Foundation
 
 /// A directory of its own for one test, removed with everything in it when the value goes away.
-public final class TemporaryDirectory: Sendable {
+package final class TemporaryDirectory: Sendable {
     /// Absolute path, mode 0700.
-    public let path: String
+    package let path: String
 
     /// A new one under the system's temporary directory.
-    public init() throws {
+    package init() throws {
         var template = Array((NSTemporaryDirectory() + "/sealgate-XXXXXX").utf8CString)
         guard mkdtemp(&template) != nil else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
         self.path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
@@ -17,11 +17,11 @@ public final class TemporaryDirectory: Sendable {
     }
 
     /// Path of something in it.
-    public func file(_ name: String) -> String { self.path + "/" + name }
+    package func file(_ name: String) -> String { self.path + "/" + name }
 
     /// Writes a file with mode 0600, and makes the directories above it.
     @discardableResult
-    public func write(_ name: String, _ text: String) throws -> String {
+    package func write(_ name: String, _ text: String) throws -> String {
         let path = self.file(name)
         let parent = (path as NSString).deletingLastPathComponent
         try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)

@@ -1,0 +1,220 @@
+import MQTTCodec
+import NIOCore
+import OpenSSL
+import TestSupport
+import Testing
+
+@testable import Transport
+
+@Suite struct UplinkChannelTests {
+    private static func address(_ port: Int, host: String = "127.0.0.1", tls: TLSContext? = nil) -> UplinkAddress {
+        UplinkAddress(host: host, port: port, tls: tls)
+    }
+
+    /// A peer whose channel is up.
+    private func connected() async throws -> (UplinkPeer, UplinkPeer.Server) {
+        let peer = UplinkPeer()
+        let server = try await peer.serve()
+        try await peer.use([Self.address(server.port)])
+        #expect(try await peer.connect() == "connected mqtt://127.0.0.1:\(server.port) plain")
+        return (peer, server)
+    }
+
+    @Test("frames come whole and in order, however the stream is cut")
+    func frames() async throws {
+        let (peer, server) = try await self.connected()
+        try await server.send("d0 00 40 02 00")
+        try await peer.log.line(containing: "frame d0")
+        try await server.send("01 30")
+        try await server.send("04 0001")
+        try await server.send("6178 d0")
+        try await server.send("00")
+        _ = try await peer.log.lines(count: 4) { $0.hasPrefix("frame") }
+        let frames = peer.log.lines.filter { $0.hasPrefix("frame") }
+        #expect(frames == ["frame d0 ", "frame 40 0001", "frame 30 00016178", "frame d0 "])
+    }
+
+    @Test("what is written in one turn of the loop goes out as one")
+    func coalesces() async throws {
+        let (peer, _) = try await self.connected()
+        try await peer.with { _, delegate in
+            for _ in 0..<3 { delegate.channel?.write { _ = $0.writeInteger(0xC000, as: UInt16.self) } }
+            // A machine that had nothing to say leaves the buffer as it was.
+            delegate.channel?.write { _ in }
+        }
+        try await peer.log.line(containing: "server got c000c000c000")
+    }
+
+    @Test("a malformed or oversized packet ends the connection, and no frame follows")
+    func malformed() async throws {
+        for (bytes, words) in [("d000 30ffffffff7f", "four bytes"), ("30 ffff7f", "over the limit of 1000")] {
+            let (peer, server) = try await self.connected()
+            try await server.send(bytes + "d000")
+            let line = try await peer.log.line(containing: "disconnected")
+            #expect(line.contains("the broker sent a malformed packet") && line.contains(words))
+            try await peer.log.line(containing: "server lost")
+            #expect(peer.log.lines.count { $0.hasPrefix("frame") } == (bytes.hasPrefix("d000") ? 1 : 0))
+            #expect(peer.log.lines.count { $0.hasPrefix("disconnected") } == 1)
+        }
+    }
+
+    @Test("a delegate that closes while frames are delivered hears nothing more, and what it wrote is sent")
+    func closesInFrame() async throws {
+        let (peer, server) = try await self.connected()
+        try await peer.with { _, delegate in
+            delegate.onFrame = { channel, _ in
+                channel.write { _ = $0.writeInteger(0xE000, as: UInt16.self) }
+                channel.close()
+            }
+        }
+        try await server.send("d000 d000 d000")
+        try await peer.log.line(containing: "server got e000")
+        try await peer.log.line(containing: "server lost")
+        #expect(peer.log.lines.count { $0.hasPrefix("frame") } == 1)
+        #expect(!peer.log.lines.contains { $0.hasPrefix("disconnected") })
+        try await peer.with { _, delegate in
+            #expect(delegate.channel?.isWritable == false)
+            delegate.channel?.write { _ = $0.writeInteger(0xC000, as: UInt16.self) }
+        }
+    }
+
+    @Test("the end of a connection is told once, in words")
+    func hangUp() async throws {
+        let (peer, server) = try await self.connected()
+        try await server.hangUp()
+        let line = try await peer.log.line(containing: "disconnected")
+        #expect(line == "disconnected: the broker closed the connection")
+    }
+
+    @Test("reading pauses and goes on")
+    func pauses() async throws {
+        let (peer, server) = try await self.connected()
+        try await peer.with { _, delegate in
+            delegate.onFrame = { channel, frame in if frame.body.readableBytes == 0 { channel.isReading = false } }
+        }
+        try await server.send("d000")
+        try await peer.log.line(containing: "frame d0")
+        try await server.send("40020001")
+        // A write that arrives proves that the loop has turned since.
+        try await peer.with { _, delegate in
+            delegate.channel?.write { _ = $0.writeInteger(0xC000, as: UInt16.self) }
+        }
+        try await peer.log.line(containing: "server got c000")
+        #expect(!peer.log.lines.contains { $0.hasPrefix("frame 40") })
+        try await peer.with { _, delegate in delegate.channel?.isReading = true }
+        try await peer.log.line(containing: "frame 40 0001")
+    }
+
+    @Test("a full buffer is told, and so is its end")
+    func writability() async throws {
+        let (peer, _) = try await self.connected()
+        try await peer.with { _, delegate in
+            #expect(delegate.channel?.isWritable == true)
+            delegate.channel?.write { _ = $0.writeRepeatingByte(0, count: 300 << 10) }
+            #expect(delegate.channel?.isWritable == false)
+        }
+        try await peer.log.line(containing: "writable")
+        try await peer.with { _, delegate in #expect(delegate.channel?.isWritable == true) }
+    }
+
+    // MARK: Addresses
+
+    @Test("addresses are tried in order, and after a connection that was not accepted the next one comes first")
+    func order() async throws {
+        let peer = UplinkPeer()
+        let dead = try await peer.serve("dead")
+        try await dead.stop()
+        let first = try await peer.serve("first")
+        let second = try await peer.serve("second")
+        try await peer.use([dead, first, second].map { Self.address($0.port) })
+        #expect(try await peer.connect() == "connected mqtt://127.0.0.1:\(first.port) plain")
+        #expect(try await peer.connect() == "connected mqtt://127.0.0.1:\(first.port) plain")
+        #expect(try await peer.connect() == "connected mqtt://127.0.0.1:\(second.port) plain")
+        try await peer.with { connector, _ in connector.connectionWasAccepted() }
+        #expect(try await peer.connect() == "connected mqtt://127.0.0.1:\(first.port) plain")
+    }
+
+    @Test("when no address answers, each is named with its reason")
+    func allFail() async throws {
+        let peer = UplinkPeer()
+        let dead = try await peer.serve()
+        try await dead.stop()
+        try await peer.use([Self.address(dead.port), Self.address(1883, host: "no-such-host.invalid")])
+        let line = try await peer.connect()
+        #expect(line.contains("mqtt://127.0.0.1:\(dead.port): connection refused"))
+        #expect(line.contains("mqtt://no-such-host.invalid:1883: the name no-such-host.invalid can't be resolved"))
+    }
+
+    @Test("a name with several addresses is connected to once, and only the answer counts")
+    func names() async throws {
+        let peer = UplinkPeer()
+        let server = try await peer.serve()
+        try await peer.use([Self.address(server.port, host: "localhost")])
+        #expect(try await peer.connect() == "connected mqtt://localhost:\(server.port) plain")
+        try await server.send("d000")
+        try await peer.log.line(containing: "frame d0")
+        #expect(!peer.log.lines.contains { $0.hasPrefix("disconnected") })
+    }
+
+    @Test("a cancelled attempt is heard of no more")
+    func cancelled() async throws {
+        let peer = UplinkPeer()
+        let server = try await peer.serve()
+        try await peer.use([Self.address(server.port)])
+        try await peer.with { connector, delegate in
+            connector.connect(delegate: delegate)
+            connector.cancel()
+        }
+        try await peer.log.line(containing: "server lost")
+        #expect(!peer.log.lines.contains { $0.hasPrefix("connected") || $0.hasPrefix("disconnected") })
+    }
+
+    // MARK: TLS
+
+    private static let key: [UInt8] = Array("0123456789abcdef".utf8)
+
+    private static func server(_ version: TLSVersion) throws -> TLSContext {
+        let lookup: TLSConfiguration.KeyLookup = { $0 == Array("attic".utf8) ? Self.key : nil }
+        return try TLSContext(TLSConfiguration.server(keyLookup: lookup).forcing(version))
+    }
+
+    private static func client(key: [UInt8] = key, identity: String = "attic") throws -> TLSContext {
+        try TLSContext(.client(preSharedKey: TLSPreSharedKey(identity: Array(identity.utf8), key: key)))
+    }
+
+    @Test("with TLS the channel is up when the handshake is", arguments: TLSVersion.allCases)
+    func tls(version: TLSVersion) async throws {
+        let peer = UplinkPeer()
+        let server = try await peer.serve(tls: try Self.server(version))
+        try await peer.use([Self.address(server.port, tls: try Self.client())])
+        #expect(try await peer.connect() == "connected mqtts://127.0.0.1:\(server.port) \(version.rawValue)")
+        try await peer.with { _, delegate in delegate.channel?.write { _ = $0.writeInteger(0xC000, as: UInt16.self) } }
+        try await peer.log.line(containing: "server got c000")
+        try await server.send("d000")
+        try await peer.log.line(containing: "frame d0")
+    }
+
+    @Test("a failed handshake is explained, and the next address is tried", arguments: TLSVersion.allCases)
+    func tlsFails(version: TLSVersion) async throws {
+        let peer = UplinkPeer()
+        let server = try await peer.serve("first", tls: try Self.server(version))
+        let other = try await peer.serve("second")
+        try await peer.use([Self.address(server.port, tls: try Self.client(key: [1, 2, 3]))])
+        let line = try await peer.connect()
+        #expect(line.hasPrefix("disconnected: mqtts://127.0.0.1:\(server.port): ") && line.contains("key"))
+        try await peer.use([
+            Self.address(server.port, tls: try Self.client(identity: "cellar")), Self.address(other.port),
+        ])
+        #expect(try await peer.connect() == "connected mqtt://127.0.0.1:\(other.port) plain")
+    }
+
+    @Test("a server that accepts and never answers the handshake is given up in time")
+    func silentTLS() async throws {
+        let peer = UplinkPeer()
+        let server = try await peer.serve()
+        try await peer.use([Self.address(server.port, tls: try Self.client())], timeout: .milliseconds(50))
+        let line = try await peer.connect()
+        #expect(line.contains("TLS was not set up within"))
+        try await peer.log.line(containing: "server lost")
+    }
+}

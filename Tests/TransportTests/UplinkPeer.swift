@@ -1,0 +1,162 @@
+import MQTTCodec
+import NIOCore
+import NIOPosix
+import OpenSSL
+import TestSupport
+
+@testable import Transport
+
+/// An ``UplinkConnector`` on a loop, and outside brokers as the test scripts them. What happens is written to ``log``, one
+/// line an event.
+final class UplinkPeer: Sendable {
+    let loop: any EventLoop
+    let log = OutputLog()
+    private let connector: NIOLoopBoundBox<UplinkConnector?>
+    private let delegate: NIOLoopBoundBox<Delegate?>
+
+    init() {
+        self.loop = MultiThreadedEventLoopGroup.singleton.next()
+        self.connector = .makeEmptyBox(valueType: UplinkConnector.self, eventLoop: self.loop)
+        self.delegate = .makeEmptyBox(valueType: Delegate.self, eventLoop: self.loop)
+    }
+
+    /// Writes down what it hears.
+    final class Delegate: UplinkChannelDelegate {
+        let log: OutputLog
+        var channel: UplinkChannel?
+        var onFrame: ((UplinkChannel, MQTTFrame) -> Void)?
+
+        init(log: OutputLog) { self.log = log }
+
+        func uplinkConnected(_ channel: UplinkChannel) {
+            self.channel = channel
+            self.log.append("connected \(channel.address) \(channel.peer?.version.rawValue ?? "plain")")
+        }
+
+        func uplink(_ channel: UplinkChannel, received frame: MQTTFrame) {
+            self.log.append("frame \(hexText([frame.firstByte])) \(hexText(frame.body.readableBytesView))")
+            self.onFrame?(channel, frame)
+        }
+
+        func uplinkReadCompleted(_ channel: UplinkChannel) {}
+
+        func uplinkBecameWritable(_ channel: UplinkChannel) { self.log.append("writable") }
+
+        func uplinkDisconnected(reason: String) {
+            self.channel = nil
+            self.log.append("disconnected: \(reason)")
+        }
+    }
+
+    /// Makes the connector.
+    func use(_ addresses: [UplinkAddress], timeout: Duration = .seconds(10), maxPacketBytes: Int = 1000) async throws {
+        try await self.onLoop { peer in
+            var configuration = UplinkChannel.Configuration()
+            configuration.connectTimeout = timeout
+            configuration.maxPacketBytes = maxPacketBytes
+            peer.delegate.value = Delegate(log: peer.log)
+            peer.connector.value = UplinkConnector(
+                addresses: addresses,
+                configuration: configuration,
+                loop: peer.loop,
+                burst: WriteBurst(loop: peer.loop)
+            )
+        }
+    }
+
+    /// Begins an attempt, and waits for the line that ends it.
+    func connect() async throws -> String {
+        let start = self.log.lines.count
+        try await self.with { connector, delegate in connector.connect(delegate: delegate) }
+        return try await self.log.line("outcome", from: start) {
+            $0.hasPrefix("connected") || $0.hasPrefix("disconnected")
+        }
+    }
+
+    func with<Result: Sendable>(
+        _ body: @escaping @Sendable (UplinkConnector, Delegate) throws -> Result
+    ) async throws -> Result {
+        try await self.onLoop { peer in
+            guard let connector = peer.connector.value, let delegate = peer.delegate.value else {
+                preconditionFailure("use() comes first")
+            }
+            return try body(connector, delegate)
+        }
+    }
+
+    private func onLoop<Result: Sendable>(_ body: @escaping @Sendable (UplinkPeer) throws -> Result) async throws
+        -> Result
+    {
+        try await self.loop.submit { try body(self) }.get()
+    }
+
+    // MARK: Outside brokers
+
+    /// A server on a free port of 127.0.0.1 that sends `greeting` and writes down what it gets.
+    func serve(_ name: String = "server", tls: TLSContext? = nil, greeting: String = "") async throws -> Server {
+        let log = self.log
+        let channels = NIOLoopBoundBox<[any Channel]>.makeBoxSendingValue([], eventLoop: self.loop)
+        let listener = try await ServerBootstrap(group: self.loop)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    channels.value.append(channel)
+                    if let tls { try channel.pipeline.syncOperations.addHandler(try TLSHandler(context: tls)) }
+                    try channel.pipeline.syncOperations.addHandler(Scripted(name: name, log: log, greeting: greeting))
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0)
+            .get()
+        return Server(listener: listener, channels: channels)
+    }
+
+    struct Server: Sendable {
+        let listener: any Channel
+        let channels: NIOLoopBoundBox<[any Channel]>
+
+        var port: Int { self.listener.localAddress?.port ?? 0 }
+
+        /// Sends bytes to the last client that came.
+        func send(_ hex: String) async throws {
+            try await self.listener.eventLoop.flatSubmit {
+                guard let channel = self.channels.value.last else { preconditionFailure("nobody came") }
+                return channel.writeAndFlush(ByteBuffer(bytes: hexBytes(hex)))
+            }.get()
+        }
+
+        /// Closes the connection of the last client.
+        func hangUp() async throws {
+            try await self.listener.eventLoop.submit { self.channels.value.last?.close(promise: nil) }.get()
+        }
+
+        func stop() async throws { try await self.listener.close() }
+    }
+
+    private final class Scripted: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        typealias OutboundOut = ByteBuffer
+        let name: String
+        let log: OutputLog
+        let greeting: String
+
+        init(name: String, log: OutputLog, greeting: String) {
+            self.name = name
+            self.log = log
+            self.greeting = greeting
+        }
+
+        func channelActive(context: ChannelHandlerContext) {
+            self.log.append("\(self.name) accepted")
+            guard !self.greeting.isEmpty else { return }
+            context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(bytes: hexBytes(self.greeting))), promise: nil)
+        }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            self.log.append("\(self.name) got \(hexText(Self.unwrapInboundIn(data).readableBytesView))")
+        }
+
+        func channelInactive(context: ChannelHandlerContext) { self.log.append("\(self.name) lost") }
+
+        func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    }
+}

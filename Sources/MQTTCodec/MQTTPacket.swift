@@ -52,10 +52,8 @@ public enum MQTTPacket: Equatable, Sendable {
         maxUserProperties: Int = MQTTProperties.defaultMaxUserProperties
     ) throws(MQTTDecodeError) {
         let type = try Self.checkedType(of: frame, version: version, from: sender)
-        if type == .publish {
-            self = .publish(
-                try Publish(frame: frame, version: version, from: sender, maxUserProperties: maxUserProperties)
-            )
+        if type == .publish, let plain = Publish.plain(frame, version: version) {
+            self = .publish(plain)
             return
         }
         var reader = PacketReader(frame, version: version, sender: sender, maxUserProperties: maxUserProperties)

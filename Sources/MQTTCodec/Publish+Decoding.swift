@@ -10,7 +10,7 @@ extension Publish {
         from sender: MQTTPeer? = nil,
         maxUserProperties: Int = MQTTProperties.defaultMaxUserProperties
     ) throws(MQTTDecodeError) {
-        if let plain = Publish(plain: frame, version: version) {
+        if let plain = Self.plain(frame, version: version) {
             self = plain
             return
         }
@@ -21,13 +21,12 @@ extension Publish {
 
     /// What nearly every PUBLISH is: correct, its topic ASCII, without properties. One look at the bytes, two slices. Nil for
     /// anything else, which ``init(reading:flags:)`` then takes or refuses with its reason.
-    init?(plain frame: MQTTFrame, version: MQTTVersion) {
+    static func plain(_ frame: MQTTFrame, version: MQTTVersion) -> Publish? {
         let flags = frame.firstByte & 0x0F
         guard let qos = QoS(rawValue: flags >> 1 & 0b11), flags & 0b1000 == 0 || qos != .atMostOnce,
             version != .v5 || !frame.hasPaddedLength
         else { return nil }
-        let body = frame.body
-        let head: (topicBytes: Int, size: Int, packetID: UInt16)? = body.withUnsafeReadableBytes { bytes in
+        let head: (topicBytes: Int, size: Int, packetID: UInt16)? = frame.body.withUnsafeReadableBytes { bytes in
             guard bytes.count >= 2 else { return nil }
             let topicBytes = Int(bytes[0]) << 8 | Int(bytes[1])
             var at = 2 &+ topicBytes
@@ -44,10 +43,13 @@ extension Publish {
             return TopicSyntax.isPlainName(topic) ? (topicBytes, size, packetID) : nil
         }
         guard let head,
-            let topic = body.getSlice(at: body.readerIndex + 2, length: head.topicBytes),
-            let payload = body.getSlice(at: body.readerIndex + head.size, length: body.readableBytes - head.size)
+            let topic = frame.body.getSlice(at: frame.body.readerIndex + 2, length: head.topicBytes),
+            let payload = frame.body.getSlice(
+                at: frame.body.readerIndex + head.size,
+                length: frame.body.readableBytes - head.size
+            )
         else { return nil }
-        self.init(
+        return Publish(
             topic: TopicName(unchecked: topic),
             payload: payload,
             qos: qos,

@@ -34,29 +34,58 @@ struct ConfigurationHostileTests {
         #expect(!error.description.contains("more"))
     }
 
-    private static let deep: [(name: String, text: String)] = [
-        ("dotted key", Array(repeating: "a", count: 100_000).joined(separator: ".") + " = 1"),
-        ("table", "[" + Array(repeating: "a", count: 100_000).joined(separator: ".") + "]"),
-        ("array of tables", "[[" + Array(repeating: "a", count: 100_000).joined(separator: ".") + "]]"),
-        ("array", "a = " + String(repeating: "[", count: 100_000)),
-        ("inline table", "a = " + String(repeating: "{a=", count: 100_000)),
-        ("inline table with dotted keys", "a = " + String(repeating: "{a.b.c.d=[", count: 1_000)),
+    private static let deep: [BadFile] = [
+        BadFile("dotted key", Array(repeating: "a", count: 100_000).joined(separator: ".") + " = 1"),
+        BadFile("table", "[" + Array(repeating: "a", count: 100_000).joined(separator: ".") + "]"),
+        BadFile("array of tables", "[[" + Array(repeating: "a", count: 100_000).joined(separator: ".") + "]]"),
+        BadFile("array", "a = " + String(repeating: "[", count: 100_000)),
+        BadFile("inline table", "a = " + String(repeating: "{a=", count: 100_000)),
+        BadFile("inline table with dotted keys", "a = " + String(repeating: "{a.b.c.d=[", count: 1_000)),
     ]
 
     @Test("of any depth is refused before it is parsed", arguments: deep)
-    func depth(name: String, text: String) {
-        #expect(self.error(of: "\n" + text)?.description == "F:2: is nested deeper than 64 levels")
+    func depth(file: BadFile) {
+        #expect(self.error(of: "\n" + file.text)?.description == "F:2: is nested deeper than 64 levels")
     }
 
     @Test("of 1 MB is read in time that is linear in its size")
     func size() throws {
         let comment = String(repeating: "# \"'[{ \\u0000 = \n", count: 60_000)
         #expect(self.error(of: comment + BadFile.head) == nil)
-        let topics = (0..<20_000).map { "\"nodes/%d/topic\($0)\",\n" }.joined()
-        let profile = "[profile.sensor]\nsubscribe = [\"nodes/%d/sessionID\"]\npublish = [\n\(topics)]\n"
-        let configuration = try GatewayConfiguration.parse(BadFile.head + profile)
-        #expect(configuration.profiles["sensor"]?.publish.count == 20_000)
-        #expect(configuration.profiles["sensor"]?.publish.last?.line == 20_009)
+        let topics = (0..<1_000).map { "\"nodes/%d/topic\($0)\",\n" }.joined()
+        let profiles = (0..<30).map { "[profile.p\($0)]\nplaintext = true\npublish = [\n\(topics)]\n" }.joined()
+        let configuration = try GatewayConfiguration.parse(BadFile.head + profiles)
+        #expect(configuration.profiles.count == 30)
+        #expect(configuration.profiles["p29"]?.publish.last?.line == 6 + 30 * 1_004 - 1)
+    }
+
+    private static let many: [BadFile] = [
+        BadFile("listener", String(repeating: "[[listener]]\n", count: 65)),
+        BadFile("profile", (0..<1_001).map { "[profile.p\($0)]\n" }.joined()),
+        BadFile("uplink", (0..<65).map { "[uplink.u\($0)]\n" }.joined()),
+        BadFile("route", String(repeating: "[[route]]\n", count: 1_001)),
+        BadFile("profile.x.deny", "[profile.x]\ndeny = [" + String(repeating: "'a',", count: 1_001) + "]\n"),
+    ]
+
+    @Test("with more tables than it may have is told so once", arguments: many)
+    func tooMany(file: BadFile) throws {
+        let error = try #require(self.error(of: "[gateway]\nname = \"a\"\n" + file.text))
+        #expect(error.findings.filter { $0.message.contains(" entries, over ") }.map(\.key) == [file.name])
+        #expect(error.count <= 2)
+    }
+
+    @Test("of many routes and lines is warned of in a bounded time")
+    func crossChecks() throws {
+        let lines = (0..<100).map { "\"a/\($0)/%d\"" }.joined(separator: ",")
+        let profiles = (0..<4).map { "[profile.p\($0)]\nplaintext = true\npublish = [\(lines)]\n" }.joined()
+        let routes = (0..<250).map {
+            "[[route]]\ndirection = \"out\"\nfrom = \"b/\($0)\"\nto = \"c/\($0)\"\nuplink = \"cloud\"\n"
+        }
+        let text = BadFile.head + BadFile.uplink + profiles + routes.joined()
+        #expect(try GatewayConfiguration.parse(text).warnings.count == 250)
+        // Past 200,000 pairs no line is compared with another.
+        let more = (4..<12).map { "[profile.p\($0)]\nplaintext = true\npublish = [\(lines)]\n" }.joined()
+        #expect(try GatewayConfiguration.parse(text + more).warnings.isEmpty)
     }
 
     @Test("over 4 MiB is refused")

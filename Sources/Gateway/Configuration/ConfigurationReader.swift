@@ -185,9 +185,9 @@ final class ConfigurationReader {
         }
     }
 
-    /// Topic templates with the line of each; those that are none are reported and left out.
+    /// At most 1,000 topic templates with the line of each; those that are none are reported and left out.
     func templates(_ key: String) -> [PolicyLine]? {
-        self.strings(key)?.compactMap { text, path in
+        self.strings(key, atMost: 1_000)?.compactMap { text, path in
             do {
                 return PolicyLine(template: try Self.template(text), line: self.document.line(of: path))
             } catch {
@@ -207,13 +207,16 @@ final class ConfigurationReader {
 
     /// Strings with the path of each.
     ///
-    /// - Parameter orOne: whether a string alone is taken as well.
-    func strings(_ key: String, orOne: Bool = false) -> [(text: String, path: TOMLPath)]? {
+    /// - Parameters:
+    ///   - orOne: whether a string alone is taken as well.
+    ///   - limit: more are refused, and not looked at.
+    func strings(_ key: String, orOne: Bool = false, atMost limit: Int) -> [(text: String, path: TOMLPath)]? {
         guard let value = self.value(key) else { return nil }
         let path = self.path.key(key)
         if orOne, let string = value.string { return [(string, path)] }
         let expected = orOne ? "a string or an array of strings" : "an array of strings"
         guard let array = value.array else { return self.mismatch(key, expected, value) }
+        guard self.isWithin(limit, array.count, key) else { return nil }
         var strings: [(String, TOMLPath)] = []
         for index in array.indices {
             let element = array[index]
@@ -236,12 +239,13 @@ final class ConfigurationReader {
         return ConfigurationReader(self.document, table, at: self.path.key(key))
     }
 
-    /// The `[key.NAME]` tables, in the order of their lines.
-    func namedTables(_ key: String) -> [(name: String, reader: ConfigurationReader)] {
+    /// The `[key.NAME]` tables, in the order of their lines; none if there are more than `limit`, which is reported.
+    func namedTables(_ key: String, atMost limit: Int) -> [(name: String, reader: ConfigurationReader)] {
         guard let value = self.value(key) else { return [] }
         guard let outer = value.table else {
             return self.mismatch(key, "tables with a name of their own, [\(key).NAME]", value) ?? []
         }
+        guard self.isWithin(limit, outer.count, key) else { return [] }
         var tables: [(name: String, reader: ConfigurationReader)] = []
         for name in outer.keys {
             let path = self.path.key(key).key(name)
@@ -256,12 +260,13 @@ final class ConfigurationReader {
         return tables.sorted { $0.reader.line < $1.reader.line }
     }
 
-    /// The `[[key]]` tables, in order.
-    func tables(_ key: String) -> [ConfigurationReader] {
+    /// The `[[key]]` tables, in order; none if there are more than `limit`, which is reported.
+    func tables(_ key: String, atMost limit: Int) -> [ConfigurationReader] {
         guard let value = self.value(key) else { return [] }
         guard let array = value.array else {
             return self.mismatch(key, "[[\(key)]] with two brackets", value) ?? []
         }
+        guard self.isWithin(limit, array.count, key) else { return [] }
         let path = self.path.key(key)
         var tables: [ConfigurationReader] = []
         for index in array.indices {
@@ -279,6 +284,11 @@ final class ConfigurationReader {
     private func value(_ key: String) -> TOMLValue? {
         self.known.insert(key)
         return self.table[key]?.tomlValue
+    }
+
+    private func isWithin(_ limit: Int, _ count: Int, _ key: String) -> Bool {
+        if count > limit { self.error(key, "has \(count) entries, over \(limit)") }
+        return count <= limit
     }
 
     // MARK: Refusals

@@ -5,12 +5,15 @@ import MQTTCodec
 extension GatewayConfiguration {
     /// Reports to `document`. Only for a configuration without errors.
     func addWarnings(_ document: ConfigurationDocument) {
+        self.warnAboutClientIDs(document)
+        // Lines are compared with each other; a file of this size is written by a program, which should know.
+        let lines = self.profiles.values.reduce(0) { $0 + $1.publish.count + $1.subscribe.count + $1.deny.count }
+        guard lines <= 5_000, lines * self.routes.count <= 200_000 else { return }
         for profile in self.profiles.values.sorted(by: { $0.line < $1.line }) {
             self.warnAboutUse(of: profile, document)
             self.warnAboutSeal(of: profile, document)
         }
         self.warnAboutRoutes(document)
-        self.warnAboutClientIDs(document)
     }
 
     // MARK: Profiles
@@ -23,10 +26,12 @@ extension GatewayConfiguration {
             document.warning(path, "allows nothing: it has neither publish nor subscribe")
             return
         }
+        let denied = profile.deny.map { (line: $0.line, filter: self.filter($0)) }
         for (key, lines) in [("publish", profile.publish), ("subscribe", profile.subscribe)] {
             for (index, line) in lines.enumerated() {
                 let linePath = path.key(key).element(index)
-                if let deny = profile.deny.first(where: { self.filter($0).covers(self.filter(line)) }) {
+                let filter = self.filter(line)
+                if let deny = denied.first(where: { $0.filter.covers(filter) }) {
                     document.warning(linePath, "is denied as a whole by line \(deny.line)")
                 } else if isGuest, line.template.hasDevice {
                     document.warning(linePath, "allows guests nothing: they are no device, and have nothing for %d")
@@ -77,12 +82,14 @@ extension GatewayConfiguration {
 
     private func warnAboutRoutes(_ document: ConfigurationDocument) {
         let compiled = self.routes.map { try? $0.compile(gateway: self.name) }
+        let published = self.profiles.values.flatMap { $0.publish.map(self.filter) }
+        let subscribed = self.profiles.values.flatMap { $0.subscribe.map(self.filter) }
         for (index, route) in self.routes.enumerated() {
             guard let own = compiled[index] else { continue }
             let path = TOMLPath.root.key("route").element(index)
             switch route.direction {
             case .out:
-                let isFed = self.anyProfile { $0.publish.contains { self.filter($0).overlaps(own.subscription) } }
+                let isFed = published.contains { $0.overlaps(own.subscription) }
                 let isFedFromOutside = zip(self.routes, compiled).contains {
                     $0.direction == .in && $0.uplink != route.uplink && $1?.target.overlaps(own.subscription) ?? false
                 }
@@ -90,7 +97,7 @@ extension GatewayConfiguration {
                     document.warning(path.key("from"), "no profile may publish there: nothing will take this route")
                 }
             case .in:
-                let isRead = self.anyProfile { $0.subscribe.contains { self.filter($0).overlaps(own.target) } }
+                let isRead = subscribed.contains { $0.overlaps(own.target) }
                 if !isRead { document.warning(path.key("to"), "no profile may subscribe there: nobody will get it") }
             }
             for earlier in 0..<index {
@@ -148,9 +155,5 @@ extension GatewayConfiguration {
 
     private func filter(_ line: PolicyLine) -> TopicFilter {
         line.template.expand(device: nil, gateway: self.name)
-    }
-
-    private func anyProfile(_ predicate: (Profile) -> Bool) -> Bool {
-        self.profiles.values.contains(where: predicate)
     }
 }

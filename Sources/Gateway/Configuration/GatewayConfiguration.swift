@@ -11,6 +11,14 @@ package struct GatewayConfiguration: Sendable, Equatable {
 
     /// Longest file in bytes.
     package static let maxFileBytes = 4 * 1024 * 1024
+    /// Most `[[listener]]` tables.
+    package static let maxListeners = 64
+    /// Most `[uplink.NAME]` tables.
+    package static let maxUplinks = 64
+    /// Most `[[route]]` tables: they are tried one after the other for each message.
+    package static let maxRoutes = 1_000
+    /// Most `[profile.NAME]` tables.
+    package static let maxProfiles = 1_000
 
     /// The file's path as it was given, for messages.
     package var file: String
@@ -79,14 +87,16 @@ package struct GatewayConfiguration: Sendable, Equatable {
         self.limits =
             root.table("limits", example: "[limits] and keys below it").map(GatewayLimits.init) ?? GatewayLimits()
         self.profiles = [:]
-        for (name, reader) in root.namedTables("profile") { self.profiles[name] = Profile(reader, name: name) }
-        let listeners = root.tables("listener")
+        for (name, reader) in root.namedTables("profile", atMost: Self.maxProfiles) {
+            self.profiles[name] = Profile(reader, name: name)
+        }
+        let listeners = root.tables("listener", atMost: Self.maxListeners)
         self.listeners = listeners.compactMap { ListenerConfiguration($0, directory: directory) }
-        let uplinks = root.namedTables("uplink")
+        let uplinks = root.namedTables("uplink", atMost: Self.maxUplinks)
         self.uplinks = uplinks.compactMap {
             UplinkConfiguration($0.reader, name: $0.name, gateway: name, directory: directory)
         }
-        self.routes = root.tables("route").compactMap {
+        self.routes = root.tables("route", atMost: Self.maxRoutes).compactMap {
             Route($0, uplinks: uplinks.map(\.name), gateway: name)
         }
         self.warnings = []

@@ -21,6 +21,9 @@ package enum KeyFile {
     /// Longest file in bytes, enough for 100,000 devices.
     package static let maxFileBytes = 64 * 1024 * 1024
 
+    /// Most devices in one file.
+    package static let maxDevices = 1_000_000
+
     private static let secretKeys = ["static_iv", "iv_key", "data_key", "passphrase"]
 
     /// Reads the file at `path`. Blocks.
@@ -52,7 +55,7 @@ package enum KeyFile {
     package static func parse(_ text: String, file: String) throws(ConfigurationError) -> [KeyFileEntry] {
         let document = try ConfigurationDocument(text: text, file: file, maxBytes: Self.maxFileBytes)
         let root = ConfigurationReader(document)
-        let tables = root.tables("device")
+        let tables = root.tables("device", atMost: Self.maxDevices)
         if tables.isEmpty, !root.hasFailed("device") {
             root.error("device", "missing; a key file has a [[device]] for each device")
         }

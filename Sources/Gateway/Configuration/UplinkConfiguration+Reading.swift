@@ -46,11 +46,10 @@ extension UplinkConfiguration {
             reader.error("address", "missing; write \"mqtts://broker.example.org:8883\"")
             return []
         }
-        guard let strings = reader.strings("address", orOne: true) else { return [] }
+        guard let strings = reader.strings("address", orOne: true, atMost: 16) else { return [] }
         if strings.isEmpty { reader.error("address", "names no address") }
-        if strings.count > 16 { reader.error("address", "names more than 16 addresses") }
         var addresses: [UplinkAddress] = []
-        for (text, path) in strings.prefix(16) {
+        for (text, path) in strings {
             do {
                 addresses.append(try UplinkAddress(text))
             } catch {

@@ -11,8 +11,8 @@ import COpenSSL
 
     private let inner: OpaquePointer
     private let outer: OpaquePointer
-    private var work: OpaquePointer
-    private var marked: OpaquePointer
+    private let work: OpaquePointer
+    private let marked: OpaquePointer
 
     /// Blocks of SHA-1 and SHA-256, and so the length to which the key is padded (RFC 2104 §2).
     private static let blockBytes = 64
@@ -58,9 +58,9 @@ import COpenSSL
         )
     }
 
-    /// Remembers the message so far as a beginning for several endings. ``rewind()`` must follow.
+    /// Remembers the message so far as a beginning for several endings.
     package func mark() {
-        unsafe swap(&self.work, &self.marked)
+        unsafe Self.copy(self.work, to: self.marked)
     }
 
     /// Goes back to the beginning that ``mark()`` remembered, as often as wanted.

@@ -122,8 +122,9 @@ extension V1Cipher {
 
     /// Looks for the length of data and the session ID that make the MAC hold, the shortest first.
     ///
-    /// A failure computes a MAC for each of the ``candidates`` lengths and each session ID, those that the clear text
-    /// rules out included.
+    /// The first guess, the shortest data under the oldest session ID, is right but for data that ends in zeros. A failure
+    /// computes one MAC for each of the ``candidates`` lengths and each session ID, those that the clear text rules out
+    /// included, so the blocks hashed are as many whatever was decrypted.
     ///
     /// - Parameter nodeID: What the MAC must cover. Taken from the device's record and not from the message, so that
     ///   the number of bytes to hash does not depend on what was decrypted either. Whether the message says the same
@@ -133,15 +134,16 @@ extension V1Cipher {
         let shortest = padded.count - min(Self.zeros(atEndOf: padded), Self.candidates - 1)
         let common = max(padded.count - (Self.candidates - 1), 0)
 
-        self.hmac.reset()
-        nodeID.withUnsafeBytes { self.hmac.update($0) }
-        self.hmac.update(clear.iv)
-        self.hmac.update(clear.data(common))
+        self.begin(nodeID, clear, dataBytes: shortest)
+        if let first = sessionIDs.first, self.macHolds(fields, sessionID: first) {
+            return Match(dataBytes: shortest, sessionIndex: 0)
+        }
+        self.begin(nodeID, clear, dataBytes: common)
         self.hmac.mark()
         for length in shortest...padded.count {
             let ending = UnsafeRawBufferPointer(rebasing: padded[common..<length])
-            for index in sessionIDs.indices
-            where self.macHolds(fields, ending: ending, sessionID: sessionIDs[index]) {
+            for index in sessionIDs.indices where length > shortest || index > 0 {
+                guard self.macHolds(fields, ending: ending, sessionID: sessionIDs[index]) else { continue }
                 return Match(dataBytes: length, sessionIndex: index)
             }
         }
@@ -152,7 +154,15 @@ extension V1Cipher {
         return nil
     }
 
-    /// Ends the message that `hmac` has marked, and compares in constant time.
+    /// Starts a MAC: node id, IV, and so much of the data.
+    private func begin(_ nodeID: [UInt8], _ clear: Clear, dataBytes: Int) {
+        self.hmac.reset()
+        nodeID.withUnsafeBytes { self.hmac.update($0) }
+        self.hmac.update(clear.iv)
+        self.hmac.update(clear.data(dataBytes))
+    }
+
+    /// Ends the MAC that was marked, and compares in constant time.
     private func macHolds(
         _ fields: V1Fields,
         ending: UnsafeRawBufferPointer,
@@ -160,6 +170,11 @@ extension V1Cipher {
     ) -> Bool {
         self.hmac.rewind()
         self.hmac.update(ending)
+        return self.macHolds(fields, sessionID: sessionID)
+    }
+
+    /// Ends the MAC with the session ID, and compares in constant time.
+    private func macHolds(_ fields: V1Fields, sessionID: some V1SessionText) -> Bool {
         sessionID.withText { self.hmac.update($0) }
         self.hmac.finalize(into: self.workspace.computedMAC)
         return ConstantTime.equal(fields.mac, UnsafeRawBufferPointer(self.workspace.computedMAC))

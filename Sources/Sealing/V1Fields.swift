@@ -104,7 +104,7 @@ extension V1Fields {
 
     /// Takes exactly 40 digits, letters in lower case: so every node writes them, and one spelling is safer than two.
     private static func decodeMAC(_ text: UnsafeRawBufferPointer, into mac: UnsafeMutableRawBufferPointer) -> Bool {
-        let hasUpperCase = text.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }
-        return text.count == 40 && !hasUpperCase && Hex.decode(text, into: mac)
+        // Digits and lower-case letters have the bit that upper-case letters lack.
+        text.count == 40 && text.allSatisfy { $0 & 0x20 != 0 } && Hex.decode(text, into: mac)
     }
 }

@@ -20,7 +20,7 @@ package struct V1Member: Sendable {
     }
 
     /// Refuses what no node id can be.
-    static func check(nodeID: [UInt8]) throws(V1KeysError) {
+    package static func check(nodeID: [UInt8]) throws(V1KeysError) {
         guard !nodeID.isEmpty else { throw V1KeysError(field: "node_id", problem: .empty) }
         guard nodeID.count <= self.maxNodeIDBytes else {
             throw V1KeysError(field: "node_id", problem: .tooLong(nodeID.count, limit: self.maxNodeIDBytes))

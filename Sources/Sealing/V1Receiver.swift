@@ -34,7 +34,8 @@ package final class V1Receiver {
     /// Most key sets that one message is tried with.
     package static let maxKeySets = 16
 
-    private let configuration: Configuration
+    /// As given.
+    package let configuration: Configuration
     private let workspace: V1Workspace
     private var ledger: V1SessionLedger
     private var devices: [V1Device] = []

@@ -40,6 +40,15 @@ package struct KeyHierarchy: Sendable {
     }
 }
 
+extension KeyHierarchy: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// Shows nothing of the keys.
+    package var description: String { "KeyHierarchy(redacted)" }
+    /// Shows nothing of the keys.
+    package var debugDescription: String { self.description }
+    /// Shows nothing of the keys.
+    package var customMirror: Mirror { Mirror(self, children: [:]) }
+}
+
 /// The 32 secret bytes of one device in one epoch, from which its keys are derived. No description shows them.
 package struct DeviceSecret: Sendable {
     /// What a derived key is for. The raw value is HKDF's info.

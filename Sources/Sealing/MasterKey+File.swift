@@ -9,7 +9,7 @@
 extension MasterKey {
     /// Reads a master key from its file. Blocks: not for an event loop.
     ///
-    /// - Throws: ``MasterKeyError`` unless it is a regular file of ours or root's, usable by its owner alone, that holds
+    /// - Throws: ``MasterKeyError`` unless it is a regular file of ours or root's (root reads everybody's), usable by its owner alone, that holds
     ///   64 hex digits and perhaps a line break.
     package static func load(_ path: String) throws(MasterKeyError) -> MasterKey {
         // O_NONBLOCK: opening a named pipe must not wait for a writer.
@@ -30,7 +30,7 @@ extension MasterKey {
         guard status.st_mode & 0o077 == 0 else {
             throw MasterKeyError(path: path, problem: .mode(UInt32(status.st_mode & 0o7777)))
         }
-        guard status.st_uid == geteuid() || status.st_uid == 0 else {
+        guard [geteuid(), 0].contains(status.st_uid) || geteuid() == 0 else {
             throw MasterKeyError(path: path, problem: .owner(UInt32(status.st_uid)))
         }
         // Room for one byte more than 64 digits and a line break of two characters, to see that there is none.
@@ -101,7 +101,7 @@ extension MasterKeyError {
         case .missing:
             return "\(self.path) is missing. Put it back from a backup: the stored devices can't be used without it"
         case .notAFile:
-            return "\(self.path) is not a regular file"
+            return "\(self.path) is not a regular file; links are not followed"
         case .mode(let mode):
             let octal = String(mode, radix: 8)
             return "\(self.path) has mode \(octal), and others may not use it. Run: chmod 600 \(self.path)"

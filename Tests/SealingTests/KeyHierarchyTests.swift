@@ -67,6 +67,7 @@ import Testing
         let secret = Self.hierarchy.deviceSecret(device: "d", epoch: 0)
         dump(secret, to: &dumped)
         dump(MasterKey.random(), to: &dumped)
+        dump(Self.hierarchy, to: &dumped)
         #expect(!dumped.contains("bytes") && !dumped.contains(" - "))
     }
 }

@@ -118,6 +118,32 @@ import Testing
         #expect(bench.receive(try self.node.seal("1", sessionID)).acceptance != nil)
     }
 
+    @Test("survives whatever bytes come, of every length that means something", arguments: [1, 3])
+    func anything(window: Int) throws {
+        let long = Node("long", keys: self.node.keys, nodeID: "a-node-id-of-two-blocks")
+        let bench = try Bench([self.node, long, Node("cellar")], .init(window: window))
+        var random = SystemRandomNumberGenerator()
+        let alphabet = Array("0123456789abcdefABCDEF,,,, \n\0".utf8)
+        for count in 0..<400 {
+            let text = ByteBuffer(bytes: (0..<count).map { _ in alphabet.randomElement(using: &random) ?? 0 })
+            var raw = ByteBuffer(bytes: (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) })
+            var shaped = ByteBuffer(repeating: UInt8(ascii: ","), count: count)
+            for buffer in [text, raw, shaped] {
+                #expect(bench.receive(buffer, claimed: "long").acceptance == nil)
+            }
+            if count > 16 { raw.setInteger(UInt8(ascii: ","), at: 16) }
+            for payload in [raw, shaped] {
+                var ended = payload
+                ended.writeString("," + String(repeating: "0f", count: 20))
+                #expect(bench.receive(ended).acceptance == nil)
+            }
+            shaped.setBytes(repeatElement(UInt8(ascii: "a"), count: min(count, 32)), at: 0)
+            shaped.writeString(String(repeating: "0f", count: 20))
+            #expect(bench.receive(shaped).acceptance == nil)
+        }
+        #expect(bench.receive(try long.seal("1", bench.newest)).acceptance != nil)
+    }
+
     @Test("reasons tell the operator what it was")
     func reasons() throws {
         let bench = try Bench([self.node])

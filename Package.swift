@@ -79,6 +79,54 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        .target(
+            name: "TestSupport",
+            path: "Tests/Support",
+            exclude: ["Vectors"],
+            swiftSettings: strict
+        ),
+        .testTarget(name: "OpenSSLTests", dependencies: ["OpenSSL", "TestSupport", .nioCore], swiftSettings: strict),
+        .testTarget(
+            name: "MQTTCodecTests",
+            dependencies: ["MQTTCodec", .nioCore, .nioTestUtils],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "SealingTests",
+            dependencies: ["OpenSSL", "Sealing", "TestSupport", .nioCore],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "DevicesTests",
+            dependencies: ["Devices", "MQTTCodec", "Sealing", .nioCore],
+            swiftSettings: strict
+        ),
+        .testTarget(name: "BrokerTests", dependencies: ["Broker", "MQTTCodec", .nioCore], swiftSettings: strict),
+        .testTarget(
+            name: "StoreTests",
+            dependencies: [
+                "Devices", "MQTTCodec", "Sealing", "Store", .nioCore, .nioPosix, .grdb, .grdbSQLite, .logging,
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(name: "UplinkTests", dependencies: ["MQTTCodec", "Uplink", .nioCore], swiftSettings: strict),
+        .testTarget(
+            name: "TransportTests",
+            dependencies: [
+                "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore, .nioEmbedded, .nioPosix,
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "GatewayTests",
+            dependencies: ["Devices", "Gateway", "MQTTCodec", "Sealing", "Store", .nioCore, .tomlKit],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: ["OpenSSL", "Sealing", "TestSupport", "sealgate", .nioCore],
+            swiftSettings: strict
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -3,16 +3,19 @@ package import NIOCore
 
 /// The server's side of one network connection: which packet may come when, and what it asks of the owner.
 ///
-/// Pure. The owner sends, keeps time and decides who may do what; everything here is called on its loop. QoS 2 and
-/// MQTT 5.0 need further cases of ``Event``, not another shape: the session is not in here (see ``Session``).
+/// Pure. The owner sends, keeps time and decides who may do what; everything here is called on its loop. MQTT 5.0 and
+/// QoS 2 towards clients need further cases of ``Event``, not another shape: the session is not in here (see ``Session``).
 package struct ServerConnection {
     /// What the owner must decide or do after a packet.
     package enum Event {
         case none
         /// Decide who this is, then call ``accept(_:)`` or ``refuse()``.
         case connect(Connect)
-        /// Publish it; at QoS 1 a PUBACK is owed, in the order of these events `[MQTT-4.6.0-2]`.
+        /// Publish it; at QoS 1 a PUBACK, at QoS 2 a PUBREC is owed, in the order of these events `[MQTT-4.6.0-2]`,
+        /// `[MQTT-4.6.0-3]`.
         case publish(Publish)
+        /// PUBREL: a PUBCOMP is owed, and the identifier is free `[MQTT-4.3.3-2]`.
+        case release(packetID: UInt16)
         /// The client has this QoS 1 message.
         case acknowledged(packetID: UInt16)
         /// A SUBACK is owed, with one code for each filter, in order `[MQTT-3.8.4-5]`.
@@ -113,12 +116,14 @@ package struct ServerConnection {
 
     /// The owner let the client in.
     ///
-    /// - Parameter maxKeepAlive: Longest interval that is watched, in seconds; a longer one is treated as this.
+    /// - Parameter maxKeepAlive: Longest interval that is granted, in seconds; a longer one, and none at all, is treated as
+    ///   this, so that no connection can hold its place for ever. 0: no such limit.
     package mutating func accept(_ connect: Connect, maxKeepAlive: UInt16) {
         precondition(self.phase == .deciding, "accept in \(self.phase)")
         self.phase = .connected
         self.will = connect.will
-        let seconds = min(connect.keepAlive, maxKeepAlive)
+        let asked = connect.keepAlive == 0 ? UInt16.max : connect.keepAlive
+        let seconds = maxKeepAlive == 0 ? connect.keepAlive : min(asked, maxKeepAlive)
         self.keepAlive = seconds == 0 ? nil : .milliseconds(Int64(seconds) * 1500)
     }
 
@@ -171,9 +176,7 @@ package struct ServerConnection {
 
     private mutating func receivedConnected(_ frame: MQTTFrame) throws(MQTTDecodeError) -> Event {
         if frame.type == .publish {
-            let publish = try Publish(frame: frame, version: self.version)
-            guard publish.qos != .exactlyOnce else { return self.refuse("PUBLISH with QoS 2, which is not offered") }
-            return .publish(publish)
+            return .publish(try Publish(frame: frame, version: self.version))
         }
         switch try MQTTPacket(frame: frame, version: self.version) {
         case .publish: return .none
@@ -186,7 +189,8 @@ package struct ServerConnection {
             self.phase = .closed
             return .close(.disconnected)
         case .connect: return self.refuse("a second CONNECT")  // [MQTT-3.1.0-2]
-        case .pubrec, .pubrel, .pubcomp: return self.refuse("a packet of QoS 2, which is not offered")
+        case .pubrel(let pubrel): return .release(packetID: pubrel.packetID)
+        case .pubrec, .pubcomp: return self.refuse("an answer to a QoS 2 message, which was never sent")
         case .connack, .suback, .unsuback, .pingresp: return self.refuse("a packet that only a server sends")
         case .auth: return self.refuse("AUTH without enhanced authentication")
         }

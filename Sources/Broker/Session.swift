@@ -56,6 +56,8 @@ package final class Session {
     /// The owner's last answer to "may this session get messages of that topic?".
     package var lastCheck: DeliveryCheck?
     private var outbound: OutboundWindow
+    /// QoS 2 messages of the client between PUBLISH and PUBREL; true when PUBREC was sent (MQTT 3.1.1 §4.3.3).
+    private var inboundQoS2: [UInt16: Bool] = [:]
 
     /// Set by ``LocalBroker`` while it looks for recipients: the best QoS of overlapping subscriptions.
     var matchedRound = 0
@@ -102,6 +104,46 @@ package final class Session {
         while connection.hasRoom, let entry = self.outbound.next() {
             self.send(entry, on: connection, isDuplicate: false)
         }
+    }
+
+    // MARK: QoS 2 from the client
+
+    /// What a QoS 2 PUBLISH of the client means.
+    package enum InboundQoS2: Equatable, Sendable {
+        /// To be published, then ``recorded(_:)``.
+        case new
+        /// A repetition whose PUBREC was sent: send it again `[MQTT-4.3.3-2]`.
+        case recorded
+        /// A repetition of one that is not safe yet; its PUBREC will come.
+        case underWay
+        /// More without PUBREL than a client may have.
+        case tooMany
+    }
+
+    /// Most QoS 2 messages of one client between PUBLISH and PUBREL.
+    package static let maxInboundQoS2 = 100
+
+    package func receivedQoS2(_ packetID: UInt16) -> InboundQoS2 {
+        switch self.inboundQoS2[packetID] {
+        case true?: return .recorded
+        case false?: return .underWay
+        case nil:
+            guard self.inboundQoS2.count < Self.maxInboundQoS2 else { return .tooMany }
+            self.inboundQoS2[packetID] = false
+            return .new
+        }
+    }
+
+    /// Whether an acknowledgement under this identifier is a PUBREC; it is owed now.
+    package func recorded(_ packetID: UInt16) -> Bool {
+        guard self.inboundQoS2[packetID] != nil else { return false }
+        self.inboundQoS2[packetID] = true
+        return true
+    }
+
+    /// PUBREL, or the message could not be kept: the identifier is free.
+    package func released(_ packetID: UInt16) {
+        self.inboundQoS2[packetID] = nil
     }
 
     /// The client is back: what was not acknowledged goes out again, in order, then what waited.

@@ -13,6 +13,8 @@ package protocol MQTTConnectionDelegate: AnyObject {
     func received(_ subscribe: Subscribe)
     func received(_ unsubscribe: Unsubscribe)
     func acknowledged(packetID: UInt16)
+    /// PUBREL.
+    func released(packetID: UInt16)
     /// The socket takes bytes again.
     func hasRoomAgain()
     /// Whether reading should stop until ``MQTTConnection/resumeReading()``.
@@ -173,10 +175,10 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         self.close(reason: reason)
     }
 
-    /// PUBACK.
-    package func acknowledge(_ packetID: UInt16) {
+    /// PUBACK, or another acknowledgement of a PUBLISH or PUBREL that is nothing but its identifier.
+    package func acknowledge(_ packetID: UInt16, with type: MQTTPacketType = .puback) {
         guard !self.isClosed else { return }
-        self.write { PubAck.write(packetID: packetID, into: &$0) }
+        self.write { PubAck.write(type, packetID: packetID, into: &$0) }
     }
 
     /// SUBACK, UNSUBACK: any packet that is not on the per-message path.
@@ -254,6 +256,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         case .none: break
         case .publish(let publish): self.delegate.received(publish)
         case .acknowledged(let packetID): self.delegate.acknowledged(packetID: packetID)
+        case .release(let packetID): self.delegate.released(packetID: packetID)
         case .connect(let connect): self.delegate.received(connect)
         case .subscribe(let subscribe): self.delegate.received(subscribe)
         case .unsubscribe(let unsubscribe): self.delegate.received(unsubscribe)

@@ -77,6 +77,14 @@ final class Client: MQTTConnectionDelegate {
 
     func received(_ publish: Publish) {
         self.core.counters.received += 1
+        if publish.qos == .exactlyOnce, let session = self.session {
+            switch session.receivedQoS2(publish.packetID) {
+            case .new: break
+            case .recorded: return self.connection?.acknowledge(publish.packetID, with: .pubrec) ?? ()
+            case .underWay: return
+            case .tooMany: return self.close(reason: "too many QoS 2 messages without PUBREL")
+            }
+        }
         self.process(publish)
     }
 
@@ -96,6 +104,11 @@ final class Client: MQTTConnectionDelegate {
     func acknowledged(packetID: UInt16) {
         // An identifier that is not in flight may be a late repetition; it changes nothing.
         _ = self.session?.acknowledged(packetID)
+    }
+
+    func released(packetID: UInt16) {
+        self.session?.released(packetID)
+        self.connection?.acknowledge(packetID, with: .pubcomp)  // Also for an identifier that is not known any more.
     }
 
     func hasRoomAgain() {
@@ -119,14 +132,16 @@ final class Client: MQTTConnectionDelegate {
 
     // MARK: What the core calls
 
-    /// PUBACK, when the message is safe; packet identifier 0 is a will's, which nobody waits for.
+    /// PUBACK or PUBREC, when the message is safe; packet identifier 0 is a will's, which nobody waits for.
     func acknowledge(_ packetID: UInt16) {
         guard packetID != 0 else { return }
-        self.connection?.acknowledge(packetID)
+        let isQoS2 = self.session?.recorded(packetID) ?? false
+        self.connection?.acknowledge(packetID, with: isQoS2 ? .pubrec : .puback)
     }
 
-    /// The message could not be stored: without a PUBACK the node keeps it, and sends it again when it is back.
-    func storeFailed() {
+    /// The message could not be stored: without an acknowledgement the node keeps it, and sends it again when it is back.
+    func storeFailed(_ packetID: UInt16) {
+        self.session?.released(packetID)
         self.connection?.close(reason: "the message could not be stored")
     }
 
@@ -238,11 +253,14 @@ final class Client: MQTTConnectionDelegate {
         case .policy, .tooLarge, .retained:
             if publish.qos != .atMostOnce { self.core.commits.acknowledge(publish.packetID, to: self) }
         case .notProven, .badSeal, .replay, .sealRequired, .identityMismatch, .revoked:
+            self.session?.released(publish.packetID)
             let mayStay = self.core.failures.spend(self.address, now: now)
             if publish.qos != .atMostOnce || !mayStay { self.connection?.close(reason: "refused") }
         case .throttled:
+            self.session?.released(publish.packetID)
             self.connection?.close(reason: "refused")
         case .spoolFull, .rate:
+            self.session?.released(publish.packetID)
             if publish.qos != .atMostOnce { self.connection?.close(reason: "no room for the message") }
         }
     }

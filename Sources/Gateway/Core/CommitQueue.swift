@@ -164,7 +164,7 @@ final class CommitQueue {
             while let waiter = self.waiters.first, waiter.batch <= number {
                 self.waiters.removeFirst()
                 waiter.undo?()
-                waiter.client.storeFailed()
+                waiter.client.storeFailed(waiter.packetID)
             }
             self.finished(result)
         }

@@ -1,5 +1,4 @@
 package import MQTTCodec
-package import NIOCore
 
 /// Sessions, subscriptions and retained messages of the local side: a broker's memory without its sockets.
 ///
@@ -40,7 +39,7 @@ package final class LocalBroker {
     }
 
     private let limits: Limits
-    private var sessions: [ByteBuffer: Session] = [:]
+    private var sessions: [MQTTString: Session] = [:]
     private var tree = SubscriptionTree<Session>()
     private var round = 0
     private var recipients: [Session] = []
@@ -56,7 +55,7 @@ package final class LocalBroker {
     package var subscriptionCount: Int { self.tree.count }
 
     /// Finds or makes the session for a CONNECT (MQTT 3.1.1 §3.1.2.4).
-    package func open(clientID: ByteBuffer, owner: SessionOwner, isClean: Bool) -> Opening {
+    package func open(clientID: MQTTString, owner: SessionOwner, isClean: Bool) -> Opening {
         let existing = self.sessions[clientID]
         if let existing, existing.owner != owner { return .taken }
         let previousConnection = existing?.connection
@@ -67,7 +66,7 @@ package final class LocalBroker {
         guard existing != nil || self.sessions.count < self.limits.sessions else { return .full }
         if let existing { self.remove(existing) }
         let session = Session(
-            clientID: ByteBuffer(bytes: clientID.readableBytesView),
+            clientID: clientID.compacted(),
             owner: owner,
             isClean: isClean,
             limits: self.limits.outbound

@@ -1,6 +1,5 @@
 import DequeModule
 package import MQTTCodec
-package import NIOCore
 
 /// The network side of a session while its client is connected. Called on the gateway's loop only.
 package protocol SessionConnection: AnyObject {
@@ -45,7 +44,7 @@ package final class Session {
         }
     }
 
-    package let clientID: ByteBuffer
+    package let clientID: MQTTString
     package let owner: SessionOwner
     /// Ends with its connection `[MQTT-3.1.2-6]`.
     package let isClean: Bool
@@ -63,7 +62,7 @@ package final class Session {
     var matchedRound = 0
     var matchedQoS = QoS.atMostOnce
 
-    package init(clientID: ByteBuffer, owner: SessionOwner, isClean: Bool, limits: OutboundWindow.Limits) {
+    package init(clientID: MQTTString, owner: SessionOwner, isClean: Bool, limits: OutboundWindow.Limits) {
         self.clientID = clientID
         self.owner = owner
         self.isClean = isClean

@@ -13,7 +13,7 @@ package struct SubscriptionTree<Subscriber: AnyObject> {
     }
 
     private final class Node {
-        var children: [ByteBuffer: Node] = [:]
+        var children: [LevelName: Node] = [:]
         var anyLevel: Node?
         /// Subscriptions whose filter ends at this node.
         var subscriptions: [ObjectIdentifier: Match] = [:]
@@ -55,7 +55,7 @@ package struct SubscriptionTree<Subscriber: AnyObject> {
                     node = child
                 } else {
                     let child = Node()
-                    node.children[ByteBuffer(bytes: level.bytes.readableBytesView)] = child
+                    node.children[LevelName(buffer: level.bytes.buffer.compacted())] = child
                     node = child
                 }
             }
@@ -137,10 +137,11 @@ struct TopicLevels {
     enum Wildcard { case singleLevel, multiLevel }
 
     struct Level {
-        let bytes: ByteBuffer
+        let bytes: LevelName
         var wildcard: Wildcard? {
-            guard self.bytes.readableBytes == 1 else { return nil }
-            switch self.bytes.getInteger(at: self.bytes.readerIndex, as: UInt8.self) {
+            let buffer = self.bytes.buffer
+            guard buffer.readableBytes == 1 else { return nil }
+            switch buffer.getInteger(at: buffer.readerIndex, as: UInt8.self) {
             case UInt8(ascii: "+"): return .singleLevel
             case UInt8(ascii: "#"): return .multiLevel
             default: return nil
@@ -163,6 +164,18 @@ struct TopicLevels {
         self.isFinished = length == self.rest.readableBytes
         guard let bytes = self.rest.readSlice(length: length) else { return nil }
         if !self.isFinished { self.rest.moveReaderIndex(forwardBy: 1) }
-        return Level(bytes: bytes)
+        return Level(bytes: LevelName(buffer: bytes))
+    }
+}
+
+/// One level of a topic, compared by its bytes: `ByteBuffer`'s own `==` takes two windows of one storage for equal when
+/// only their lengths are.
+struct LevelName: Hashable {
+    let buffer: ByteBuffer
+
+    static func == (left: LevelName, right: LevelName) -> Bool { left.buffer.hasSameBytes(as: right.buffer) }
+
+    func hash(into hasher: inout Hasher) {
+        self.buffer.withUnsafeReadableBytes { hasher.combine(bytes: $0) }
     }
 }

@@ -31,7 +31,7 @@ struct LocalBrokerTests {
     ) throws -> (session: Session, isPresent: Bool) {
         guard
             case .opened(let session, let isPresent, _) = broker.open(
-                clientID: ByteBuffer(string: clientID),
+                clientID: try MQTTString(clientID),
                 owner: owner,
                 isClean: isClean
             )
@@ -65,7 +65,7 @@ struct LocalBrokerTests {
         #expect(broker.subscribe(old, to: try TopicFilter("a/#"), qos: .atMostOnce))
         guard
             case .opened(let new, false, let takenOver) = broker.open(
-                clientID: ByteBuffer(string: "a"),
+                clientID: "a",
                 owner: .unproven,
                 isClean: true
             )

@@ -277,7 +277,7 @@ final class Client: MQTTConnectionDelegate {
             return connection.refuse(.notAuthorized, reason: "the will is not allowed")
         }
         let clientID =
-            connect.clientID.isEmpty ? self.core.makeClientID() : connect.clientID.buffer  // [MQTT-3.1.3-6]
+            connect.clientID.isEmpty ? self.core.makeClientID() : connect.clientID  // [MQTT-3.1.3-6]
         let owner: SessionOwner =
             switch self.identity {
             case .device(let id): .device(id.text)

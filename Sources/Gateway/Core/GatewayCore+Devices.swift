@@ -89,9 +89,10 @@ extension GatewayCore {
     }
 
     /// A client identifier for a client that gave none `[MQTT-3.1.3-6]`; random, so that it claims no device.
-    func makeClientID() -> ByteBuffer {
+    func makeClientID() -> MQTTString {
         let digits = Array("0123456789abcdef".utf8)
-        return ByteBuffer(bytes: Array("auto-".utf8) + SecureRandom.bytes(count: 16).map { digits[Int($0 & 15)] })
+        let name = "auto-" + String(decoding: SecureRandom.bytes(count: 16).map { digits[Int($0 & 15)] }, as: UTF8.self)
+        return (try? MQTTString(name)) ?? .empty
     }
 
     /// The TLS-PSK of a device, for the handshake of a listener; nil for an unknown or revoked one.

@@ -124,7 +124,7 @@ extension GatewayCore {
         case .unproven:
             if self.channels[topic] != nil { return true }
             guard let filter = try? TopicFilter(validating: topic.buffer) else { return false }
-            return self.policy(unproven: filter, clientID: String(buffer: session.clientID))?.mayReceive(topic) ?? false
+            return self.policy(unproven: filter, clientID: session.clientID.description)?.mayReceive(topic) ?? false
         }
     }
 }

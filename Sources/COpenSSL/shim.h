@@ -43,6 +43,10 @@ static inline long shim_SSL_CTX_set_session_cache_mode(SSL_CTX *ctx, long mode) 
     return SSL_CTX_set_session_cache_mode(ctx, mode);
 }
 
+static inline long shim_SSL_CTX_set_max_cert_list(SSL_CTX *ctx, long bytes) {
+    return SSL_CTX_set_max_cert_list(ctx, bytes);
+}
+
 static inline int shim_SSL_CTX_set1_groups_list(SSL_CTX *ctx, const char *list) {
     return (int)SSL_CTX_set1_groups_list(ctx, list);
 }
@@ -74,8 +78,7 @@ static inline long shim_BIO_get_mem_data(BIO *bio, char **data) { return BIO_get
 // X509
 
 static const int shim_MBSTRING_UTF8 = MBSTRING_UTF8;
-// RFC 2253's order and escapes, but UTF-8 left readable.
-static const unsigned long shim_XN_FLAG_READABLE = XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB;
+static const unsigned long shim_XN_FLAG_RFC2253 = XN_FLAG_RFC2253;
 
 static inline EVP_PKEY *shim_EVP_EC_gen(const char *curve) { return EVP_EC_gen(curve); }
 

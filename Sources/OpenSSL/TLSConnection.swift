@@ -34,6 +34,7 @@ package import NIOCore
     private var identity: [UInt8]?
     private var isIdentityKnown = true
     private var firstByte: UInt8?
+    private var helloGuard = TLSHelloGuard()
     var verification: TLSVerification?
     var identityOnWire12: [UInt8]?
     /// From here on every fatal alert of the handshake reads bad_record_mac, as a wrong key would have it.
@@ -85,6 +86,17 @@ package import NIOCore
     package func receive(_ ciphertext: ByteBuffer) {
         guard ciphertext.readableBytes > 0, !self.isPeerClosed, self.failure == nil else { return }
         if self.firstByte == nil { self.firstByte = ciphertext.getInteger(at: ciphertext.readerIndex) }
+        if self.helloGuard.verdict == .undecided, self.context.configuration.role == .server {
+            self.helloGuard.receive(ciphertext.readableBytesView)
+            if case .tooLarge(let bytes) = self.helloGuard.verdict {
+                let limit = TLSHelloGuard.maxHelloBytes
+                self.failure = TLSError(
+                    .protocolError,
+                    "the client's ClientHello has \(bytes) bytes; \(limit) are taken"
+                )
+                return
+            }
+        }
         if self.incoming.readableBytes == 0 {
             self.incoming = ciphertext
         } else {

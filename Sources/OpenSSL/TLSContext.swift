@@ -65,6 +65,8 @@ import COpenSSL
         _ = unsafe SSL_CTX_set_options(self.raw, options)
         _ = unsafe shim_SSL_CTX_set_session_cache_mode(self.raw, Int(SSL_SESS_CACHE_OFF))
         _ = unsafe shim_SSL_CTX_set_mode(self.raw, Int(SSL_MODE_RELEASE_BUFFERS))
+        // Memory that a client may claim for its chain before it has proven anything.
+        if configuration.role == .server { _ = unsafe shim_SSL_CTX_set_max_cert_list(self.raw, 32 << 10) }
         // A server that asks for certificates refuses external keys without one; on a client it would refuse its own.
         let sessionContext = configuration.role == .server ? Array("sealgate".utf8) : []
         guard

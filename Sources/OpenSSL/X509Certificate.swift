@@ -30,7 +30,7 @@ import COpenSSL
         return certificates
     }
 
-    /// "CN=attic, O=…" as RFC 2253 writes it, which escapes control characters.
+    /// "CN=attic,O=…" as RFC 2253 writes it: everything but printable ASCII is escaped. At most 256 bytes are shown.
     package var subject: String { unsafe Self.text(of: X509_get_subject_name(self.raw)) }
     package var issuer: String { unsafe Self.text(of: X509_get_issuer_name(self.raw)) }
 
@@ -78,8 +78,8 @@ import COpenSSL
 
     private static func text(of name: OpaquePointer?) -> String {
         guard let bio = try? PEMBuffer() else { return "?" }
-        _ = unsafe X509_NAME_print_ex(bio.raw, name, 0, shim_XN_FLAG_READABLE)
-        return String(decoding: bio.contents, as: UTF8.self)
+        _ = unsafe X509_NAME_print_ex(bio.raw, name, 0, shim_XN_FLAG_RFC2253)
+        return String(decoding: bio.contents.prefix(256), as: UTF8.self)
     }
 
     private static func text(of time: UnsafePointer<ASN1_TIME>?) -> String {

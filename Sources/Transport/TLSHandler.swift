@@ -20,6 +20,9 @@ package final class TLSHandler: ChannelDuplexHandler {
     /// Writes from above wait for the handshake up to this many bytes; more fails the connection.
     private static let maxEarlyBytes = 256 << 10
 
+    /// Answers that TLS itself gives while the channel is not writable.
+    private static let maxBlockedAnswers = 16
+
     private enum State {
         case idle
         case handshaking
@@ -37,6 +40,9 @@ package final class TLSHandler: ChannelDuplexHandler {
     private var isFlushWanted = false
     /// Somebody above asked to read and has got nothing yet.
     private var isReadWanted = false
+    /// Since the channel was last writable.
+    private var blockedAnswers = 0
+    private var isOutputClosed = false
 
     /// `serverName`: on a client, the host name or IP address that the server's certificate must carry.
     package init(
@@ -94,9 +100,12 @@ package final class TLSHandler: ChannelDuplexHandler {
         var failure: TLSError?
         do throws(TLSError) { try self.connection.readPlaintext(into: &plaintext) } catch { failure = error }
 
-        if self.send(context), !context.channel.isWritable, failure == nil {
-            // Answers to key updates pile up at a peer that doesn't read them.
-            failure = TLSError(.protocolError, "the peer asks for TLS answers faster than it reads them")
+        if self.send(context), !context.channel.isWritable {
+            // Answers, to key updates for one, would pile up without end for a peer that doesn't read them.
+            self.blockedAnswers += 1
+            if self.blockedAnswers > Self.maxBlockedAnswers, failure == nil {
+                failure = TLSError(.protocolError, "the peer asks for TLS answers faster than it reads them")
+            }
         }
         if self.state == .handshaking, let peer = self.connection.peer { self.complete(context, peer) }
         // Each of these calls up may have closed the channel.
@@ -126,6 +135,11 @@ package final class TLSHandler: ChannelDuplexHandler {
         }
     }
 
+    package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { self.blockedAnswers = 0 }
+        context.fireChannelWritabilityChanged()
+    }
+
     private func complete(_ context: ChannelHandlerContext, _ peer: TLSPeer) {
         self.state = .open
         self.deadline?.cancel()
@@ -149,8 +163,8 @@ package final class TLSHandler: ChannelDuplexHandler {
     }
 
     package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        guard self.state != .closed else {
-            promise?.fail(ChannelError.ioOnClosedChannel)
+        guard self.state != .closed, !self.isOutputClosed else {
+            promise?.fail(self.isOutputClosed ? ChannelError.outputClosed : ChannelError.ioOnClosedChannel)
             return
         }
         self.connection.write(Self.unwrapOutboundIn(data))
@@ -188,7 +202,11 @@ package final class TLSHandler: ChannelDuplexHandler {
             self.connection.close()
             self.send(context)
         }
-        if mode == .all { self.finish(ChannelError.ioOnClosedChannel) }
+        switch mode {
+        case .all: self.finish(ChannelError.ioOnClosedChannel)
+        case .output: self.isOutputClosed = true
+        case .input: break
+        }
         context.close(mode: mode, promise: promise)
     }
 

@@ -215,7 +215,7 @@ import Testing
         let context = try TLSContext(TLSFixture.keyServer())
         for index in hello.indices {
             var changed = hello
-            changed[index] ^= UInt8.random(in: 1...255)
+            changed[index] ^= UInt8(index % 255 + 1)
             let server = try TLSConnection(context: context)
             server.receive(ByteBuffer(bytes: changed))
             var plaintext = ByteBuffer()

@@ -209,6 +209,22 @@ import Testing
         )
     }
 
+    @Test("a key update that asks for another is answered", .enabled(if: isInstalled(openssl)))
+    func keyUpdate() throws {
+        try Self.serve(Self.server()) { port, outcome in
+            let peer = try TLSRealPeer(
+                Self.openssl,
+                ["s_client", "-connect", "127.0.0.1:\(port)", "-psk", Self.keyHex, "-psk_identity", "attic"]
+            )
+            _ = try outcome.wait()
+            // One after the other: s_client takes a command only at the head of a read, and drops the rest of that.
+            for (line, answer) in [("first\n", "first"), ("K\n", "KEYUPDATE"), ("second\n", "second")] {
+                try peer.send(line)
+                #expect(peer.wait(for: answer) != nil)
+            }
+        }
+    }
+
     // MARK: Mosquitto
 
     private static func withMosquitto(_ version: TLSVersion?, _ body: (_ port: Int) throws -> Void) throws {

@@ -88,9 +88,22 @@ struct DeviceTable {
 
     // MARK: - Changing, inside a transaction
 
-    func insert(_ device: Device, _ db: Database) throws {
+    /// Adds the device, or replaces all but the id of the one that is there.
+    func put(_ device: Device, _ db: Database) throws {
+        if try self.has(device.id, db) {
+            try self.update(device, db)
+        } else {
+            try self.insert(device, db)
+        }
+    }
+
+    private func has(_ id: DeviceID, _ db: Database) throws -> Bool {
         let sql = "SELECT EXISTS (SELECT 1 FROM device WHERE id = ?)"
-        if try Bool.fetchOne(db, sql: sql, arguments: [device.id.text]) ?? false {
+        return try Bool.fetchOne(db, sql: sql, arguments: [id.text]) ?? false
+    }
+
+    func insert(_ device: Device, _ db: Database) throws {
+        if try self.has(device.id, db) {
             let detail = "there is a device \(device.id) already"
             throw StoreError(.deviceExists, file: self.directory.database, operation: "adding a device", detail: detail)
         }
@@ -131,14 +144,16 @@ struct DeviceTable {
     }
 
     /// After all changes of a transaction: whoever uses another's keys must find them.
-    func checkKeys(of device: Device, _ db: Database) throws {
-        guard let owner = device.keysOf else { return }
-        let sql = "SELECT EXISTS (SELECT 1 FROM device WHERE id = ? AND v1_keys IS NOT NULL)"
-        guard try Bool.fetchOne(db, sql: sql, arguments: [owner.text]) ?? false else {
-            let detail = "device \(device.id) is to use the keys of \(owner), which has none or is not there"
-            let operation = "storing a device"
-            throw StoreError(.noSuchDevice, file: self.directory.database, operation: operation, detail: detail)
-        }
+    func checkKeys(_ db: Database) throws {
+        let sql = """
+            SELECT id, keys_of FROM device AS user WHERE keys_of IS NOT NULL AND NOT EXISTS
+            (SELECT 1 FROM device AS owner WHERE owner.id = user.keys_of AND owner.v1_keys IS NOT NULL)
+            ORDER BY id LIMIT 1
+            """
+        guard let row = try Row.fetchOne(db, sql: sql) else { return }
+        let (user, owner): (String, String) = (row[0], row[1])
+        let detail = "device \(user) is to use the keys of \(owner), which has none or is not there"
+        throw StoreError(.noSuchDevice, file: self.directory.database, operation: "storing devices", detail: detail)
     }
 
     private func requireChange(of id: DeviceID, _ db: Database) throws {

@@ -82,7 +82,7 @@ enum Schema {
                     PRAGMA journal_mode = WAL;
                     PRAGMA synchronous = FULL;
                     PRAGMA wal_autocheckpoint = \(options.checkpointPages);
-                    PRAGMA journal_size_limit = \(8 * options.checkpointPages * Self.pageBytes);
+                    PRAGMA journal_size_limit = \(4 * options.checkpointPages * Self.pageBytes);
                     """
             )
             if let maxPages = options.maxPages { try db.execute(sql: "PRAGMA max_page_count = \(maxPages)") }

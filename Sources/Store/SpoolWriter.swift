@@ -46,6 +46,7 @@ final class SpoolWriter {
         let mark = try PreparedStatement("SELECT value FROM meta WHERE name = 'sequence_reserved'", on: connection)
         self.reserved = try mark.step() ? mark.integer(0) : 0
         self.lastSequence = max(self.reserved, self.spool.highestSequence)
+        for totals in try self.spool.totals() { self.sizes[totals.uplink] = totals.bytes }
     }
 
     /// Writes all batches in one transaction.
@@ -78,29 +79,33 @@ final class SpoolWriter {
         }
     }
 
+    /// Whether the spools are nearly empty and were large since the file was last made small.
+    var isDrained: Bool {
+        self.peakBytes >= self.options.reclaimBytes && self.heldBytes <= self.options.reclaimBytes / 8
+    }
+
     /// Gives the disk space of a drained spool back, when enough of it lies unused.
     ///
     /// Done by `VACUUM` while the database is nearly empty, which costs milliseconds; `auto_vacuum` would cost every
     /// insert and delete a pointer map. Another process that is reading puts it off to the next peak.
-    func reclaimIfDrained() throws(SQLiteFailure) {
-        let current = self.sizes.values.reduce(0, +)
-        self.peakBytes = max(self.peakBytes, current)
-        guard self.peakBytes >= self.options.reclaimBytes, current <= self.options.reclaimBytes / 8 else { return }
-        self.peakBytes = current
+    func reclaim() throws(SQLiteFailure) {
+        self.peakBytes = self.heldBytes
         let unused = try PreparedStatement("SELECT freelist_count FROM pragma_freelist_count", on: self.connection)
         guard try unused.step() else { return }
         let unusedBytes = Int(unused.integer(0)) * Schema.pageBytes
         unused.reset()
         guard unusedBytes >= self.options.reclaimBytes / 2 else { return }
         try PreparedStatement("VACUUM", on: self.connection).run()
-        try self.checkpoint()
+        try self.checkpoint(SQLITE_CHECKPOINT_TRUNCATE)
     }
 
-    /// Copies the write-ahead log into the database and makes its file empty, as far as readers allow it.
-    func checkpoint() throws(SQLiteFailure) {
-        let code = sqlite3_wal_checkpoint_v2(self.connection, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
+    /// Copies the write-ahead log into the database; `SQLITE_CHECKPOINT_PASSIVE` waits for nobody.
+    func checkpoint(_ mode: Int32) throws(SQLiteFailure) {
+        let code = sqlite3_wal_checkpoint_v2(self.connection, nil, mode, nil, nil)
         guard code == SQLITE_OK || code & 0xFF == SQLITE_BUSY else { throw SQLiteFailure(connection: self.connection) }
     }
+
+    private var heldBytes: Int { self.sizes.values.reduce(0, +) }
 
     // MARK: - Inside the transaction
 
@@ -201,6 +206,7 @@ final class SpoolWriter {
             self.sizes[uplink] = totals.bytes
             all.append(totals)
         }
+        self.peakBytes = max(self.peakBytes, self.heldBytes)
         return all
     }
 

@@ -51,19 +51,7 @@ package struct StateDirectory: Sendable {
     }
 
     private func create() throws(StoreError) {
-        if Self.status(of: self.path) == nil {
-            let mode: [FileAttributeKey: Any] = [.posixPermissions: 0o700]
-            do {
-                try FileManager.default.createDirectory(
-                    atPath: self.path,
-                    withIntermediateDirectories: true,
-                    attributes: mode
-                )
-            } catch {
-                let detail = "the directory can't be made: \(String(cString: strerror(errno)))"
-                throw StoreError(.permission, file: self.path, operation: Self.operation, detail: detail)
-            }
-        }
+        if Self.status(of: self.path) == nil { try self.createDirectory(self.path) }
         // SQLite would make the file with the process's umask; -wal and -shm take the mode of the file. It is opened only
         // to be made: closing any other descriptor of a database drops the locks that this process holds on it.
         let file = open(self.database, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
@@ -71,6 +59,18 @@ package struct StateDirectory: Sendable {
             close(file)
         } else if errno != EEXIST {
             throw self.systemError(errno, file: self.database)
+        }
+    }
+
+    /// Makes a directory and those above it that are missing, and their names durable.
+    private func createDirectory(_ path: String) throws(StoreError) {
+        let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        if !parent.isEmpty, Self.status(of: parent) == nil { try self.createDirectory(parent) }
+        guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw self.systemError(errno, file: path) }
+        let directory = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        if directory >= 0 {
+            fsync(directory)
+            close(directory)
         }
     }
 
@@ -141,7 +141,7 @@ package struct StateDirectory: Sendable {
     private func systemError(_ code: Int32, file: String) -> StoreError {
         let kind: StoreError.Kind =
             switch code {
-            case EACCES, EPERM, EROFS: .permission
+            case EACCES, EPERM, EROFS, ENOTDIR: .permission
             case ENOSPC, EDQUOT: .diskFull
             default: .inputOutput
             }

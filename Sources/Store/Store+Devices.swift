@@ -49,17 +49,30 @@ extension Store {
     package func insert(_ devices: [Device]) throws(StoreError) {
         try self.change(operation: "adding devices") { db, table in
             for device in devices { try table.insert(device, db) }
-            for device in devices { try table.checkKeys(of: device, db) }
+            try table.checkKeys(db)
+        }
+    }
+
+    /// Adds those whose ids are new and replaces all of the others but their ids or, after an error, changes nothing. They
+    /// may use each other's keys, in any order.
+    ///
+    /// - Throws: ``StoreError``, `.noSuchDevice` when a device, one of these or not, would be left without the keys of
+    ///   another that it uses.
+    package func put(_ devices: [Device]) throws(StoreError) {
+        try self.change(operation: "storing devices") { db, table in
+            for device in devices { try table.put(device, db) }
+            try table.checkKeys(db)
         }
     }
 
     /// Replaces all of a device but its id.
     ///
-    /// - Throws: ``StoreError``, `.noSuchDevice`.
+    /// - Throws: ``StoreError``, `.noSuchDevice` when it is not there, or when it or another would be left without the
+    ///   keys that it uses.
     package func update(_ device: Device) throws(StoreError) {
         try self.change(operation: "changing a device") { db, table in
             try table.update(device, db)
-            try table.checkKeys(of: device, db)
+            try table.checkKeys(db)
         }
     }
 

@@ -28,7 +28,6 @@ package final class Store: Sendable {
     /// Guarded so that commands and the store's thread agree.
     let knowledge: Mutex<DeviceKnowledge>
     private let worker: StoreWorker?
-    private let lock: Int32?
     private let isClosed = Mutex(false)
 
     /// Opens `sealgate.db` in `directory`, creating what is missing unless `access` is read-only.
@@ -125,7 +124,6 @@ package final class Store: Sendable {
             self.setAside = setAside
             self.access = access
             self.database = database
-            self.lock = lock
             self.secrets = SecretKeeper(directory: directory)
             self.knowledge = Mutex(knowledge)
             self.lastSequence = writer?.lastSequence ?? 0
@@ -136,6 +134,7 @@ package final class Store: Sendable {
                     database: database,
                     directory: directory,
                     options: options,
+                    lock: lock ?? -1,
                     logger: logger
                 )
             }
@@ -145,7 +144,8 @@ package final class Store: Sendable {
         self.worker?.start()
     }
 
-    deinit { self.close() }
+    // Without waiting: the last reference may be the thread's own.
+    deinit { self.worker?.queue.close() }
 
     /// Looks at every page, if that is quick or the last run had reason to.
     private static func inspect(_ database: DatabaseQueue, _ directory: StateDirectory) throws {
@@ -167,9 +167,7 @@ package final class Store: Sendable {
             return isClosed
         }
         guard !wasClosed else { return }
-        self.worker?.stop()
-        try? self.database.close()
-        if let lock { StateDirectory.release(lock) }
+        if let worker { worker.stop() } else { try? self.database.close() }
     }
 
     // MARK: - The gateway's path
@@ -177,7 +175,8 @@ package final class Store: Sendable {
     /// Has `batch` written; `completion` is called on `loop` when it is safe on disk, or when it failed and nothing of it
     /// is there. Batches are applied in the order of submission.
     ///
-    /// Never blocks longer than it takes to append to an array. Call it from one loop, as the sequences require.
+    /// Never blocks longer than it takes to append to an array. Call it from one loop, as the sequences require. The queue
+    /// has no bound of its own: the loop knows what it has submitted, and stops reading when that is too much.
     package func submit(
         _ batch: StoreBatch,
         on loop: any EventLoop,

@@ -24,18 +24,24 @@ final class StoreWorker: @unchecked Sendable {
     private let directory: StateDirectory
     private let options: StoreOptions
     private let logger: Logger
+    /// The state directory's, given back at the very end.
+    private let lock: Int32
     private let finished = DispatchSemaphore(value: 0)
     private var writer: SpoolWriter?
     private var watch: Watch?
     private var nextWatch: NIODeadline?
+    /// The last commit left a nearly empty spool in a large file.
+    private var isDrained = false
 
     init(
         writer: SpoolWriter,
         database: DatabaseQueue,
         directory: StateDirectory,
         options: StoreOptions,
+        lock: Int32,
         logger: Logger
     ) {
+        self.lock = lock
         self.writer = writer
         self.database = database
         self.directory = directory
@@ -51,7 +57,7 @@ final class StoreWorker: @unchecked Sendable {
         thread.start()
     }
 
-    /// Does what has been submitted, ends the thread and lets the statements go. Blocks; called once.
+    /// Does what has been submitted, closes the database and ends the thread. Blocks; called once, and not on the thread.
     func stop() {
         self.queue.close()
         self.finished.wait()
@@ -101,6 +107,8 @@ final class StoreWorker: @unchecked Sendable {
         }
         self.watch = nil
         self.database.writeWithoutTransaction { _ in self.writer = nil }
+        try? self.database.close()
+        StateDirectory.release(self.lock)
         self.finished.signal()
     }
 
@@ -119,17 +127,17 @@ final class StoreWorker: @unchecked Sendable {
         }
         if !group.isEmpty {
             self.commit(group)
-            if case .failure(let error) = self.withWriter(
-                operation: "shrinking the database",
-                { writer throws(SQLiteFailure) in try writer.reclaimIfDrained() }
-            ) {
-                self.logger.notice(
-                    "The unused space of the database was not given back.",
-                    metadata: ["error": "\(error)"]
-                )
-            }
+            if self.isDrained { self.reclaim() }
         }
         for case .work(let work) in jobs { work() }
+    }
+
+    private func reclaim() {
+        let result = self.withWriter(operation: "shrinking the database") { writer throws(SQLiteFailure) in
+            try writer.reclaim()
+        }
+        guard case .failure(let error) = result else { return }
+        self.logger.notice("The unused space of the database was not given back.", metadata: ["error": "\(error)"])
     }
 
     private func commit(_ group: [PendingBatch]) {
@@ -147,7 +155,7 @@ final class StoreWorker: @unchecked Sendable {
     /// space, and frees some.
     private func commitOneByOne(_ group: [PendingBatch]) {
         _ = self.withWriter(operation: Self.operation) { writer throws(SQLiteFailure) in
-            try writer.checkpoint()
+            try writer.checkpoint(SQLITE_CHECKPOINT_PASSIVE)
             try writer.settle()
         }
         for pending in group {
@@ -167,7 +175,7 @@ final class StoreWorker: @unchecked Sendable {
         if error.kind == .diskFull, group.contains(where: { !$0.batch.inserts.isEmpty }) {
             // What was acknowledged must go even if nothing new finds room, or the spool would stay full for ever.
             _ = self.withWriter(operation: Self.operation) { writer throws(SQLiteFailure) in
-                try writer.checkpoint()
+                try writer.checkpoint(SQLITE_CHECKPOINT_PASSIVE)
                 try writer.settle()
             }
         }
@@ -177,7 +185,8 @@ final class StoreWorker: @unchecked Sendable {
 
     private func write(_ group: [PendingBatch]) -> Result<[CommittedBatch], StoreError> {
         self.withWriter(operation: Self.operation) { writer throws(SQLiteFailure) in
-            try writer.commit(group.map(\.batch))
+            defer { self.isDrained = writer.isDrained }
+            return try writer.commit(group.map(\.batch))
         }
     }
 

@@ -89,7 +89,14 @@ struct DeviceStoreTests {
         try store.insert(self.sealed("owner"))
         try store.insert(borrower)
         #expect(#expect(throws: StoreError.self) { try store.remove(DeviceID("owner")) }?.kind == .keysInUse)
-        try store.remove(borrower.id)
+        var owner = try self.sealed("owner")
+        owner.v1Keys = nil
+        #expect(#expect(throws: StoreError.self) { try store.update(owner) }?.kind == .noSuchDevice)
+        #expect(#expect(throws: StoreError.self) { try store.put([owner]) }?.kind == .noSuchDevice)
+        #expect(try store.device(owner.id)?.v1Keys != nil)
+        borrower.keysOf = nil
+        try store.put([owner, borrower, self.plain("new")])
+        #expect(try store.devices().map(\.keysOf) == [nil, nil, nil])
         try store.remove(DeviceID("owner"))
     }
 

@@ -3,7 +3,10 @@ import Gateway
 
 /// `--config FILE`, as all commands have it that read gateway.conf.
 struct ConfigurationOption: ParsableArguments {
-    @Option(name: [.customLong("config"), .short], help: "The configuration file.")
+    @Option(
+        name: [.customLong("config"), .customShort("c")],
+        help: ArgumentHelp("The configuration file.", valueName: "file")
+    )
     var path = "gateway.conf"
 
     /// Reads and checks the file.

@@ -20,7 +20,10 @@ struct Sealgate: AsyncParsableCommand {
             Exit status: 0 done, 1 the answer is no, 2 usage or configuration, 70 a fault of the program or the machine.
             """,
         version: Version.text,
-        subcommands: [RunCommand.self, CheckCommand.self]
+        subcommands: [
+            RunCommand.self, CheckCommand.self, DemoCommand.self, DeviceCommand.self, ExplainCommand.self,
+            SealCommand.self, UnsealCommand.self, CertsCommand.self,
+        ]
     )
 
     /// Runs one command and ends the process with the status of the contract.
@@ -34,6 +37,8 @@ struct Sealgate: AsyncParsableCommand {
             }
         } catch let failure as CommandFailure {
             failure.exit()
+        } catch let error as any FailingError {
+            error.commandFailure.exit()
         } catch {
             // Requests for help end with 0, wrong usage with ArgumentParser's own 64.
             let code = Self.exitCode(for: error)

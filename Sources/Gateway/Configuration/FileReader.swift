@@ -63,7 +63,7 @@ private func systemRead(_ descriptor: CInt, _ buffer: UnsafeMutableRawPointer?, 
 }
 
 /// Reads small files whole. Blocks: for start, reload and commands, never on an event loop.
-enum FileReader {
+package enum FileReader {
     /// Who may have access to the file.
     enum Access {
         case anyone
@@ -97,7 +97,7 @@ enum FileReader {
     }
 
     /// Standard input up to its end, at most `limit` bytes.
-    static func readStandardInput(limit: Int) throws(FileError) -> [UInt8] {
+    package static func readStandardInput(limit: Int) throws(FileError) -> [UInt8] {
         guard let bytes = try Self.readAll(STDIN_FILENO, path: "standard input", limit: limit) else {
             throw FileError(path: "standard input", kind: .tooLarge(limit: limit))
         }

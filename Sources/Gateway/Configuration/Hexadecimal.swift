@@ -1,7 +1,7 @@
 /// Hexadecimal digits, either case, as files write keys.
-enum Hexadecimal {
+package enum Hexadecimal {
     /// The bytes, or `nil` if there is anything but an even number of digits.
-    static func decode(_ text: some StringProtocol) -> [UInt8]? {
+    package static func decode(_ text: some StringProtocol) -> [UInt8]? {
         var bytes: [UInt8] = []
         var high: UInt8?
         for byte in text.utf8 {
@@ -17,7 +17,7 @@ enum Hexadecimal {
     }
 
     /// Lowercase digits.
-    static func encode(_ bytes: some Sequence<UInt8>) -> String {
+    package static func encode(_ bytes: some Sequence<UInt8>) -> String {
         let digits = Array("0123456789abcdef".utf8)
         var text: [UInt8] = []
         for byte in bytes {

@@ -1,8 +1,8 @@
 /// Finds what a person probably meant.
-enum NearestName {
+package enum NearestName {
     /// The one of `candidates` that `name` was probably meant to be: the fewest slips away (two at most, and fewer than
     /// half the length of the name), or the only one that starts with `name`.
-    static func find(_ name: String, among candidates: some Sequence<String>) -> String? {
+    package static func find(_ name: String, among candidates: some Sequence<String>) -> String? {
         let typed = Array(name.lowercased().unicodeScalars)
         guard !typed.isEmpty, typed.count <= 64 else { return nil }
         var best: (name: String, distance: Int)?

@@ -1,0 +1,34 @@
+import ArgumentParser
+import Devices
+
+struct DeviceShowCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show",
+        abstract: "Show what is known of a device, and its topics.",
+        discussion: """
+            The filters of its profile are shown as they read for this device, each with its line of gateway.conf. Secrets \
+            are never shown; "device export --secrets" writes them to a file.
+
+              sealgate device show kitchen
+            """
+    )
+
+    @Argument(help: "The device.", transform: DeviceID.argument)
+    var id: DeviceID
+
+    @Flag(help: "One JSON object on standard output.")
+    var json = false
+
+    @OptionGroup var file: ConfigurationOption
+
+    func run() throws {
+        let files = try GatewayFiles(self.file)
+        let devices = try files.devices()
+        let device = try files.find([self.id], among: devices)[0]
+        let details = DeviceDetails(device, registry: files.registry(of: devices))
+        if self.json { return try Output.json(details) }
+        for (name, value) in details.lines {
+            Output.line(name + String(repeating: " ", count: max(1, 15 - name.count)) + value)
+        }
+    }
+}

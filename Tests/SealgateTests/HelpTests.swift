@@ -1,0 +1,34 @@
+import TestSupport
+import Testing
+
+@Suite struct HelpTests {
+    private static let commands = [
+        "device", "device add", "device list", "device show", "device revoke", "device restore", "device remove",
+        "device import", "device export", "seal", "unseal", "explain", "certs", "certs init",
+    ]
+
+    @Test("every command teaches, with an example", arguments: commands)
+    func discussion(_ command: String) async throws {
+        let home = try CommandHome.make()
+        let help = try await home.sealgate(command + " --help")
+        #expect(help.exit == .status(0))
+        #expect(help.output.first?.hasPrefix("OVERVIEW: ") == true)
+        #expect(help.text.contains("\n  sealgate \(command)"), "\(help.text)")
+    }
+
+    @Test("no option takes a secret: other users of the machine can read a command line", arguments: commands)
+    func options(_ command: String) async throws {
+        let harmless: Set<String> = [
+            "--profile", "--seal", "--node-id", "--keys", "--keys-of", "--psk-file", "--config", "--session-id", "--id",
+            "--iv", "--directory", "--name", "--client", "--days",
+        ]
+        let home = try CommandHome.make()
+        let help = try await home.sealgate(command + " --help")
+        for line in help.output {
+            let words = line.split(separator: " ")
+            for (word, next) in zip(words, words.dropFirst()) where word.hasPrefix("--") && next.hasPrefix("<") {
+                #expect(harmless.contains(String(word)), "\(command) \(word)")
+            }
+        }
+    }
+}

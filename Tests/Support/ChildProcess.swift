@@ -227,7 +227,7 @@ package final class ChildProcess: Sendable {
     private static func find(_ program: String) throws -> String {
         if program.contains("/") { return program }
         let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
-        for directory in path.split(separator: ":") + ["/usr/sbin", "/sbin"] {
+        for directory in (path + ":/usr/sbin:/sbin").split(separator: ":") {
             let candidate = "\(directory)/\(program)"
             if access(candidate, X_OK) == 0 { return candidate }
         }

@@ -20,6 +20,8 @@ package final class Mosquitto: Sendable {
         package var keys: [String: [UInt8]] = [:]
         /// Text of the ACL file; without one everybody may do everything.
         package var acl: String?
+        /// The newest TLS that it speaks, as OpenSSL's configuration names it (`TLSv1.2`); mosquitto itself has a floor only.
+        package var maxTLS: String?
         /// Further lines of mosquitto.conf.
         package var extra: [String] = []
 
@@ -91,7 +93,13 @@ package final class Mosquitto: Sendable {
         let file = try directory.write("mosquitto.conf", lines.joined(separator: "\n") + "\n")
         self.ports = chosen
         self.directory = directory
-        self.process = try ChildProcess("mosquitto", ["-c", file])
+        var environment: [String: String] = [:]
+        if let maxTLS = configuration.maxTLS {
+            let text =
+                "openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = tls\n[tls]\nMaxProtocol = \(maxTLS)\n"
+            environment["OPENSSL_CONF"] = try directory.write("openssl.cnf", text)
+        }
+        self.process = try ChildProcess("mosquitto", ["-c", file], environment: environment)
     }
 
     /// Ends it as an operator would.

@@ -124,6 +124,13 @@ package final class MosquittoSubscriber: Sendable {
         return message
     }
 
+    /// Waits until the gateway has closed the connection. (The program then tries again by itself.)
+    package func disconnected(within limit: Duration) async throws {
+        // mosquitto_sub says nothing of the end itself; with -d it tells that it connects anew.
+        let before = self.process.output.lines.count { $0.contains("sending CONNECT") }
+        _ = try await self.process.output.lines(count: before + 1, within: limit) { $0.contains("sending CONNECT") }
+    }
+
     /// Ends it.
     package func stop() async throws {
         self.process.signal(SIGTERM)

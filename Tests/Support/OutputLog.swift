@@ -11,7 +11,9 @@ package final class OutputLog: Sendable {
 
     private struct Waiter {
         let id: Int
-        let isSatisfied: @Sendable ([String]) -> Bool
+        let matches: @Sendable (String) -> Bool
+        /// Lines that match and have yet to come.
+        var missing: Int
         let continuation: CheckedContinuation<Bool, Never>
     }
 
@@ -32,12 +34,26 @@ package final class OutputLog: Sendable {
 
     /// Adds a line and wakes who waited for it.
     package func append(_ line: String) {
-        self.change { $0.lines.append(line) }
+        let ready = self.state.withLock { state -> [Waiter] in
+            state.lines.append(line)
+            for index in state.waiters.indices where state.waiters[index].matches(line) {
+                state.waiters[index].missing -= 1
+            }
+            let ready = state.waiters.filter { $0.missing <= 0 }
+            if !ready.isEmpty { state.waiters.removeAll { $0.missing <= 0 } }
+            return ready
+        }
+        for waiter in ready { waiter.continuation.resume(returning: true) }
     }
 
     /// No more lines will come.
     package func finish() {
-        self.change { $0.isAtEnd = true }
+        let disappointed = self.state.withLock { state -> [Waiter] in
+            defer { state.waiters = [] }
+            state.isAtEnd = true
+            return state.waiters
+        }
+        for waiter in disappointed { waiter.continuation.resume(returning: false) }
     }
 
     /// The first line, from index `start` on, for which `matches` holds; waits for it up to `limit`.
@@ -50,7 +66,7 @@ package final class OutputLog: Sendable {
         within limit: Duration = .seconds(10),
         where matches: @escaping @Sendable (String) -> Bool
     ) async throws -> String {
-        let found = await self.wait(within: limit) { $0.dropFirst(start).contains(where: matches) }
+        let found = await self.wait(for: 1, from: start, within: limit, matches)
         let lines = self.lines
         guard found, let line = lines.dropFirst(start).first(where: matches) else {
             throw Missing(
@@ -76,7 +92,7 @@ package final class OutputLog: Sendable {
         within limit: Duration = .seconds(10),
         where matches: @escaping @Sendable (String) -> Bool = { _ in true }
     ) async throws -> [String] {
-        let found = await self.wait(within: limit) { $0.count >= count && $0.count(where: matches) >= count }
+        let found = await self.wait(for: count, from: 0, within: limit, matches)
         let lines = self.lines.filter(matches)
         guard found else {
             let tail = lines.suffix(10).joined(separator: "\n")
@@ -85,8 +101,13 @@ package final class OutputLog: Sendable {
         return lines
     }
 
-    /// Whether `isSatisfied` came true within the time. No polling: it is asked once now and once for each change.
-    private func wait(within limit: Duration, _ isSatisfied: @escaping @Sendable ([String]) -> Bool) async -> Bool {
+    /// Whether so many lines that match came within the time. No polling, and each line is looked at once.
+    private func wait(
+        for count: Int,
+        from start: Int,
+        within limit: Duration,
+        _ matches: @escaping @Sendable (String) -> Bool
+    ) async -> Bool {
         let id = self.state.withLock { state in
             state.nextID += 1
             return state.nextID
@@ -98,9 +119,12 @@ package final class OutputLog: Sendable {
         defer { timer.cancel() }
         return await withCheckedContinuation { continuation in
             let answer: Bool? = self.state.withLock { state in
-                if isSatisfied(state.lines) { return true }
+                let missing = count - state.lines.dropFirst(start).count(where: matches)
+                if missing <= 0 { return true }
                 if state.isAtEnd { return false }
-                state.waiters.append(Waiter(id: id, isSatisfied: isSatisfied, continuation: continuation))
+                state.waiters.append(
+                    Waiter(id: id, matches: matches, missing: missing, continuation: continuation)
+                )
                 return nil
             }
             if let answer { continuation.resume(returning: answer) }
@@ -113,21 +137,5 @@ package final class OutputLog: Sendable {
             return state.waiters.remove(at: index)
         }
         late?.continuation.resume(returning: false)
-    }
-
-    private func change(_ body: (inout sending State) -> Void) {
-        var ready: [(Waiter, Bool)] = []
-        self.state.withLock { state in
-            body(&state)
-            guard !state.waiters.isEmpty else { return }
-            let lines = state.lines
-            let isAtEnd = state.isAtEnd
-            state.waiters.removeAll { waiter in
-                let isSatisfied = waiter.isSatisfied(lines)
-                if isSatisfied || isAtEnd { ready.append((waiter, isSatisfied)) }
-                return isSatisfied || isAtEnd
-            }
-        }
-        for (waiter, answer) in ready { waiter.continuation.resume(returning: answer) }
     }
 }

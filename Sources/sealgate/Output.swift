@@ -1,12 +1,12 @@
 import Foundation
 
-/// Standard output and standard error, by whole lines.
+/// Standard output and standard error, by whole lines. What nobody reads any more (`| head`) is dropped.
 enum Output {
     static func line(_ text: String) {
-        FileHandle.standardOutput.write(Data((text + "\n").utf8))
+        try? FileHandle.standardOutput.write(contentsOf: Data((text + "\n").utf8))
     }
 
     static func error(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
+        try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8))
     }
 }

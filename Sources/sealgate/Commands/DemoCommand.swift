@@ -43,23 +43,23 @@ struct DemoCommand: AsyncParsableCommand {
             Output.error("\(error)")
             throw CommandFailure(.usage)
         }
+        // Before there is anything to clean up.
+        let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
         let directory = try DemoDirectory()
         defer { directory.remove() }
         let plan = try DemoPlan(adapting: configuration, to: directory)
-        let isGood = try await withThrowingTaskGroup(of: Bool.self) { group in
+        let isGood = try await withThrowingTaskGroup(of: Bool?.self) { group in
             group.addTask {
-                for await _ in await UnixSignalsSequence(trapping: .sigint, .sigterm) {
-                    directory.remove()
-                    CommandFailure(.no, "interrupted").exit()
-                }
-                return false
+                for await _ in signals { break }
+                return nil
             }
             group.addTask { [messages, verbose] in
                 try await Self.perform(plan, in: directory, messages: messages, isVerbose: verbose)
             }
             defer { group.cancelAll() }
-            return try await group.next() ?? false
+            return try await group.next() ?? nil
         }
+        guard let isGood else { throw CommandFailure(.no, "interrupted") }
         guard isGood else { throw CommandFailure(.no) }
     }
 
@@ -88,6 +88,7 @@ struct DemoCommand: AsyncParsableCommand {
             throw error
         }
         await stage.stop()
+        guard !Task.isCancelled else { return false }
         screen.table(record.rows)
         screen.say()
         guard record.problems.isEmpty else {

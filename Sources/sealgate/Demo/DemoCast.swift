@@ -16,6 +16,8 @@ struct DemoCast: Sendable {
     /// TLS with a pre-shared key, and a seal.
     let porch: Device
     let kitchenKeys = V1Keys.random()
+    /// What the kitchen writes inside its seal: a chip id.
+    static let kitchenNodeID = "2748310"
 
     /// The names stand in the source, and are short enough for the columns.
     init(_ plan: DemoPlan) throws {
@@ -24,7 +26,7 @@ struct DemoCast: Sendable {
         self.kitchen = Device(
             id: try DeviceID("kitchen"),
             profile: sealed,
-            nodeID: "2748310",
+            nodeID: Self.kitchenNodeID,
             v1Keys: self.kitchenKeys
         )
         self.cellar = Device(id: try DeviceID("cellar"), profile: sealed, seal: SealForm.none, psk: Self.key())

@@ -6,7 +6,7 @@ import Transport
 
 /// A small MQTT 3.1.1 client over TCP or TLS with a pre-shared key: a node of the demo, and its eyes and hands outside.
 ///
-/// May be used from any task; the work is done on its loop.
+/// May be used from any task; the work is done on its loop. A task that is cancelled while it waits closes the connection.
 struct DemoClient: Sendable {
     typealias Answer = DemoClientHandler.Answer
 
@@ -60,23 +60,21 @@ struct DemoClient: Sendable {
     ///
     /// - Returns: Whether the broker granted it.
     func subscribe(_ filter: TopicFilter) async throws -> Bool {
-        try await self.channel.eventLoop.flatSubmit { self.handler.value.subscribe(filter) }.get()
+        try await self.wait { $0.subscribe(filter) }
     }
 
     /// Sends a message at QoS 1 and waits for what becomes of it.
     ///
     /// - Parameter isRepetition: As a node sends it whose PUBACK was lost: DUP, and the packet identifier of the last one.
     func publish(_ message: DemoMessage, isRepetition: Bool = false) async throws -> Answer {
-        try await self.channel.eventLoop.flatSubmit {
-            self.handler.value.publish(message, isRepetition: isRepetition)
-        }.get()
+        try await self.wait { $0.publish(message, isRepetition: isRepetition) }
     }
 
     /// Takes the first message of that kind that was not taken yet, and waits for it if need be.
     ///
     /// - Parameter what: What is waited for, for the failure.
     func take(_ what: String, where isWanted: @escaping @Sendable (DemoMessage) -> Bool) async throws -> DemoMessage {
-        try await self.channel.eventLoop.flatSubmit { self.handler.value.take(what, where: isWanted) }.get()
+        try await self.wait { $0.take(what, where: isWanted) }
     }
 
     /// What came and was not taken.
@@ -84,8 +82,15 @@ struct DemoClient: Sendable {
         try await self.channel.eventLoop.submit { self.handler.value.unread }.get()
     }
 
-    /// Ends the connection.
-    func close() async {
-        try? await self.channel.close()
+    /// Begins something on the loop and waits for its end.
+    private func wait<Value: Sendable>(
+        _ begin: @escaping @Sendable (DemoClientHandler) -> EventLoopFuture<Value>
+    ) async throws -> Value {
+        try Task.checkCancellation()
+        return try await withTaskCancellationHandler {
+            try await self.channel.eventLoop.flatSubmit { begin(self.handler.value) }.get()
+        } onCancel: {
+            self.channel.close(promise: nil)
+        }
     }
 }

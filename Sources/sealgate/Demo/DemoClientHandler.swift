@@ -100,7 +100,10 @@ final class DemoClientHandler: ChannelInboundHandler {
     }
 
     /// Takes the first unread message of that kind, or waits for it; `what` is for the failure.
-    func take(_ what: String, where isWanted: @escaping @Sendable (DemoMessage) -> Bool) -> EventLoopFuture<DemoMessage> {
+    func take(
+        _ what: String,
+        where isWanted: @escaping @Sendable (DemoMessage) -> Bool
+    ) -> EventLoopFuture<DemoMessage> {
         let promise = self.promise(of: DemoMessage.self, for: what)
         if let index = self.unread.firstIndex(where: isWanted) {
             promise.succeed(self.unread.remove(at: index))

@@ -49,7 +49,8 @@ struct DemoPlan: Sendable {
         var adapted = configuration
         adapted.stateDirectory = directory.file("gateway")
         // The demo fails on purpose, all from one address.
-        adapted.limits.failureRate = Rate(count: max(configuration.limits.failureRate.count, 60), interval: .seconds(60))
+        let failures = max(configuration.limits.failureRate.count, 60)
+        adapted.limits.failureRate = Rate(count: failures, interval: .seconds(60))
         for index in listeners.indices { adapted.listeners[index].bind.host = "127.0.0.1" }
         adapted.uplinks = [Self.outsideUplink(uplink, identity: identity, directory)]
         adapted.routes = configuration.routes.filter { $0.uplink == uplink.name }

@@ -83,10 +83,8 @@ struct DemoStage: Sendable {
     private func introduce(on screen: DemoScreen) {
         let configuration = self.plan.configuration
         let branch = self.plan.published.map(\.description).joined(separator: ", ")
-        screen.say(
-            "Gateway \"\(configuration.name)\", as \(configuration.file) has it, on this machine only: "
-                + "mqtt on port \(self.plainPort), mqtts on \(self.tlsPort)."
-        )
+        screen.say("Gateway \"\(configuration.name)\", as \(configuration.file) has it.")
+        screen.say("For this machine only: mqtt on port \(self.plainPort), mqtts on port \(self.tlsPort).")
         screen.say("Outside broker: mqtts with pre-shared keys, on port \(self.outside.port).")
         screen.say("The gateway's key may publish \(branch) there, and nothing else.")
     }

@@ -2,31 +2,47 @@ import Foundation
 
 extension Output {
     /// Bytes as they are, no line end behind them.
-    static func raw(_ bytes: [UInt8]) {
-        FileHandle.standardOutput.write(Data(bytes))
+    ///
+    /// - Throws: ``CommandFailure`` with status 70 if not all of them could be written: half a key file is none.
+    static func raw(_ bytes: [UInt8]) throws(CommandFailure) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else {
+                throw CommandFailure(.fault, "standard output can't be written: \(String(cString: strerror(errno)))")
+            }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// Text as it is.
+    static func raw(_ text: String) throws(CommandFailure) {
+        try self.raw(Array(text.utf8))
     }
 
     /// One JSON value on one line, keys in order.
     static func json(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        self.line(String(decoding: try encoder.encode(value), as: UTF8.self))
+        try self.raw([UInt8](try encoder.encode(value)) + [UInt8(ascii: "\n")])
     }
 
     /// Columns under their heads, two blanks apart.
-    static func table(_ heads: [String], _ rows: [[String]]) {
+    static func table(_ heads: [String], _ rows: [[String]]) throws(CommandFailure) {
         var widths = heads.map(\.count)
         for row in rows {
             for (column, cell) in row.enumerated() { widths[column] = max(widths[column], cell.count) }
         }
+        var text = ""
         for row in [heads] + rows {
-            var line = ""
             for (column, cell) in row.enumerated() {
-                line += cell
-                if column < row.count - 1 { line += String(repeating: " ", count: widths[column] - cell.count + 2) }
+                text += cell
+                if column < row.count - 1 { text += String(repeating: " ", count: widths[column] - cell.count + 2) }
             }
-            self.line(line)
+            text += "\n"
         }
+        try self.raw(text)
     }
 
     /// Whether a person looks at standard output.

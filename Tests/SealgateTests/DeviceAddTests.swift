@@ -155,6 +155,29 @@ import Testing
         #expect(twin.errors.joined().contains("has the keys and the node id of device kitchen"))
     }
 
+    @Test("keys that could not be shown are not kept")
+    func fullDisk() async throws {
+        let home = try CommandHome.make()
+        let script = "exec \"$0\" device add kitchen --profile sensor > /dev/full"
+        let finished = try await ChildProcess.run(
+            "sh",
+            ["-c", script, GatewayProcess.binary],
+            directory: home.directory.path
+        )
+        #expect(finished.exit == .status(70))
+        #expect(finished.errors == ["sealgate: standard output can't be written: No space left on device"])
+        #expect(try await home.sealgate("device list --json").text == "[]")
+    }
+
+    @Test("keys that would not be used are refused")
+    func unusedKeys() async throws {
+        let home = try CommandHome.make()
+        try home.directory.write("sample.keys", CommandHome.sampleKeys)
+        let finished = try await home.sealgate("device add hall --profile plain --keys sample.keys")
+        #expect(finished.exit == .status(2))
+        #expect(finished.errors.joined().contains("has keys of seal v1, and profile plain has seal none"))
+    }
+
     @Test("a state directory that others can read is a fault that says its cure")
     func openState() async throws {
         let home = try CommandHome.make()

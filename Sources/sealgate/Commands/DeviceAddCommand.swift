@@ -124,7 +124,15 @@ struct DeviceAddCommand: ParsableCommand {
             configuration: files.configuration,
             registry: files.registry(of: Array(all.values))
         )
-        try self.report(sheet, files.configuration)
+        do {
+            try self.show(sheet)
+        } catch {
+            // Nobody has seen the keys, and nobody will: they must not keep the id.
+            try? store.remove(device.id)
+            throw error
+        }
+        self.warn(of: sheet, files.configuration)
+        Output.error("device \(self.id) is added; in force within one second")
     }
 
     /// The device as the options say, and whether its keys were made just now.
@@ -148,6 +156,9 @@ struct DeviceAddCommand: ParsableCommand {
         guard rules.seal(of: device) == .v1 else {
             if self.keysOf != nil || self.nodeID != nil {
                 throw CommandFailure(.usage, "--keys-of and --node-id are for seal v1, and profile \(profile) has none")
+            }
+            if let keys = self.keys, entry?.v1Keys != nil || entry?.keysOf != nil {
+                throw CommandFailure(.usage, "\(keys) has keys of seal v1, and profile \(profile) has seal none")
             }
             return (device, false)
         }
@@ -188,15 +199,19 @@ struct DeviceAddCommand: ParsableCommand {
         return key
     }
 
-    private func report(_ sheet: NodeSheet, _ configuration: GatewayConfiguration) throws {
+    private func show(_ sheet: NodeSheet) throws {
         if self.json {
             try Output.json(sheet.machine)
         } else if sheet.hasSecrets {
-            Output.raw(Array(sheet.text.utf8))
+            try Output.raw(sheet.text)
         } else {
-            Output.line("device \(self.id): profile \(sheet.device.profile), seal \(sheet.seal.rawValue)")
-            for line in sheet.topicLines { Output.line(line) }
+            let head = "device \(self.id): profile \(sheet.device.profile), seal \(sheet.seal.rawValue)"
+            try Output.raw(([head] + sheet.topicLines).joined(separator: "\n") + "\n")
         }
+    }
+
+    /// Says what the device lacks to be of use.
+    private func warn(of sheet: NodeSheet, _ configuration: GatewayConfiguration) {
         let device = sheet.device
         let isProvable = sheet.seal != .none || self.psk || device.psk != nil
         if !isProvable, configuration.profiles[device.profile]?.plaintext == false {
@@ -207,6 +222,5 @@ struct DeviceAddCommand: ParsableCommand {
         if self.psk || device.psk != nil, !configuration.listeners.contains(where: \.psk) {
             Output.error("sealgate: no listener of \(configuration.file) has psk = true: nobody can use this key yet")
         }
-        Output.error("device \(self.id) is added; in force within one second")
     }
 }

@@ -48,8 +48,8 @@ struct DeviceExportCommand: ParsableCommand {
         if self.secrets, Output.isTerminal {
             Output.error("sealgate: these are keys, on a screen; write them to a file of mode 0600")
         }
-        if !self.secrets, !entries.isEmpty { Output.line("# Without keys, which --secrets adds.\n") }
-        Output.raw(Array(KeyFile.write(entries).utf8))
+        let head = self.secrets || entries.isEmpty ? "" : "# Without keys, which --secrets adds.\n\n"
+        try Output.raw(head + KeyFile.write(entries))
         if entries.isEmpty { Output.error("no devices") }
         if !revoked.isEmpty {
             let names = revoked.map(\.id.text).joined(separator: ", ")

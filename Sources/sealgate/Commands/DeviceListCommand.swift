@@ -31,7 +31,7 @@ struct DeviceListCommand: ParsableCommand {
         guard !details.isEmpty else {
             return Output.error(self.profile.map { "no devices with profile \($0)" } ?? "no devices yet")
         }
-        Output.table(
+        try Output.table(
             ["ID", "PROFILE", "SEAL", "STATE", "EPOCH", "NODE ID", "SESSION TOPIC"],
             details.map { device in
                 [

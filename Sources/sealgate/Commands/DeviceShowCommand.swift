@@ -27,8 +27,9 @@ struct DeviceShowCommand: ParsableCommand {
         let device = try files.find([self.id], among: devices)[0]
         let details = DeviceDetails(device, registry: files.registry(of: devices))
         if self.json { return try Output.json(details) }
-        for (name, value) in details.lines {
-            Output.line(name + String(repeating: " ", count: max(1, 15 - name.count)) + value)
+        let lines = details.lines.map { name, value in
+            name + String(repeating: " ", count: max(1, 15 - name.count)) + value + "\n"
         }
+        try Output.raw(lines.joined())
     }
 }

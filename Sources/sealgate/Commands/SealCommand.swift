@@ -59,10 +59,6 @@ struct SealCommand: ParsableCommand {
         } catch {
             throw CommandFailure(.usage, "device \(candidate.id): \(error)")
         }
-        if self.raw {
-            Output.raw(Array(payload.readableBytesView))
-        } else {
-            Output.line(String(buffer: payload))
-        }
+        try Output.raw(Array(payload.readableBytesView) + (self.raw ? [] : [UInt8(ascii: "\n")]))
     }
 }

@@ -95,9 +95,14 @@ struct UnsealCommand: ParsableCommand {
             let answer = Answer(nodeID: nodeID, iv: Hexadecimal.encode(opened.iv), data: Hexadecimal.encode(data))
             return try Output.json(answer)
         }
-        Output.line("device   \(candidate.id)")
-        Output.line("node id  \(Printable.text(nodeID))")
         let text = String(validating: data, as: UTF8.self).map { Printable.text($0, limit: .max) }
-        Output.line("data     \(text ?? "hex:" + Hexadecimal.encode(data))")
+        try Output.raw(
+            """
+            device   \(candidate.id)
+            node id  \(Printable.text(nodeID))
+            data     \(text ?? "hex:" + Hexadecimal.encode(data))
+
+            """
+        )
     }
 }

@@ -172,10 +172,13 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var buffer = self.unwrapInboundIn(data)
+        var isOwn = false
         if var partial = self.partial.take() {
             partial.writeBuffer(&buffer)
             buffer = partial
+            isOwn = true
         }
+        let start = buffer.readerIndex
         do throws(MQTTDecodeError) {
             while !self.isOver, let frame = try self.frames.nextFrame(&buffer) {
                 self.delegate?.uplink(self, received: frame)
@@ -185,8 +188,10 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
             context.close(promise: nil)
         }
         guard !self.isOver, buffer.readableBytes > 0 else { return }
-        // In storage of its own: the rest of a read buffer must not outlive its burst for a few bytes.
-        self.partial = ByteBuffer(bytes: buffer.readableBytesView)
+        // In storage of its own: the rest of a read buffer must not outlive its burst for a few bytes. What is in such
+        // storage already stays there, so that a packet in many small pieces is not copied for each of them.
+        isOwn = isOwn && buffer.readerIndex == start
+        self.partial = isOwn ? buffer : ByteBuffer(bytes: buffer.readableBytesView)
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {

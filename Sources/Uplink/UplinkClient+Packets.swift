@@ -158,7 +158,7 @@ extension UplinkClient {
     /// When it is too long that the broker has acknowledged nothing; `nil` while it owes nothing.
     var progressDeadline: NIODeadline? {
         guard !self.window.isEmpty || self.link.subscribing != nil else { return nil }
-        return self.link.lastProgress + TimeAmount(self.configuration.acknowledgementTimeout)
+        return (self.link.lastProgress ?? self.clock) + TimeAmount(self.configuration.acknowledgementTimeout)
     }
 
     /// When a link without an acknowledgement has proved good by its age; `nil` if it has already.

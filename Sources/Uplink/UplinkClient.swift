@@ -34,8 +34,9 @@ package struct UplinkClient {
         var subscribing: Subscribing?
         /// Whether the broker has acknowledged something, or has stayed for 30 s.
         var isProven = false
-        /// Time of the last acknowledgement, or of the last moment at which none was owed.
-        var lastProgress: NIODeadline
+        /// Time of the last acknowledgement, or of the first event after the client began to wait for one; `nil` between
+        /// that beginning, which brings no time, and the event.
+        var lastProgress: NIODeadline?
     }
 
     enum State {
@@ -72,7 +73,7 @@ package struct UplinkClient {
         self.backoff = configuration.backoff
         self.generator = JitterGenerator(seed: seed)
         self.window = InFlightWindow(limit: configuration.inFlight, maxBytes: configuration.inFlightBytes)
-        self.link = Link(since: .uptimeNanoseconds(0), lastProgress: .uptimeNanoseconds(0))
+        self.link = Link(since: .uptimeNanoseconds(0))
         self.keepAlive = KeepAlive(interval: nil, now: .uptimeNanoseconds(0))
     }
 
@@ -169,6 +170,7 @@ package struct UplinkClient {
             return self.fail(.noConnAck(within: self.configuration.connAckTimeout), now: now)
         case .connected:
             if let deadline = self.provenDeadline, now >= deadline { self.prove() }
+            if self.link.lastProgress == nil { self.link.lastProgress = now }
             if let deadline = self.progressDeadline, now >= deadline {
                 return self.fail(.notAcknowledging(within: self.configuration.acknowledgementTimeout), now: now)
             }
@@ -203,6 +205,7 @@ package struct UplinkClient {
             return self.receivedFirst(frame, now: now, into: &output)
         case .connected:
             self.keepAlive.received(now)
+            if self.link.lastProgress == nil { self.link.lastProgress = now }
             // A PUBACK of two bytes is nearly all that comes; it needs no packet value.
             if frame.firstByte == 0x40, frame.body.readableBytes == 2,
                 let packetID = frame.body.getInteger(at: frame.body.readerIndex, as: UInt16.self)
@@ -249,7 +252,7 @@ package struct UplinkClient {
             let wasEmpty = self.window.isEmpty
             let entry = InFlightWindow.Entry(sequence: sequence, topic: topic, payload: payload, retain: retain)
             guard let packetID = self.window.append(entry) else { return false }
-            if wasEmpty { self.link.lastProgress = max(self.link.lastProgress, self.clock) }
+            if wasEmpty, self.link.subscribing == nil { self.link.lastProgress = nil }
             self.write(entry, packetID: packetID, dup: false, into: &output)
         }
         self.lastSequence = sequence

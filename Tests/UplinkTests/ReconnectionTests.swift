@@ -129,6 +129,7 @@ extension Broker {
         broker.pass(.seconds(20))
         #expect(broker.tick() == .none)
         #expect(broker.send(1, "t", "x"))
+        #expect(broker.tick() == .none)
         for _ in 0..<2 {
             broker.pass(.seconds(29))
             #expect(broker.receive("d0 00") == [.none])
@@ -139,5 +140,24 @@ extension Broker {
         _ = broker.sent()
         broker.reconnect()
         #expect(broker.sent() == ["3a 000174000178"])
+    }
+
+    @Test("a message after a long silence has all the time for its acknowledgement")
+    func notAcknowledgingAfterSilence() {
+        var configuration = UplinkClient.Configuration(clientID: "attic")
+        configuration.keepAliveSeconds = 0
+        let broker = Broker.accepted(configuration)
+        broker.pass(.hours(2))
+        #expect(broker.send(1, "t", "x"))
+        #expect(broker.tick() == .none)
+        broker.pass(.seconds(59))
+        #expect(broker.tick() == .none)
+        #expect(broker.receive("40 02 0001") == [.acknowledged(sequence: 1)])
+        broker.pass(.hours(2))
+        #expect(broker.tick() == .none)
+        #expect(broker.send(2, "t", "x"))
+        broker.pass(.seconds(1))
+        #expect(broker.passToDeadline() == UplinkAction.none)
+        guard case .close(.notAcknowledging, _) = broker.passToDeadline() else { Issue.record(); return }
     }
 }

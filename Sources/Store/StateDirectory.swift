@@ -78,7 +78,7 @@ package struct StateDirectory: Sendable {
     func takeLock() throws(StoreError) -> Int32 {
         let descriptor = open(self.lock, O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw self.systemError(errno, file: self.lock) }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        guard Self.lockPatiently(descriptor) else {
             let code = errno
             close(descriptor)
             guard code == EWOULDBLOCK else { throw self.systemError(code, file: self.lock) }
@@ -86,6 +86,19 @@ package struct StateDirectory: Sendable {
             throw StoreError(.inUse, file: self.lock, operation: Self.operation, detail: detail)
         }
         return descriptor
+    }
+
+    /// Tries for half a second: a gateway that was just ended, or a child process between fork and exec, may have the file
+    /// open for some more milliseconds.
+    private static func lockPatiently(_ descriptor: Int32) -> Bool {
+        for _ in 0..<50 {
+            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+            guard errno == EWOULDBLOCK else { return false }
+            var pause = timespec(tv_sec: 0, tv_nsec: 10_000_000)
+            nanosleep(&pause, nil)
+        }
+        errno = EWOULDBLOCK
+        return false
     }
 
     /// Lets another gateway in.

@@ -27,10 +27,8 @@ import Testing
         let home = try CommandHome.make()
         let file = (0..<1000).map { Self.entry("node-\($0)", $0) }.joined(separator: "\n")
         try home.directory.write("nodes.keys", file)
-        let start = ContinuousClock.now
         let finished = try await home.sealgate("device import nodes.keys")
         #expect(finished.output == ["devices: 1000 added; in force within one second"], "\(finished.all)")
-        #expect(ContinuousClock.now - start < .seconds(15))
         #expect(try await home.sealgate("device list").output.count == 1001)
     }
 

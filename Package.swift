@@ -123,6 +123,11 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "SealgateTests",
+            dependencies: ["Sealing", "TestSupport", "sealgate"],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "IntegrationTests",
             dependencies: ["OpenSSL", "Sealing", "TestSupport", "sealgate", .nioCore],
             swiftSettings: strict

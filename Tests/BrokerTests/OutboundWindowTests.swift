@@ -9,49 +9,63 @@ struct OutboundWindowTests {
         Message(topic: try TopicName("t"), payload: ByteBuffer(string: text), qos: .atLeastOnce, retain: false)
     }
 
+    private func offer(_ text: String, to window: inout OutboundWindow, canSend: Bool = true) throws
+        -> OutboundWindow.Offer
+    {
+        window.offer(try self.message(text), canSend: canSend)
+    }
+
+    private func acknowledge(_ packetID: UInt16, _ window: inout OutboundWindow) -> Bool {
+        window.acknowledged(packetID)
+    }
+
+    private func next(_ window: inout OutboundWindow) -> String? {
+        window.next().map { String(buffer: $0.message.payload) }
+    }
+
     @Test("sends up to its limit, queues the rest, and goes on with each acknowledgement, in order")
     func order() throws {
         var window = OutboundWindow(limits: .init(inFlight: 2, queuedMessages: 10, queuedBytes: 1000))
-        #expect(window.offer(try self.message("1"), canSend: true) == .send(packetID: 1))
-        #expect(window.offer(try self.message("2"), canSend: true) == .send(packetID: 2))
-        #expect(window.offer(try self.message("3"), canSend: true) == .queued)
-        #expect(window.offer(try self.message("4"), canSend: true) == .queued)
-        #expect(window.next() == nil)
-        #expect(window.acknowledged(1))
-        #expect(window.next()?.message.payload == ByteBuffer(string: "3"))
-        #expect(window.next() == nil)
+        #expect(try self.offer("1", to: &window, canSend: true) == .send(packetID: 1))
+        #expect(try self.offer("2", to: &window, canSend: true) == .send(packetID: 2))
+        #expect(try self.offer("3", to: &window, canSend: true) == .queued)
+        #expect(try self.offer("4", to: &window, canSend: true) == .queued)
+        #expect(self.next(&window) == nil)
+        #expect(self.acknowledge(1, &window))
+        #expect(self.next(&window) == "3")
+        #expect(self.next(&window) == nil)
         // What comes now must not overtake what waits.
-        #expect(window.acknowledged(2))
-        #expect(window.offer(try self.message("5"), canSend: true) == .queued)
-        #expect(window.next()?.message.payload == ByteBuffer(string: "4"))
-        #expect(window.acknowledged(3))
-        #expect(window.next()?.message.payload == ByteBuffer(string: "5"))
+        #expect(self.acknowledge(2, &window))
+        #expect(try self.offer("5", to: &window, canSend: true) == .queued)
+        #expect(self.next(&window) == "4")
+        #expect(self.acknowledge(3, &window))
+        #expect(self.next(&window) == "5")
     }
 
     @Test("drops past its limits of messages and bytes")
     func limits() throws {
         var window = OutboundWindow(limits: .init(inFlight: 1, queuedMessages: 2, queuedBytes: 8))
-        #expect(window.offer(try self.message("1"), canSend: false) == .queued)
-        #expect(window.offer(try self.message("123456789"), canSend: false) == .dropped)
-        #expect(window.offer(try self.message("2"), canSend: false) == .queued)
-        #expect(window.offer(try self.message("3"), canSend: false) == .dropped)
+        #expect(try self.offer("1", to: &window, canSend: false) == .queued)
+        #expect(try self.offer("123456789", to: &window, canSend: false) == .dropped)
+        #expect(try self.offer("2", to: &window, canSend: false) == .queued)
+        #expect(try self.offer("3", to: &window, canSend: false) == .dropped)
         #expect(window.queuedCount == 2)
     }
 
     @Test("ignores the acknowledgement of what is not in flight")
     func unknown() throws {
         var window = OutboundWindow()
-        #expect(!window.acknowledged(7))
-        #expect(window.offer(try self.message("1"), canSend: true) == .send(packetID: 1))
-        #expect(window.acknowledged(1))
-        #expect(!window.acknowledged(1))
+        #expect(!self.acknowledge(7, &window))
+        #expect(try self.offer("1", to: &window, canSend: true) == .send(packetID: 1))
+        #expect(self.acknowledge(1, &window))
+        #expect(!self.acknowledge(1, &window))
         #expect(window.isEmpty)
     }
 
     @Test("never gives a packet identifier that is in flight, also past 65,535 [MQTT-2.3.1-2]")
     func wrapsAround() throws {
         var window = OutboundWindow(limits: .init(inFlight: 2))
-        #expect(window.offer(try self.message("held"), canSend: true) == .send(packetID: 1))
+        #expect(try self.offer("held", to: &window, canSend: true) == .send(packetID: 1))
         var last: UInt16 = 1
         for _ in 0..<70_000 {
             guard case .send(let packetID) = window.offer(try self.message("x"), canSend: true) else {
@@ -60,7 +74,7 @@ struct OutboundWindowTests {
             }
             #expect(packetID != 1 && packetID != 0 && packetID != last)
             last = packetID
-            #expect(window.acknowledged(packetID))
+            #expect(self.acknowledge(packetID, &window))
         }
     }
 }

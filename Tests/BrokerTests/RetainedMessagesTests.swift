@@ -15,16 +15,24 @@ struct RetainedMessagesTests {
         )
     }
 
+    private func expectEqual(
+        _ outcome: RetainedMessages.Outcome,
+        _ expected: RetainedMessages.Outcome,
+        at location: SourceLocation = #_sourceLocation
+    ) {
+        #expect(outcome == expected, sourceLocation: location)
+    }
+
     @Test("keeps the last message of a topic, and an empty one clears it")
     func keepsLast() throws {
         var retained = RetainedMessages()
-        #expect(retained.retain(try self.message("a/b", "1")) == .stored)
-        #expect(retained.retain(try self.message("a/b", "22")) == .stored)
+        expectEqual(retained.retain(try self.message("a/b", "1")), .stored)
+        expectEqual(retained.retain(try self.message("a/b", "22")), .stored)
         #expect(retained.count == 1)
         #expect(retained.bytes == 5)
-        #expect(retained[topic: try TopicName("a/b")]?.payload == ByteBuffer(string: "22"))
-        #expect(retained.retain(try self.message("a/b", "")) == .cleared)
-        #expect(retained.retain(try self.message("a/b", "")) == .unchanged)
+        #expect(retained[try TopicName("a/b")]?.payload == ByteBuffer(string: "22"))
+        expectEqual(retained.retain(try self.message("a/b", "")), .cleared)
+        expectEqual(retained.retain(try self.message("a/b", "")), .unchanged)
         #expect(retained.count == 0)
         #expect(retained.bytes == 0)
     }
@@ -47,11 +55,11 @@ struct RetainedMessagesTests {
     @Test("refuses what goes over its limits, and takes a replacement at the limit")
     func limits() throws {
         var retained = RetainedMessages(limits: .init(messages: 2, bytes: 20))
-        #expect(retained.retain(try self.message("a", "1")) == .stored)
-        #expect(retained.retain(try self.message("b", "1")) == .stored)
-        #expect(retained.retain(try self.message("c", "1")) == .full)
-        #expect(retained.retain(try self.message("b", "2")) == .stored)
-        #expect(retained.retain(try self.message("b", String(repeating: "x", count: 20))) == .full)
-        #expect(retained[topic: try TopicName("b")]?.payload == ByteBuffer(string: "2"))
+        expectEqual(retained.retain(try self.message("a", "1")), .stored)
+        expectEqual(retained.retain(try self.message("b", "1")), .stored)
+        expectEqual(retained.retain(try self.message("c", "1")), .full)
+        expectEqual(retained.retain(try self.message("b", "2")), .stored)
+        expectEqual(retained.retain(try self.message("b", String(repeating: "x", count: 20))), .full)
+        #expect(retained[try TopicName("b")]?.payload == ByteBuffer(string: "2"))
     }
 }

@@ -29,7 +29,8 @@ struct SubscriptionTreeTests {
         let subscriber = Subscriber("a")
         let filter = try TopicFilter(row.filter)
         let topic = try TopicName(row.topic)
-        #expect(tree.insert(filter, qos: .atLeastOnce, for: subscriber))
+        let isNew = tree.insert(filter, qos: .atLeastOnce, for: subscriber)
+        #expect(isNew)
         var found = 0
         tree.forEachMatch(of: topic) { match in
             found += 1
@@ -45,9 +46,12 @@ struct SubscriptionTreeTests {
         let first = Subscriber("first")
         let second = Subscriber("second")
         let filter = try TopicFilter("a/+/#")
-        #expect(tree.insert(filter, qos: .atMostOnce, for: first))
-        #expect(tree.insert(filter, qos: .atMostOnce, for: second))
-        #expect(!tree.insert(filter, qos: .atLeastOnce, for: first))
+        let areNew = [
+            tree.insert(filter, qos: .atMostOnce, for: first),
+            tree.insert(filter, qos: .atMostOnce, for: second),
+            tree.insert(filter, qos: .atLeastOnce, for: first),
+        ]
+        #expect(areNew == [true, true, false])
         #expect(tree.count == 2)
         var qos: [String: QoS] = [:]
         tree.forEachMatch(of: try TopicName("a/b/c")) { qos[$0.subscriber.name] = $0.qos }
@@ -62,8 +66,8 @@ struct SubscriptionTreeTests {
         for filter in filters { tree.insert(filter, qos: .atMostOnce, for: subscriber) }
         #expect(tree.count == filters.count)
         for filter in filters {
-            #expect(tree.remove(filter, for: subscriber))
-            #expect(!tree.remove(filter, for: subscriber))
+            let wereThere = [tree.remove(filter, for: subscriber), tree.remove(filter, for: subscriber)]
+            #expect(wereThere == [true, false])
         }
         #expect(tree.count == 0)
         for topic in ["a", "a/b", "a/b/c/d"] {

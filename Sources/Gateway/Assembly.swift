@@ -114,6 +114,8 @@ struct Assembly: Sendable {
         client.subscriptions = core.routes.subscriptions(uplink: index).map { Subscription(filter: $0.filter, qos: $0.qos) }
         var channel = UplinkChannel.Configuration()
         channel.connectTimeout = configuration.connectTimeout
+        // What a burst of QoS 0 may wait in before it is dropped: QoS 1 waits in the spool.
+        channel.maxQueuedBytes = 2 << 20
         channel.maxPacketBytes = max(channel.maxPacketBytes, self.configuration.limits.maxPacket)
         let connector = UplinkConnector(
             addresses: configuration.addresses.map { address in

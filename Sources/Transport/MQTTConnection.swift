@@ -80,7 +80,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         self.burst = burst
         self.expectsTLS = expectsTLS
         self.machine = ServerConnection(now: .now())
-        self.frames = MQTTFrameDecoder(maxPacketSize: configuration.maxConnectBytes)
+        self.frames = MQTTFrameDecoder(maxPacketSize: configuration.maxConnectBytes, expectsConnect: true)
     }
 
     // MARK: Channel events
@@ -163,6 +163,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     package func accept(_ connect: Connect, sessionPresent: Bool) {
         self.machine.accept(connect, maxKeepAlive: self.configuration.maxKeepAliveSeconds)
         self.frames.maxPacketSize = self.configuration.maxPacketBytes
+        self.frames.expectsConnect = false
         self.timer?.cancel()
         self.timer = nil
         self.write { $0.writeMultipleIntegers(UInt8(0x20), UInt8(2), UInt8(sessionPresent ? 1 : 0), UInt8(0)) }

@@ -61,7 +61,11 @@ struct Assembly: Sendable {
             do {
                 contexts[listener.line] = try Self.makeTLS(listener, keyLookup: keyLookup)
             } catch {
-                throw GatewayStartError.credentials(of: "listener \(listener.bind)", line: listener.line, reason: "\(error)")
+                throw GatewayStartError.credentials(
+                    of: "listener \(listener.bind)",
+                    line: listener.line,
+                    reason: "\(error)"
+                )
             }
         }
         self.listenerTLS = contexts
@@ -111,7 +115,9 @@ struct Assembly: Sendable {
         client.password = prepared.password
         client.inFlight = configuration.inFlight
         client.connAckTimeout = configuration.connectTimeout
-        client.subscriptions = core.routes.subscriptions(uplink: index).map { Subscription(filter: $0.filter, qos: $0.qos) }
+        client.subscriptions = core.routes.subscriptions(uplink: index).map {
+            Subscription(filter: $0.filter, qos: $0.qos)
+        }
         var channel = UplinkChannel.Configuration()
         channel.connectTimeout = configuration.connectTimeout
         // What a burst of QoS 0 may wait in before it is dropped: QoS 1 waits in the spool.

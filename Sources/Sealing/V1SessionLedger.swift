@@ -18,8 +18,9 @@ struct V1SessionLedger {
         self.lifetime = lifetime
     }
 
-    /// How many spent ones are remembered.
-    static func spentCount(window: Int) -> Int { max(4, window) }
+    /// How many spent ones are remembered: more than messages are, so that the log can call a recording what it is. Past
+    /// that it is one more seal that does not verify.
+    static func spentCount(window: Int) -> Int { max(16, 3 * window) }
 
     /// Issues until the window is full, and returns the new ones.
     mutating func fill(from workspace: V1Workspace, now: NIODeadline) -> [SessionID] {

@@ -61,7 +61,8 @@ package struct MQTTListener {
                             logger.error(
                                 "accept failed, trying again in a second",
                                 metadata: [
-                                    "error": "\(error)", "cure": "raise the limit of open files (ulimit -n, LimitNOFILE)",
+                                    "error": "\(error)",
+                                    "cure": "raise the limit of open files (ulimit -n, LimitNOFILE)",
                                 ]
                             )
                         }

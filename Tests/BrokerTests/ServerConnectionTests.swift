@@ -30,9 +30,12 @@ struct ServerConnectionTests {
 
     private struct MissingConnect: Error {}
 
-    @Test("lets nothing come before CONNECT", arguments: [
-        "c000", "e000", "30 05 0001 61 3132", "82 06 0001 0001 61 00", "4002 0001", "2002 0000", "d000",
-    ])
+    @Test(
+        "lets nothing come before CONNECT",
+        arguments: [
+            "c000", "e000", "30 05 0001 61 3132", "82 06 0001 0001 61 00", "4002 0001", "2002 0000", "d000",
+        ]
+    )
     func firstPacket(_ hex: String) throws {
         var machine = ServerConnection(now: Self.start)
         guard case .close(.protocolError) = machine.received(try Self.frame(hex), now: Self.start) else {
@@ -46,9 +49,12 @@ struct ServerConnectionTests {
         }
     }
 
-    @Test("closes on what a connected client may not send", arguments: [
-        connect, "2002 0000", "9003 0001 00", "b002 0001", "d000", "5002 0001", "7002 0001",
-    ])
+    @Test(
+        "closes on what a connected client may not send",
+        arguments: [
+            connect, "2002 0000", "9003 0001 00", "b002 0001", "d000", "5002 0001", "7002 0001",
+        ]
+    )
     func wrongPacket(_ hex: String) throws {
         var machine = try self.connected()
         guard case .close = machine.received(try Self.frame(hex), now: Self.start) else {
@@ -77,9 +83,12 @@ struct ServerConnectionTests {
         guard case .close(.disconnected) = try event("e000") else { throw MissingConnect() }
     }
 
-    @Test("answers an unknown protocol level and 5.0 with their own refusal", arguments: [
-        "10 10 0004 4d515454 06 02 000a 0004 6e6f6465", "10 11 0004 4d515454 05 02 000a 00 0004 6e6f6465",
-    ])
+    @Test(
+        "answers an unknown protocol level and 5.0 with their own refusal",
+        arguments: [
+            "10 10 0004 4d515454 06 02 000a 0004 6e6f6465", "10 11 0004 4d515454 05 02 000a 00 0004 6e6f6465",
+        ]
+    )
     func unsupported(_ hex: String) throws {
         var machine = ServerConnection(now: Self.start)
         guard case .close(.unsupportedProtocol) = machine.received(try Self.frame(hex), now: Self.start) else {
@@ -102,9 +111,12 @@ struct ServerConnectionTests {
         guard case .close(.keepAliveExpired) = machine.tick(now: next) else { throw MissingConnect() }
     }
 
-    @Test("holds a client that wants no keep alive, or a very long one, to the longest that is granted", arguments: [
-        "10 10 0004 4d515454 04 02 0000 0004 6e6f6465", "10 10 0004 4d515454 04 02 ffff 0004 6e6f6465",
-    ])
+    @Test(
+        "holds a client that wants no keep alive, or a very long one, to the longest that is granted",
+        arguments: [
+            "10 10 0004 4d515454 04 02 0000 0004 6e6f6465", "10 10 0004 4d515454 04 02 ffff 0004 6e6f6465",
+        ]
+    )
     func longestKeepAlive(_ hex: String) throws {
         let machine = try self.connected(hex, maxKeepAlive: 60)
         #expect(machine.deadline == Self.start + .seconds(90))

@@ -83,7 +83,9 @@ struct SubscriptionTreeTests {
         let filter = try TopicFilter(Array(repeating: "+", count: levels).joined(separator: "/"))
         tree.insert(filter, qos: .atMostOnce, for: subscriber)
         var found = 0
-        tree.forEachMatch(of: try TopicName(Array(repeating: "x", count: levels).joined(separator: "/"))) { _ in found += 1 }
+        tree.forEachMatch(of: try TopicName(Array(repeating: "x", count: levels).joined(separator: "/"))) { _ in
+            found += 1
+        }
         #expect(found == 1)
     }
 }

@@ -71,12 +71,23 @@ import Testing
         #expect(bench.receive(try self.node.seal("1", spent)).acceptance != nil)
         #expect(bench.receive(try self.node.seal("2", spent)).summary == "refused staleSession issued 0")
         let current = try bench.newest
-        // Three more, and the session ID is still known as spent; then it is as unknown as any other.
-        for index in 0..<3 { #expect(bench.receive(try self.node.seal("\(index)", bench.newest)).acceptance != nil) }
+        // Fifteen more, and the session ID is still known as spent; then it is as unknown as any other.
+        for index in 0..<15 { #expect(bench.receive(try self.node.seal("\(index)", bench.newest)).acceptance != nil) }
         #expect(bench.receive(try self.node.seal("3", spent)).summary == "refused staleSession issued 0")
         #expect(bench.receive(try self.node.seal("4", current)).summary == "refused staleSession issued 0")
         #expect(bench.receive(try self.node.seal("5", bench.newest)).acceptance != nil)
         #expect(bench.receive(try self.node.seal("6", spent)).summary == "refused badSeal issued 0")
+    }
+
+    @Test("calls a recording a replay when it is too old to be a retransmission")
+    func recording() throws {
+        let bench = try Bench([self.node])
+        let recording = try self.node.seal("1", bench.newest)
+        #expect(bench.receive(recording).acceptance != nil)
+        for index in 0..<bench.receiver.rememberedMessages {
+            #expect(bench.receive(try self.node.seal("\(index)", bench.newest)).acceptance != nil)
+        }
+        #expect(bench.receive(recording).summary == "refused staleSession issued 0")
     }
 
     @Test("a message recorded before a restart is dead after it")

@@ -269,7 +269,8 @@ final class Client: MQTTConnectionDelegate {
 
     private func open(_ connect: Connect, on connection: MQTTConnection) {
         guard !connect.clientID.isEmpty || connect.cleanStart else {
-            return connection.refuse(.identifierRejected, reason: "an empty client id needs a clean session")  // [MQTT-3.1.3-8]
+            // [MQTT-3.1.3-8]
+            return connection.refuse(.identifierRejected, reason: "an empty client id needs a clean session")
         }
         if let will = connect.will, let problem = self.core.objection(to: will, of: self) {
             self.core.counters.connectionsRefused += 1

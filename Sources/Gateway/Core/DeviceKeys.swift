@@ -20,10 +20,13 @@ final class DeviceKeys {
         guard self.hierarchy == nil else { return }
         do {
             self.hierarchy = KeyHierarchy(master: try MasterKey.load(self.path))
-        } catch where error.problem == .missing {
+        } catch  where error.problem == .missing {
             // No device has a secret yet.
         } catch {
-            self.logger.error("the master key can't be used: no device can prove itself", metadata: ["error": "\(error)"])
+            self.logger.error(
+                "the master key can't be used: no device can prove itself",
+                metadata: ["error": "\(error)"]
+            )
         }
     }
 

@@ -111,7 +111,10 @@ extension GatewayCore {
         guard !changes.isEmpty else { return }
         self.paces = self.paces.filter { self.registry.device($0.key) != nil }
         self.rebuildChannels()
-        self.closeClients(of: changes.lost.union(changes.rekeyed), reason: "the device was revoked, removed or re-keyed")
+        self.closeClients(
+            of: changes.lost.union(changes.rekeyed),
+            reason: "the device was revoked, removed or re-keyed"
+        )
         self.logger.notice(
             "devices changed",
             metadata: [

@@ -55,7 +55,9 @@ extension GatewayCore {
             return .refused(
                 .notProven,
                 device: claimed?.text ?? client.name,
-                detail: claimed.map { "device \($0) must prove itself: by TLS, a seal, or a profile with plaintext = true" }
+                detail: claimed.map {
+                    "device \($0) must prove itself: by TLS, a seal, or a profile with plaintext = true"
+                }
                     ?? "no device's profile fits this topic, and the connection proves none"
             )
         }

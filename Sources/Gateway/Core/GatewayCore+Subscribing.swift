@@ -54,7 +54,9 @@ extension GatewayCore {
             self.deliver(message, to: session, qos: min(message.qos, qos), retain: true)
         }
         if !filter.hasWildcards {
-            guard let topic = try? TopicName(validating: filter.buffer), let channel = self.channels[topic] else { return }
+            guard let topic = try? TopicName(validating: filter.buffer), let channel = self.channels[topic] else {
+                return
+            }
             self.sendSessionIDs(of: channel, to: session, qos: qos)
         } else {
             for (topic, channel) in self.channels where filter.matches(topic) {
@@ -85,10 +87,13 @@ extension GatewayCore {
             return SubscribeDecision(self.registry.guestPolicy(profile: "guest")?.decide(subscribe: filter))
         case .unproven:
             // Session IDs are public: they are worth nothing without the keys of the node.
-            if !filter.hasWildcards, let topic = try? TopicName(validating: filter.buffer), self.channels[topic] != nil {
+            if !filter.hasWildcards, let topic = try? TopicName(validating: filter.buffer), self.channels[topic] != nil
+            {
                 return .allowed
             }
-            return SubscribeDecision(self.policy(unproven: filter, clientID: client.clientID)?.decide(subscribe: filter))
+            return SubscribeDecision(
+                self.policy(unproven: filter, clientID: client.clientID)?.decide(subscribe: filter)
+            )
         }
     }
 

@@ -125,6 +125,35 @@ import Testing
         text.split { !$0.isHexDigit }.map(String.init).filter { $0.count >= 32 }
     }
 
+    @Test("SIGHUP puts a valid file in force, and an invalid one leaves everything as it is")
+    func reload() async throws {
+        let broker = try await Mosquitto.start()
+        let outside = try await MosquittoSubscriber.start(.init(port: broker.port), topics: ["sites/#"])
+        let text = SiteConfiguration.plain(port: broker.port).text
+        let home = try GatewayProcess.Home(configuration: text)
+        try await home.importDevices(SiteDevices.plain("lamp"))
+        let gateway = try await home.start()
+        let node = MosquittoTarget(port: try gateway.port())
+
+        try home.configure(text.replacingOccurrences(of: "max_payload", with: "x") + "\nnonsense = 1\n")
+        gateway.signal(SIGHUP)
+        try await gateway.logged("nonsense")
+        _ = try await MosquittoPublisher.publish(node, topic: "nodes/lamp/data", payload: "still")
+        try await outside.message(payload: "still")
+
+        try home.configure(
+            text.replacingOccurrences(of: "plaintext = true", with: "plaintext = true\nmax_payload = \"2B\"")
+        )
+        gateway.signal(SIGHUP)
+        try await eventually(within: .seconds(5)) {
+            _ = try await MosquittoPublisher.publish(node, topic: "nodes/lamp/data", payload: "long")
+            return gateway.log.lines.contains { $0.contains("payload too large") }
+        }
+        _ = try await MosquittoPublisher.publish(node, topic: "nodes/lamp/data", payload: "ok")
+        try await outside.message(payload: "ok")
+        #expect(try await gateway.stop() == .status(0))
+    }
+
     @Test("a port that is taken is told with the line of gateway.conf")
     func portTaken() async throws {
         let broker = try await Mosquitto.start()

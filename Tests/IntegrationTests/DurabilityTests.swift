@@ -112,4 +112,70 @@ import Testing
         }
         withExtendedLifetime(broker) {}
     }
+
+    @Test("SIGKILL while the spool drains loses nothing, and the order holds")
+    func killedWhileDraining() async throws {
+        let port = try FreePort.next()
+        let home = try await self.home(port: port)
+        let first = try await home.start()
+        let node = MosquittoTarget(port: try first.port())
+        let messages = (1...5_000).map(String.init)
+        let sent = try await MosquittoPublisher.publish(node, topic: "nodes/lamp/data", lines: messages)
+        #expect(sent.exit == .status(0))
+        try await first.kill()
+        let broker = try await Mosquitto.start(.init(), ports: [port])
+        let outside = try await MosquittoSubscriber.start(.init(port: port), topics: ["sites/#"])
+        let second = try await home.start()
+        _ = try await outside.messages(500)
+        try await second.kill()
+        let third = try await home.start()
+        try await outside.message(payload: "5000", within: .seconds(30))
+        var seen: Set<Int> = []
+        let firstArrivals = outside.received.compactMap { Int($0.payload) }.filter { seen.insert($0).inserted }
+        #expect(firstArrivals == Array(1...5_000))
+        #expect(try await third.stop() == .status(0))
+        try await broker.stop()
+    }
+
+    @Test("a damaged database is set aside and told, and the gateway starts with a new one")
+    func damagedDatabase() async throws {
+        let broker = try await Mosquitto.start()
+        let home = try await self.home(port: broker.port)
+        try home.directory.write("state/sealgate.db", String(repeating: "this is no database. ", count: 1000))
+        let gateway = try await home.start()
+        try await gateway.logged("error", "sealgate.db")
+        let names = try FileManager.default.contentsOfDirectory(atPath: home.directory.file("state"))
+        #expect(names.contains { $0.hasPrefix("sealgate.db") && $0.contains("damaged") }, "\(names)")
+        try await home.importDevices(SiteDevices.plain("fan"))
+        #expect(try await gateway.stop() == .status(0))
+    }
+
+    @Test("one uplink that is down keeps nothing from the other")
+    func twoUplinks() async throws {
+        let broker = try await Mosquitto.start()
+        var configuration = SiteConfiguration.plain(port: 1)
+        configuration.extra = """
+            [uplink.second]
+            address = ["mqtt://127.0.0.1:1", "mqtt://127.0.0.1:\(broker.port)"]
+            client_id = "attic-second"
+
+            [[route]]
+            direction = "out"
+            from = "nodes/%d/#"
+            to = "copies/%d/#"
+            uplink = "second"
+            qos = 1
+            """
+        let home = try GatewayProcess.Home(configuration: configuration.text)
+        try await home.importDevices(SiteDevices.plain("lamp"))
+        let gateway = try await home.start()
+        let outside = try await MosquittoSubscriber.start(.init(port: broker.port), topics: ["#"])
+        let node = MosquittoTarget(port: try gateway.port())
+        let lines = (1...500).map(String.init)
+        let sent = try await MosquittoPublisher.publish(node, topic: "nodes/lamp/data", lines: lines)
+        #expect(sent.exit == .status(0))
+        let received = try await outside.messages(500)
+        #expect(received.map(\.payload) == lines)
+        #expect(received.allSatisfy { $0.topic == "copies/lamp/data" })
+    }
 }

@@ -12,24 +12,72 @@ package final class RawMQTTClient {
     private let socket: Int32
     private let limit: Duration
 
-    /// Connects to a port of 127.0.0.1.
-    package init(port: Int, limit: Duration = .seconds(10)) throws {
+    /// Takes over a socket that is connected or will be.
+    private init(socket: Int32, limit: Duration) {
         self.limit = limit
-        self.socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        guard self.socket >= 0 else { throw Unexpected(description: "no socket") }
+        self.socket = socket
         var time = timeval(tv_sec: Int(limit.components.seconds), tv_usec: 0)
         setsockopt(self.socket, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(self.socket, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    /// Connects to a port of 127.0.0.1.
+    package convenience init(port: Int, limit: Duration = .seconds(10)) throws {
+        let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard socket >= 0 else { throw Unexpected(description: "no socket") }
+        self.init(socket: socket, limit: limit)
+        let status = Self.withLoopback(port: port) { Glibc.connect(socket, $0, $1) }
+        guard status == 0 else { throw Unexpected(description: "connect: \(String(cString: strerror(errno)))") }
+    }
+
+    /// A port of 127.0.0.1 on which the test itself is the server.
+    package final class Listener {
+        private let socket: Int32
+        /// The port that the system chose.
+        package let port: Int
+
+        /// Listens.
+        package init() throws {
+            self.socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            var bound = sockaddr_in()
+            var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+            let socket = self.socket
+            guard socket >= 0, RawMQTTClient.withLoopback(port: 0, { bind(socket, $0, $1) }) == 0,
+                listen(socket, 16) == 0,
+                withUnsafeMutablePointer(
+                    to: &bound,
+                    { $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(socket, $0, &length) } }
+                ) == 0
+            else { throw Unexpected(description: "listen: \(String(cString: strerror(errno)))") }
+            self.port = Int(UInt16(bigEndian: bound.sin_port))
+        }
+
+        deinit {
+            close(self.socket)
+        }
+
+        /// The next connection; waits for it up to `limit`.
+        package func accept(within limit: Duration = .seconds(10)) throws -> RawMQTTClient {
+            var event = pollfd(fd: self.socket, events: Int16(POLLIN), revents: 0)
+            guard poll(&event, 1, Int32(limit.components.seconds * 1000)) == 1 else {
+                throw Unexpected(description: "nobody connected within \(limit)")
+            }
+            let accepted = Glibc.accept(self.socket, nil, nil)
+            guard accepted >= 0 else { throw Unexpected(description: "accept: \(String(cString: strerror(errno)))") }
+            return RawMQTTClient(socket: accepted, limit: .seconds(10))
+        }
+    }
+
+    private static func withLoopback(port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = UInt16(port).bigEndian
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let status = withUnsafePointer(to: &address) { pointer in
+        return withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                Glibc.connect(self.socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        guard status == 0 else { throw Unexpected(description: "connect: \(String(cString: strerror(errno)))") }
     }
 
     deinit {
@@ -67,6 +115,18 @@ package final class RawMQTTClient {
         guard received == expected else {
             throw Unexpected(description: "got \(hexText(received)), not \(hexText(expected))")
         }
+    }
+
+    /// Receives one packet: its first byte and what follows the length.
+    package func receivePacket() throws -> (firstByte: UInt8, body: [UInt8]) {
+        guard let first = try self.receive(1).first else { throw Unexpected(description: "the end of the connection") }
+        var length = 0
+        for shift in stride(from: 0, to: 28, by: 7) {
+            guard let byte = try self.receive(1).first else { throw Unexpected(description: "the end within a length") }
+            length |= Int(byte & 0x7F) << shift
+            if byte < 0x80 { break }
+        }
+        return (first, length == 0 ? [] : try self.receive(length))
     }
 
     /// Receives the end of the connection next.

@@ -1,7 +1,7 @@
 # Everything is built by Swift's package manager; this names the usual ways to call it.
 
 SWIFT         ?= swift
-RELEASE_FLAGS ?= -c release
+RELEASE_FLAGS ?= -c release --static-swift-stdlib
 # A target that imports what it does not depend on is an error.
 CHECK_IMPORTS  = --explicit-target-dependency-import-check error
 BENCH         ?= quick

@@ -33,7 +33,7 @@ import sys
 import tempfile
 import time
 
-from measure import cpu_snapshot, cpu_used, memory, reset_peak, wake_ups
+from measure import cpu_snapshot, cpu_used, memory, reset_peak, wake_ups, wake_ups_since
 from services import Service, fresh, load_sut, make_upstream
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -302,11 +302,11 @@ def idle(a, up, suts, seconds=10):
     a.values["QOS"] = "1"
     for s in fresh(a, suts):
         start_suts(a, up, [s])
-        time.sleep(2)
+        time.sleep(8)                                  # threads of the start are gone by then
         pids = s.pids()
         woke, cpu = wake_ups(pids), cpu_snapshot(pids)
         time.sleep(seconds)
-        woke, used = wake_ups(pids) - woke, cpu_used(cpu, cpu_snapshot(pids))[0]
+        woke, used = wake_ups_since(woke, wake_ups(pids)), cpu_used(cpu, cpu_snapshot(pids))[0]
         rss = memory(pids, "VmRSS")
         stop_suts(up, [s])
         yield {"scenario": "idle", "case": f"{seconds} s", "sut": s.name, "rss_idle_kb": rss,

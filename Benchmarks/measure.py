@@ -76,6 +76,11 @@ def reset_peak(pids):
 
 
 def wake_ups(pids):
-    """How often the processes went to sleep by themselves: as often they woke up."""
+    """How often each thread went to sleep by itself: as often it woke up."""
     read = [per_task(pid, "status", lambda f: field(f, "voluntary_ctxt_switches")) for pid in pids]
-    return sum(sum(tasks.values()) for tasks in read)
+    return {task: count for tasks in read for task, count in tasks.items()}
+
+
+def wake_ups_since(before, after):
+    """Wake-ups between two readings; of a thread that ended in between nothing is known, and nothing counted."""
+    return sum(count - before.get(task, 0) for task, count in after.items())

@@ -19,8 +19,8 @@ package protocol MQTTConnectionDelegate: AnyObject {
     func hasRoomAgain()
     /// Whether reading should stop until ``MQTTConnection/resumeReading()``.
     var isCongested: Bool { get }
-    /// The connection is gone; `will` is to be published.
-    func closed(reason: String, isClean: Bool, will: Will?)
+    /// The connection is gone; `will` is to be published. The only call for one whose TLS handshake never finished.
+    func closed(_ connection: MQTTConnection, end: MQTTConnection.End, will: Will?)
 }
 
 /// One client's connection to an `mqtt` or `mqtts` listener: cuts frames, runs the ``ServerConnection`` machine and
@@ -31,6 +31,22 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     package typealias InboundIn = ByteBuffer
     package typealias OutboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
+
+    /// How a connection ended.
+    package struct End: Sendable {
+        package enum Kind: Sendable {
+            /// DISCONNECT, the peer went away, or the gateway closed it.
+            case normal
+            /// The peer broke the protocol, or sent nothing in time.
+            case misbehaved
+            /// TLS was not set up.
+            case handshakeFailed
+        }
+
+        package let kind: Kind
+        /// In words for the operator; may hold what the peer sent.
+        package let reason: String
+    }
 
     /// Limits and times of one connection.
     package struct Configuration: Sendable {
@@ -60,6 +76,8 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     private var output: ByteBuffer?
     private var isInBurst = false
     private var isClosed = false
+    /// TCP, and TLS if the listener has it, was up.
+    private var isOpen = false
     private var isReadPending = false
     private var isReadPaused = false
     private var timer: Scheduled<Void>?
@@ -97,16 +115,22 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     }
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if let completed = event as? TLSHandshakeCompleted { self.delegate.opened(self, peer: completed.peer) }
+        if let completed = event as? TLSHandshakeCompleted {
+            self.isOpen = true
+            self.delegate.opened(self, peer: completed.peer)
+        }
         context.fireUserInboundEventTriggered(event)
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var buffer = self.unwrapInboundIn(data)
+        var isOwn = false
         if var partial = self.partial.take() {
             partial.writeBuffer(&buffer)
             buffer = partial
+            isOwn = true
         }
+        let start = buffer.readerIndex
         let now = NIODeadline.now()
         do throws(MQTTDecodeError) {
             while !self.isClosed, let frame = try self.frames.nextFrame(&buffer) {
@@ -116,8 +140,10 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
             self.perform(self.machine.failed(error))
         }
         guard !self.isClosed, buffer.readableBytes > 0 else { return }
-        // In storage of its own: the rest of a read buffer must not outlive its burst for a few bytes.
-        self.partial = ByteBuffer(bytes: buffer.readableBytesView)
+        // In storage of its own: the rest of a read buffer must not outlive its burst for a few bytes. What is in such
+        // storage already stays there, so that a packet in many small pieces is not copied for each of them.
+        isOwn = isOwn && buffer.readerIndex == start
+        self.partial = isOwn ? buffer : ByteBuffer(bytes: buffer.readableBytesView)
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {
@@ -143,7 +169,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if self.ownReason == nil { self.ownReason = String(describing: error) }
+        if self.ownReason == nil { self.ownReason = TransportWords.describe(error) }
         context.close(promise: nil)
     }
 
@@ -249,7 +275,9 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         self.timer = context.eventLoop.assumeIsolated().scheduleTask(in: self.configuration.connectTimeout) {
             self.perform(self.machine.connectTimedOut())
         }
-        if !self.expectsTLS { self.delegate.opened(self, peer: nil) }
+        guard !self.expectsTLS else { return }
+        self.isOpen = true
+        self.delegate.opened(self, peer: nil)
     }
 
     private func perform(_ event: ServerConnection.Event) {
@@ -288,18 +316,24 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         self.context?.close(promise: nil)
     }
 
+    private var endKind: End.Kind {
+        if !self.isOpen { return .handshakeFailed }
+        switch self.closeReason {
+        case .malformed, .protocolError, .unsupportedProtocol, .connectTimeout: return .misbehaved
+        case .disconnected, .keepAliveExpired, nil: return .normal
+        }
+    }
+
     private func end() {
-        guard let context = self.context else { return }
+        guard self.context != nil else { return }
         self.context = nil
         self.isClosed = true
         self.timer?.cancel()
         self.timer = nil
         self.output = nil
         self.partial = nil
-        let isClean = self.closeReason == .disconnected
         let reason = self.ownReason ?? self.closeReason?.description ?? "the client closed the connection"
-        self.delegate.closed(reason: reason, isClean: isClean, will: self.machine.takeWill())
-        _ = context
+        self.delegate.closed(self, end: End(kind: self.endKind, reason: reason), will: self.machine.takeWill())
     }
 
     private func armKeepAlive() {

@@ -115,19 +115,40 @@ final class Client: MQTTConnectionDelegate {
         self.session?.pump()
     }
 
-    func closed(reason: String, isClean: Bool, will: Will?) {
-        let connection = self.connection
-        if let session = self.session, let connection {
-            self.core.broker.disconnected(session, connection: connection)
-        }
-        self.core.logger.debug(
-            "connection closed",
-            metadata: ["client": "\(self.name)", "from": "\(self.address)", "reason": "\(Printable.text(reason))"]
-        )
+    func closed(_ connection: MQTTConnection, end: MQTTConnection.End, will: Will?) {
+        if let session = self.session { self.core.broker.disconnected(session, connection: connection) }
+        self.log(end, address: connection.address.text)
         if let will { self.process(will.publish) }  // [MQTT-3.1.2-8]; every right is checked again.
         self.session = nil
         self.connection = nil
         self.core.remove(self)
+    }
+
+    private func log(_ end: MQTTConnection.End, address: String) {
+        let reason = Printable.text(end.reason)
+        let refusal: Refusal
+        switch end.kind {
+        case .normal:
+            self.core.logger.debug(
+                "connection closed",
+                metadata: ["client": "\(self.name)", "from": "\(address)", "reason": "\(reason)"]
+            )
+            return
+        case .misbehaved: refusal = .protocolError
+        case .handshakeFailed: refusal = .handshake
+        }
+        let now = NIODeadline.now()
+        self.core.counters.count(refusal)
+        if end.kind == .misbehaved { _ = self.core.failures.spend(address, now: now) }
+        self.core.refusals.note(
+            refusal,
+            device: self.name,
+            topic: nil,
+            from: address,
+            detail: reason,
+            byDetail: true,
+            now: now
+        )
     }
 
     // MARK: What the core calls
@@ -259,7 +280,7 @@ final class Client: MQTTConnectionDelegate {
         case .throttled:
             self.session?.released(publish.packetID)
             self.connection?.close(reason: "refused")
-        case .spoolFull, .rate:
+        case .spoolFull, .rate, .handshake, .protocolError:
             self.session?.released(publish.packetID)
             if publish.qos != .atMostOnce { self.connection?.close(reason: "no room for the message") }
         }
@@ -304,6 +325,7 @@ final class Client: MQTTConnectionDelegate {
                 metadata: ["client": "\(self.name)", "from": "\(self.address)"]
             )
             session.resume(on: connection)
+            if isPresent { self.core.sendSessionIDs(to: session) }
         }
     }
 }

@@ -24,6 +24,10 @@ package enum Refusal: String, Sendable, CaseIterable {
     case throttled = "too many failures"
     /// The spool of an uplink is full and its `when_full` says so.
     case spoolFull = "spool full"
+    /// A TLS handshake that failed: a wrong key, an unknown identity, a certificate that does not hold.
+    case handshake = "TLS handshake failed"
+    /// A malformed packet, one that may not come now, or none in time.
+    case protocolError = "protocol error"
     /// The profile may not publish retained messages, or the table of retained messages is full.
     case retained = "retained"
 }

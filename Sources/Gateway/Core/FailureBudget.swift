@@ -16,6 +16,9 @@ final class FailureBudget {
         self.make = make
     }
 
+    /// Addresses with a bucket.
+    var count: Int { self.buckets.count }
+
     /// Whether the address has any failure left.
     func hasRoom(_ address: String, now: NIODeadline) -> Bool {
         guard !self.buckets.isEmpty, let bucket = self.buckets[address] else { return true }
@@ -26,7 +29,10 @@ final class FailureBudget {
     ///
     /// - Returns: Whether there is one more to spend.
     func spend(_ address: String, now: NIODeadline) -> Bool {
-        if self.buckets.count >= Self.maxAddresses, self.buckets[address] == nil { self.buckets.removeAll() }
+        if self.buckets.count >= Self.maxAddresses, self.buckets[address] == nil {
+            self.buckets = self.buckets.filter { $0.value.tokens(now: now) < $0.value.burst }
+            if self.buckets.count >= Self.maxAddresses { self.buckets.removeAll() }
+        }
         var bucket = self.buckets[address] ?? self.make(now)
         let isGranted = bucket.take(now: now)
         self.buckets[address] = bucket

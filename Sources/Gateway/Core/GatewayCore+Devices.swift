@@ -84,6 +84,7 @@ extension GatewayCore {
             topic: nil,
             from: client.address,
             detail: "connection refused: \(detail)",
+            byDetail: true,
             now: .now()
         )
     }
@@ -168,13 +169,14 @@ extension GatewayCore {
 
     // MARK: Session IDs
 
-    /// Publishes new session IDs to whoever listens on the session topic. They are kept by the receiver alone: retained
-    /// for later subscribers, and never on disk.
+    /// Publishes new session IDs to whoever listens on the session topic now. They are kept by the receiver alone, for later
+    /// subscribers, and never on disk; an absent client gets those that are valid when it is back, not a queue of spent ones.
     func publish(_ issued: [SessionID], of channel: SealedChannel) {
         guard !issued.isEmpty else { return }
         for id in issued {
             let message = Message(topic: channel.topic, payload: id.payload, qos: .atLeastOnce, retain: false)
             self.broker.forEachRecipient(of: channel.topic) { session, granted in
+                guard session.connection != nil else { return }
                 self.deliver(message, to: session, qos: min(.atLeastOnce, granted), retain: false)
             }
         }

@@ -53,6 +53,15 @@ extension GatewayCore {
         for message in found where self.mayStillBeRetained(message) {
             self.deliver(message, to: session, qos: min(message.qos, qos), retain: true)
         }
+        self.sendSessionIDs(to: session, matching: filter, qos: qos)
+    }
+
+    /// What a kept session missed while its client was away.
+    func sendSessionIDs(to session: Session) {
+        for (filter, qos) in session.subscriptions { self.sendSessionIDs(to: session, matching: filter, qos: qos) }
+    }
+
+    private func sendSessionIDs(to session: Session, matching filter: TopicFilter, qos: QoS) {
         if !filter.hasWildcards {
             guard let topic = try? TopicName(validating: filter.buffer), let channel = self.channels[topic] else {
                 return

@@ -2,13 +2,15 @@ import Devices
 import Logging
 import NIOCore
 
-/// Tells the operator why something was refused: the first time at once, repetitions of the same device, topic and
-/// reason once a minute with their number. A flood of refusals can't flood the log. Bound to the gateway's loop.
+/// Tells the operator why something was refused: the first time at once, repetitions of the same device, topic, address
+/// and reason once a minute with their number. A flood of refusals can't flood the log. Bound to the gateway's loop.
 final class RefusalLog {
     private struct Key: Hashable {
         let refusal: Refusal
         let device: String
         let topic: String
+        let address: String
+        let detail: String
     }
 
     /// Different refusals that are told apart within one minute; beyond them only the counters grow.
@@ -28,16 +30,24 @@ final class RefusalLog {
     ///   - device: The proven device, or the claimed one with a question mark, or the address.
     ///   - topic: As the peer sent it; what is not printable is escaped here.
     ///   - detail: What to look at, in words and without secrets.
+    ///   - byDetail: Whether another detail is another refusal, as where device and topic are not known.
     func note(
         _ refusal: Refusal,
         device: String,
         topic: ByteBuffer?,
         from address: String,
         detail: @autoclosure () -> String,
+        byDetail: Bool = false,
         now: NIODeadline
     ) {
         if now >= self.periodEnds { self.startPeriod(now) }
-        let key = Key(refusal: refusal, device: device, topic: topic.map { Printable.text($0) } ?? "")
+        let key = Key(
+            refusal: refusal,
+            device: device,
+            topic: topic.map { Printable.text($0) } ?? "",
+            address: address,
+            detail: byDetail ? detail() : ""
+        )
         if let count = self.seen[key] {
             self.seen[key] = count + 1
             return
@@ -63,7 +73,7 @@ final class RefusalLog {
                 "refused again",
                 metadata: [
                     "reason": "\(key.refusal.rawValue)", "device": "\(key.device)", "topic": "\(key.topic)",
-                    "times": "\(count)",
+                    "from": "\(key.address)", "times": "\(count)",
                 ]
             )
         }

@@ -119,7 +119,9 @@ let package = Package(
         ),
         .testTarget(
             name: "GatewayTests",
-            dependencies: ["Devices", "Gateway", "MQTTCodec", "Sealing", "Store", .nioCore, .tomlKit],
+            dependencies: [
+                "Devices", "Gateway", "MQTTCodec", "Sealing", "Store", "TestSupport", .nioCore, .logging, .tomlKit,
+            ],
             swiftSettings: strict
         ),
         .testTarget(

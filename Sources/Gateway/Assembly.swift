@@ -38,6 +38,7 @@ struct Assembly: Sendable {
         self.logger = logger
         self.devices = try store.devices()
         self.retained = try store.retained()
+        Self.warnOfStranded(configuration, store, logger)
         let keyLookup = KeyLookup()
         self.keyLookup = keyLookup
         self.uplinks = try configuration.uplinks.map { uplink in
@@ -69,6 +70,20 @@ struct Assembly: Sendable {
             }
         }
         self.listenerTLS = contexts
+    }
+
+    /// Messages of an uplink that gateway.conf does not name any more wait for its name to come back.
+    private static func warnOfStranded(_ configuration: GatewayConfiguration, _ store: Store, _ logger: Logger) {
+        let names = Set(configuration.uplinks.map(\.name))
+        for (id, name) in (try? store.uplinks()) ?? [:] where !names.contains(name) {
+            guard let totals = store.spoolTotals.first(where: { $0.uplink == id }), totals.messages > 0 else {
+                continue
+            }
+            logger.warning(
+                "messages wait for an uplink that gateway.conf does not have: name it so again to send them",
+                metadata: ["uplink": "\(Printable.text(name))", "messages": "\(totals.messages)"]
+            )
+        }
     }
 
     // MARK: On the loop

@@ -6,7 +6,7 @@ import NIOPosix
 import OpenSSL
 import Sealing
 import ServiceLifecycle
-import Store
+package import Store
 import Synchronization
 import Transport
 import Uplink
@@ -32,6 +32,7 @@ package final class Gateway: Service, Sendable {
     private static let drainTime = TimeAmount.seconds(2)
 
     private let configuration: GatewayConfiguration
+    private let storeOptions: StoreOptions
     private let logger: Logger
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let parts = Mutex<Parts?>(nil)
@@ -44,8 +45,11 @@ package final class Gateway: Service, Sendable {
     }
 
     /// Has no effect outside; everything begins in ``run()`` or ``start()``.
-    package init(configuration: GatewayConfiguration, logger: Logger) {
+    ///
+    /// - Parameter storeOptions: For tests that let the disk fail.
+    package init(configuration: GatewayConfiguration, storeOptions: StoreOptions = StoreOptions(), logger: Logger) {
         self.configuration = configuration
+        self.storeOptions = storeOptions
         self.logger = logger
     }
 
@@ -68,7 +72,11 @@ package final class Gateway: Service, Sendable {
     /// - Throws: ``GatewayStartError`` or ``StoreError``; call ``stop()`` also then.
     @discardableResult
     package func start() async throws -> [BoundListener] {
-        let store = try Store.open(directory: self.configuration.stateDirectory, logger: self.logger)
+        let store = try Store.open(
+            directory: self.configuration.stateDirectory,
+            options: self.storeOptions,
+            logger: self.logger
+        )
         let loop = self.group.next()
         let configuration = self.configuration
         let logger = self.logger

@@ -167,7 +167,8 @@ final class StoreWorker: @unchecked Sendable {
     }
 
     private func failed(_ group: [PendingBatch], _ error: StoreError) {
-        self.logger.error(
+        // The gateway tells the operator, and not a hundred times a second.
+        self.logger.debug(
             "A commit failed; nothing of it is stored.",
             metadata: ["error": "\(error)", "batches": "\(group.count)"]
         )

@@ -38,7 +38,7 @@ package struct GatewayLimits: Sendable, Equatable {
         set(\.maxConnections, reader.int("max_connections", in: 1...1_000_000))
         set(\.maxConnectionsPerAddress, reader.int("max_connections_per_address", in: 1...1_000_000))
         set(\.connectTimeout, reader.duration("connect_timeout", in: .milliseconds(100)...(.seconds(60))))
-        set(\.maxPacket, reader.size("max_packet", in: 128...(256 << 20)))
+        set(\.maxPacket, reader.size("max_packet", in: 128...(128 << 20)))
         set(\.maxSubscriptions, reader.int("max_subscriptions", in: 1...100_000))
         set(\.maxRetained, reader.int("max_retained", in: 0...10_000_000))
         set(\.maxRetainedBytes, reader.size("max_retained_bytes", in: 0...(4 << 30)))

@@ -81,7 +81,7 @@ final class Client: MQTTConnectionDelegate {
             switch session.receivedQoS2(publish.packetID) {
             case .new: break
             case .recorded: return self.connection?.acknowledge(publish.packetID, with: .pubrec) ?? ()
-            case .underWay: return
+            case .underWay: return self.core.commits.acknowledge(publish.packetID, to: self, isRepeat: true)
             case .tooMany: return self.close(reason: "too many QoS 2 messages without PUBREL")
             }
         }
@@ -154,15 +154,17 @@ final class Client: MQTTConnectionDelegate {
     // MARK: What the core calls
 
     /// PUBACK or PUBREC, when the message is safe; packet identifier 0 is a will's, which nobody waits for.
-    func acknowledge(_ packetID: UInt16) {
+    ///
+    /// - Parameter session: That of the PUBLISH: its record of a QoS 2 message outlives this connection.
+    func acknowledge(_ packetID: UInt16, _ session: Session?) {
         guard packetID != 0 else { return }
-        let isQoS2 = self.session?.recorded(packetID) ?? false
+        let isQoS2 = session?.recorded(packetID) ?? false
         self.connection?.acknowledge(packetID, with: isQoS2 ? .pubrec : .puback)
     }
 
     /// The message could not be stored: without an acknowledgement the node keeps it, and sends it again when it is back.
-    func storeFailed(_ packetID: UInt16) {
-        self.session?.released(packetID)
+    func storeFailed(_ packetID: UInt16, _ session: Session?) {
+        session?.released(packetID)
         self.connection?.close(reason: "the message could not be stored")
     }
 
@@ -186,6 +188,7 @@ final class Client: MQTTConnectionDelegate {
         }
         switch self.plan {
         case .plain(let destination):
+            if self.identity == .unproven { self.lastProven = destination.device }
             self.core.admit(publish, payload: publish.payload, to: destination, from: self)
         case .sealed(let plan):
             self.open(publish, plan)
@@ -196,8 +199,22 @@ final class Client: MQTTConnectionDelegate {
 
     private func open(_ publish: Publish, _ plan: SealedPlan) {
         let now = NIODeadline.now()
-        guard self.core.failures.hasRoom(self.address, now: now) else {
-            return self.refuse(publish, .throttled, device: plan.claimed?.text ?? self.name, detail: "wait a minute")
+        guard self.core.failures.hasRoom(self.budget(for: plan.claimed), now: now) else {
+            return self.refuse(
+                publish,
+                .throttled,
+                device: plan.claimed?.text ?? self.name,
+                claimed: plan.claimed,
+                detail: "too many failures before it; see limits.failure_rate"
+            )
+        }
+        guard publish.payload.readableBytes <= plan.maxPayload else {
+            return self.refuse(
+                publish,
+                .tooLarge,
+                device: plan.claimed?.text ?? self.name,
+                detail: "\(publish.payload.readableBytes) bytes, over max_payload = \(plan.maxPayload)"
+            )
         }
         var refusal = V1Refusal.unknownDevice
         for channel in plan.channels {
@@ -217,7 +234,9 @@ final class Client: MQTTConnectionDelegate {
                 return
             case .repeated:
                 self.core.counters.repeated += 1
-                if publish.qos != .atMostOnce { self.core.commits.acknowledge(publish.packetID, to: self) }
+                if publish.qos != .atMostOnce {
+                    self.core.commits.acknowledge(publish.packetID, to: self, isRepeat: true)
+                }
                 return
             case .refused(let reason, let issued):
                 self.core.publish(issued, of: channel)
@@ -234,7 +253,13 @@ final class Client: MQTTConnectionDelegate {
             case .malformed: .sealRequired
             case .unknownDevice, .badSeal, .unknownNode, .repeatedIV: .badSeal
             }
-        self.refuse(publish, kind, device: plan.claimed?.text ?? self.name, detail: refusal.description)
+        self.refuse(
+            publish,
+            kind,
+            device: plan.claimed?.text ?? self.name,
+            claimed: plan.claimed,
+            detail: refusal.description
+        )
     }
 
     private func opened(
@@ -258,8 +283,17 @@ final class Client: MQTTConnectionDelegate {
     ///
     /// What a policy forbids is acknowledged and dropped, as MQTT 3.1.1 has no other answer but to close `[MQTT-3.3.5-2]`.
     /// What is not proven gets no acknowledgement, for that would promise an honest node with an old session ID that its
-    /// message is safe: at QoS 1 the connection is closed, whatever the reason was, so that a forger learns nothing.
-    func refuse(_ publish: Publish, _ refusal: Refusal, device: String, detail: @autoclosure () -> String) {
+    /// message is safe: at QoS 1 the connection is closed, whatever the reason was, so that a forger learns nothing. A relay
+    /// is the exception: it can't mend what it carries, so one such message would hold up all nodes behind it for ever.
+    ///
+    /// - Parameter claimed: The device that the message claims to be of.
+    func refuse(
+        _ publish: Publish,
+        _ refusal: Refusal,
+        device: String,
+        claimed: DeviceID? = nil,
+        detail: @autoclosure () -> String
+    ) {
         let now = NIODeadline.now()
         self.core.counters.count(refusal)
         self.core.refusals.note(
@@ -274,9 +308,15 @@ final class Client: MQTTConnectionDelegate {
         case .policy, .tooLarge, .retained:
             if publish.qos != .atMostOnce { self.core.commits.acknowledge(publish.packetID, to: self) }
         case .notProven, .badSeal, .replay, .sealRequired, .identityMismatch, .revoked:
+            let mayStay = self.core.failures.spend(self.budget(for: claimed), now: now)
+            if self.isRelay {
+                if publish.qos != .atMostOnce { self.core.commits.acknowledge(publish.packetID, to: self) }
+                return
+            }
             self.session?.released(publish.packetID)
-            let mayStay = self.core.failures.spend(self.address, now: now)
             if publish.qos != .atMostOnce || !mayStay { self.connection?.close(reason: "refused") }
+        case .throttled where self.isRelay:
+            if publish.qos != .atMostOnce { self.core.commits.acknowledge(publish.packetID, to: self) }
         case .throttled:
             self.session?.released(publish.packetID)
             self.connection?.close(reason: "refused")
@@ -284,6 +324,18 @@ final class Client: MQTTConnectionDelegate {
             self.session?.released(publish.packetID)
             if publish.qos != .atMostOnce { self.connection?.close(reason: "no room for the message") }
         }
+    }
+
+    /// Whose failures count together: a proven device's own, so that a forger at the same address can't silence it; a
+    /// relay's by the device it claims to carry a message of; everybody else's by address.
+    private func budget(for claimed: DeviceID?) -> String {
+        guard case .device(let id) = self.identity else { return self.address }
+        return self.isRelay ? "\(id)>\(claimed?.text ?? "")" : "\(id)>"
+    }
+
+    private var isRelay: Bool {
+        guard case .device(let id) = self.identity else { return false }
+        return self.core.registry.profile(of: id)?.relay ?? false
     }
 
     // MARK: CONNECT

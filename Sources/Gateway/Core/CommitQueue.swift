@@ -1,3 +1,4 @@
+import Broker
 import DequeModule
 import NIOCore
 import Sealing
@@ -12,14 +13,20 @@ final class CommitQueue {
     /// An acknowledgement that waits for the disk.
     struct Waiter {
         let client: Client
+        /// The session of the PUBLISH, which may have another connection by the time of the commit.
+        let session: Session?
         let packetID: UInt16
         /// Undone if the commit fails, so that the node's retransmission is accepted.
         let undo: (() -> Void)?
+        /// Asks for the acknowledgement of an earlier message, which may be in any batch that is not safe yet.
+        let isRepeat: Bool
         fileprivate var batch: UInt64
     }
 
-    /// Bytes that may wait for the disk before the listeners stop reading.
+    /// Bytes that may wait for the disk before the listeners stop reading, with what the queue itself needs for each.
     static let congestionBytes = 16 << 20
+    private static let recordOverhead = 256
+    private static let waiterOverhead = 128
     /// How long deletions alone wait for company before they are worth a commit of their own.
     private static let deletionDelay = TimeAmount.milliseconds(100)
     /// Deletion ranges that are worth a commit of their own at once.
@@ -29,8 +36,8 @@ final class CommitQueue {
     private let loop: any EventLoop
     /// Called with each committed record, in order.
     var committed: (SpoolRecord) -> Void = { _ in }
-    /// Called after each batch.
-    var finished: (Result<CommittedBatch, StoreError>) -> Void = { _ in }
+    /// Called after each batch, with the batch.
+    var finished: (Result<CommittedBatch, StoreError>, StoreBatch) -> Void = { _, _ in }
 
     private var filling = StoreBatch()
     private var fillingBytes = 0
@@ -49,7 +56,11 @@ final class CommitQueue {
     }
 
     /// Whether so much waits for the disk that nobody should send more.
-    var isCongested: Bool { self.fillingBytes + self.committingBytes > Self.congestionBytes }
+    var isCongested: Bool {
+        self.fillingBytes + self.committingBytes + self.waiters.count * Self.waiterOverhead > Self.congestionBytes
+    }
+    /// Everything that an acknowledgement may be owed for is on disk.
+    var isSafe: Bool { self.waiters.isEmpty && self.committing == nil && !self.filling.holdsMessages }
     /// Nothing waits for the disk.
     var isIdle: Bool { self.committing == nil && self.filling.isEmpty }
 
@@ -58,13 +69,14 @@ final class CommitQueue {
         var record = record
         record.sequence = self.nextSequence
         self.nextSequence += 1
-        self.fillingBytes += record.countedBytes
+        self.fillingBytes += record.countedBytes + Self.recordOverhead
         self.filling.inserts.append(record)
         self.schedule()
     }
 
     /// Adds a change of the retained messages.
     func append(_ change: RetainedChange) {
+        self.fillingBytes += change.bytes + Self.recordOverhead
         self.filling.retained.append(change)
         self.schedule()
     }
@@ -97,12 +109,25 @@ final class CommitQueue {
     }
 
     /// Acknowledges a PUBLISH as soon as everything added so far is on disk: at once if nothing waits.
-    func acknowledge(_ packetID: UInt16, to client: Client, undo: (() -> Void)? = nil) {
+    ///
+    /// - Parameters:
+    ///   - isRepeat: The message came before, and may be in an older batch than the newest.
+    ///   - undo: Called if the commit fails.
+    func acknowledge(_ packetID: UInt16, to client: Client, isRepeat: Bool = false, undo: (() -> Void)? = nil) {
         guard let batch = self.newestBatch else {
-            client.acknowledge(packetID)
+            client.acknowledge(packetID, client.session)
             return
         }
-        self.waiters.append(Waiter(client: client, packetID: packetID, undo: undo, batch: batch))
+        self.waiters.append(
+            Waiter(
+                client: client,
+                session: client.session,
+                packetID: packetID,
+                undo: undo,
+                isRepeat: isRepeat,
+                batch: batch
+            )
+        )
     }
 
     /// Submits what waits without waiting for more; for the shutdown.
@@ -114,7 +139,7 @@ final class CommitQueue {
 
     /// The number of the newest batch that holds anything, or nil if all is on disk.
     private var newestBatch: UInt64? {
-        if !self.filling.inserts.isEmpty || !self.filling.retained.isEmpty { return self.fillingNumber }
+        if self.filling.holdsMessages { return self.fillingNumber }
         if self.committing != nil || !self.waiters.isEmpty { return self.fillingNumber - 1 }
         return nil
     }
@@ -156,17 +181,32 @@ final class CommitQueue {
         case .success:
             while let waiter = self.waiters.first, waiter.batch <= number {
                 self.waiters.removeFirst()
-                waiter.client.acknowledge(waiter.packetID)
+                waiter.client.acknowledge(waiter.packetID, waiter.session)
             }
             for record in batch?.inserts ?? [] { self.committed(record) }
-            self.finished(result)
         case .failure:
-            while let waiter = self.waiters.first, waiter.batch <= number {
-                self.waiters.removeFirst()
+            // A repetition may be one of a message in this batch, whichever batch it waits for.
+            let failed = self.waiters.filter { $0.batch <= number || $0.isRepeat }
+            self.waiters.removeAll { $0.batch <= number || $0.isRepeat }
+            for waiter in failed {
                 waiter.undo?()
-                waiter.client.storeFailed(waiter.packetID)
+                waiter.client.storeFailed(waiter.packetID, waiter.session)
             }
-            self.finished(result)
+        }
+        self.finished(result, batch ?? StoreBatch())
+    }
+}
+
+extension StoreBatch {
+    /// Whether it holds what an acknowledgement can wait for.
+    fileprivate var holdsMessages: Bool { !self.inserts.isEmpty || !self.retained.isEmpty }
+}
+
+extension RetainedChange {
+    fileprivate var bytes: Int {
+        switch self {
+        case .set(let record): record.topic.readableBytes + record.payload.readableBytes
+        case .clear(let topic): topic.readableBytes
         }
     }
 }

@@ -30,6 +30,11 @@ final class DeviceKeys {
         }
     }
 
+    /// Derives a key for nobody.
+    func spendDerivation() {
+        _ = self.hierarchy?.deviceSecret(device: "nobody", epoch: 0).key(.tlsPSK)
+    }
+
     /// The derived TLS-PSK of a device in its present epoch.
     func preSharedKey(of device: Device) -> [UInt8]? {
         self.hierarchy?.deviceSecret(device: device.id.text, epoch: device.epoch).key(.tlsPSK)

@@ -100,7 +100,10 @@ extension GatewayCore {
     func preSharedKey(identity: [UInt8]) -> [UInt8]? {
         guard let text = String(validating: identity, as: UTF8.self), let id = try? DeviceID(text),
             let device = self.registry.device(id), !device.isRevoked
-        else { return nil }
+        else {
+            self.keys.spendDerivation()  // As much work as for a device that is there.
+            return nil
+        }
         return device.psk ?? self.keys.preSharedKey(of: device)
     }
 
@@ -110,7 +113,7 @@ extension GatewayCore {
     func replaceDevices(_ devices: [Device]) {
         let changes = self.registry.replace(devices: devices, profiles: self.registry.profiles)
         guard !changes.isEmpty else { return }
-        self.paces = self.paces.filter { self.registry.device($0.key) != nil }
+        self.paces.removeAll()
         self.rebuildChannels()
         self.closeClients(
             of: changes.lost.union(changes.rekeyed),
@@ -144,9 +147,12 @@ extension GatewayCore {
         let now = NIODeadline.now()
         var rebuilt: [TopicName: SealedChannel] = [:]
         for group in self.registry.sessionGroups() {
-            let members = group.devices.compactMap { device -> V1Member? in
-                guard let keys = self.registry.v1Keys(of: device.id) else { return nil }
-                return try? V1Member(device: device.id.text, keys: keys, nodeID: device.nodeID ?? device.id.text)
+            let (members, incomplete) = self.registry.v1Members(of: group)
+            if !incomplete.isEmpty {
+                self.logger.warning(
+                    "devices without complete v1 keys can't be heard",
+                    metadata: ["devices": "\(incomplete.map(\.text).joined(separator: " "))"]
+                )
             }
             guard !members.isEmpty else { continue }
             let configuration = V1Receiver.Configuration(
@@ -155,16 +161,37 @@ extension GatewayCore {
                 rotateOnFailure: group.profile.rotateOnFailure
             )
             if let channel = self.channels[group.topic], channel.receiver.configuration == configuration {
-                _ = channel.receiver.setMembers(members)
+                self.warn(leftOut: channel.receiver.setMembers(members), channel.receiver, topic: group.topic)
+                channel.maxPayload = group.profile.maxPayload
                 rebuilt[group.topic] = channel
             } else {
                 let receiver = V1Receiver(configuration: configuration, members: members, workspace: self.workspace)
-                let channel = SealedChannel(topic: group.topic.compacted(), receiver: receiver)
+                self.warn(leftOut: receiver.setMembers(members), receiver, topic: group.topic)
+                let channel = SealedChannel(
+                    topic: group.topic.compacted(),
+                    receiver: receiver,
+                    maxPayload: group.profile.maxPayload
+                )
                 rebuilt[channel.topic] = channel
                 self.publish(receiver.start(now: now), of: channel)
             }
         }
         self.channels = rebuilt
+    }
+
+    private func warn(leftOut: [String], _ receiver: V1Receiver, topic: TopicName) {
+        if !leftOut.isEmpty {
+            self.logger.warning(
+                "devices with the keys and node id of another one can't be told apart: they are not heard",
+                metadata: ["session-topic": "\(topic)", "devices": "\(leftOut.joined(separator: " "))"]
+            )
+        }
+        if receiver.keySetsOverLimit > 0 {
+            self.logger.warning(
+                "more key sets share a session topic than are tried for one message",
+                metadata: ["session-topic": "\(topic)", "too-many": "\(receiver.keySetsOverLimit)"]
+            )
+        }
     }
 
     // MARK: Session IDs

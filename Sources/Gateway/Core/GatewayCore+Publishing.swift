@@ -139,12 +139,12 @@ extension GatewayCore {
                 detail: destination.decision.explanation
             )
         }
-        guard payload.readableBytes <= destination.profile.maxPayload else {
+        guard publish.payload.readableBytes <= destination.profile.maxPayload else {
             return client.refuse(
                 publish,
                 .tooLarge,
                 device: destination.name,
-                detail: "\(payload.readableBytes) bytes, over max_payload = \(destination.profile.maxPayload)"
+                detail: "\(publish.payload.readableBytes) bytes, over max_payload = \(destination.profile.maxPayload)"
             )
         }
         for route in destination.routes where !self.links[route.uplink].makeRoom(for: route, payload: payload) {
@@ -167,9 +167,10 @@ extension GatewayCore {
             payload: payload,
             qos: publish.qos,
             retain: publish.retain && destination.profile.retain,
-            publisher: destination.device?.text
+            publisher: destination.device?.text ?? Self.guestPublisher
         )
-        self.distribute(message, isStored: true)
+        // Who a guest was is not on disk, so what it left is not either.
+        self.distribute(message, isStored: destination.device != nil)
         if publish.qos != .atMostOnce {
             self.commits.acknowledge(publish.packetID, to: client, undo: undo)
         }
@@ -201,12 +202,15 @@ extension GatewayCore {
                 qos: .atLeastOnce,
                 retain: retain,
                 device: device,
-                storedAt: self.wallClock.milliseconds
+                storedAt: self.wallClock.stamp
             )
         )
     }
 
     // MARK: Local delivery
+
+    /// Stands for guests as the publisher of a message; no device id has a `?`.
+    static let guestPublisher = "?guest"
 
     /// Retains a message if it says so, and delivers it to the local subscribers.
     ///
@@ -222,18 +226,29 @@ extension GatewayCore {
                             payload: message.payload,
                             qos: message.qos,
                             device: message.publisher.flatMap { try? DeviceID($0) },
-                            storedAt: self.wallClock.milliseconds
+                            storedAt: self.wallClock.stamp
                         )
                     )
                 )
             case .cleared where isStored: self.commits.append(.clear(topic: message.topic.buffer))
-            case .full: self.counters.count(.retained)
+            case .full:
+                self.counters.count(.retained)
+                // The old value is not the topic's value any more.
+                self.forgetRetained(message.topic)
             case .stored, .cleared, .unchanged: break
             }
         }
         self.broker.forEachRecipient(of: message.topic) { session, granted in
             self.deliver(message, to: session, qos: min(message.qos, granted), retain: false)
         }
+    }
+
+    /// Clears a topic's retained message, if there is one.
+    private func forgetRetained(_ topic: TopicName) {
+        guard let kept = self.broker.retained[topic] else { return }
+        let clear = Message(topic: topic, payload: ByteBuffer(), qos: .atMostOnce, retain: true)
+        _ = self.broker.retained.retain(clear)
+        if kept.publisher != nil { self.commits.append(.clear(topic: topic.buffer)) }
     }
 
     /// One delivery, if the policy still allows it.
@@ -250,7 +265,10 @@ extension GatewayCore {
 
     /// A message that an uplink brought: a command for the nodes.
     func receivedFromUplink(_ publish: Publish, index: Int) {
-        guard let incoming = self.routes.incoming(uplink: index, topic: publish.topic) else {
+        guard let incoming = self.routes.incoming(uplink: index, topic: publish.topic),
+            !self.registry.reserved.contains(incoming.topic),
+            incoming.device.map({ self.registry.device($0) != nil }) ?? true
+        else {
             self.counters.unroutedFromUplinks += 1
             return
         }
@@ -261,6 +279,10 @@ extension GatewayCore {
             qos: min(publish.qos, .atLeastOnce),
             retain: publish.retain
         )
+        // A broker sends RETAIN only with what it had at the subscription. A later message means that this is out of date.
+        if !message.retain, let kept = self.broker.retained[message.topic], kept.publisher == nil {
+            self.forgetRetained(message.topic)
+        }
         // What is retained outside comes again with every connection, so it need not be on disk here.
         self.distribute(message, isStored: false)
     }

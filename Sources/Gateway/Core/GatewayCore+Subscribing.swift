@@ -37,7 +37,8 @@ extension GatewayCore {
                 continue
             }
             codes.append(qos == .atMostOnce ? .success : .grantedQoS1)
-            granted.append((filter, qos))
+            // Naming a filter twice in one packet does not make the gateway look twice.
+            if !granted.contains(where: { $0.filter == filter }) { granted.append((filter, qos)) }
         }
         client.connection?.send(.suback(SubAck(packetID: subscribe.packetID, reasonCodes: codes)))  // [MQTT-3.8.4-1]
         for (filter, qos) in granted {
@@ -84,6 +85,9 @@ extension GatewayCore {
     /// A retained message outlives neither the right nor the device of its publisher.
     private func mayStillBeRetained(_ message: Message) -> Bool {
         guard let publisher = message.publisher else { return true }
+        if publisher == Self.guestPublisher {
+            return self.registry.guestPolicy(profile: "guest")?.decide(publish: message.topic).isAllowed ?? false
+        }
         guard let id = try? DeviceID(publisher), let policy = self.registry.policy(for: id) else { return false }
         return policy.decide(publish: message.topic).isAllowed
     }

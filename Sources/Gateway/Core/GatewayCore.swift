@@ -25,6 +25,7 @@ final class GatewayCore {
     let limiter: ConnectionLimiter
     let burst: WriteBurst
     let wallClock = WallClock()
+    private var clockWatch: ClockWatch
     /// Scratch memory of all receivers.
     let workspace = V1Workspace()
     let keys: DeviceKeys
@@ -38,6 +39,7 @@ final class GatewayCore {
     var paces: [DeviceID: SenderPace] = [:]
     private var clients: [ObjectIdentifier: Client] = [:]
     private var wasCongested = false
+    private var isDraining = false
     private var housekeeping: Scheduled<Void>?
     private var lastStoreProblem: NIODeadline = .distantPast
 
@@ -81,16 +83,19 @@ final class GatewayCore {
             TokenBucket(rate: Double(rate.count) / rate.interval.seconds, burst: rate.count, now: now)
         }
         self.commits = CommitQueue(store: store, loop: loop)
+        self.clockWatch = ClockWatch(now: .now(), wallMilliseconds: self.wallClock.milliseconds)
     }
 
     /// Takes the uplinks and begins to hear of commits.
     func start(links: [UplinkLink]) {
         self.links = links
         self.commits.committed = { [unowned self] record in
-            self.links[self.linkIndex(record.uplink)].committed(record)
+            let link = self.links[self.linkIndex(record.uplink)]
+            link.settled(bytes: record.countedBytes)
+            link.committed(record)
         }
         self.startHousekeeping()
-        self.commits.finished = { [unowned self] result in self.batchFinished(result) }
+        self.commits.finished = { [unowned self] result, batch in self.batchFinished(result, batch) }
     }
 
     // MARK: Clients
@@ -160,39 +165,52 @@ final class GatewayCore {
     private func housekeep() {
         self.expireSessionIDs(now: .now())
         let now = self.wallClock.milliseconds
-        for link in self.links { link.expire(nowMilliseconds: now) }
+        let upTime = self.clockWatch.jumpedUpTime(now: .now(), wallMilliseconds: now)
+        for link in self.links { link.expire(nowMilliseconds: now, jumpedUpTime: upTime) }
     }
 
-    /// Closes all connections, then waits for the disk, and until the time is up for the outside brokers.
+    /// Ends in the order in which nothing acknowledged is lost and nothing safe goes unacknowledged: no more is read, what
+    /// was read is stored and acknowledged, connections are closed, uplinks get until the deadline for what is in flight.
     func drain(until deadline: NIODeadline) -> EventLoopFuture<Void> {
-        self.closeAllClients()
+        self.isDraining = true
         self.housekeeping?.cancel()
         let done = self.loop.makePromise(of: Void.self)
-        self.commits.flush()
-        self.finishWhenIdle(deadline, done)
+        self.wait(until: deadline, for: { $0.commits.isSafe }) { core in
+            core.closeAllClients()  // Their wills may be stored yet.
+            core.wait(until: deadline, for: { $0.commits.isSafe && $0.areLinksDrained }) { core in
+                for link in core.links { link.stop() }
+                // Deletions of what the brokers acknowledged last: without them they would be sent twice.
+                core.wait(until: .now() + .seconds(1), for: { $0.commits.isIdle }) { _ in done.succeed() }
+            }
+        }
         return done.futureResult
     }
 
-    private func finishWhenIdle(_ deadline: NIODeadline, _ done: EventLoopPromise<Void>) {
-        let isDrained = self.links.allSatisfy { !$0.isConnected || $0.isDrained }
-        guard !self.commits.isIdle || (!isDrained && NIODeadline.now() < deadline) else {
-            for link in self.links { link.stop() }
-            return done.succeed()
-        }
+    private var areLinksDrained: Bool { self.links.allSatisfy { !$0.isConnected || $0.isDrained } }
+
+    private func wait(
+        until deadline: NIODeadline,
+        for condition: @escaping (GatewayCore) -> Bool,
+        then next: @escaping (GatewayCore) -> Void
+    ) {
         self.commits.flush()
-        self.loop.assumeIsolated().scheduleTask(in: .milliseconds(10)) { self.finishWhenIdle(deadline, done) }
+        guard !condition(self), NIODeadline.now() < deadline else { return next(self) }
+        self.loop.assumeIsolated().scheduleTask(in: .milliseconds(10)) {
+            self.wait(until: deadline, for: condition, then: next)
+        }
     }
 
     // MARK: The disk
 
     /// Whether so much waits for the disk that publishers have to wait.
     var isCongested: Bool {
-        let isCongested = self.commits.isCongested
+        let isCongested = self.isDraining || self.commits.isCongested
         if isCongested { self.wasCongested = true }
         return isCongested
     }
 
-    private func batchFinished(_ result: Result<CommittedBatch, StoreError>) {
+    private func batchFinished(_ result: Result<CommittedBatch, StoreError>, _ attempted: StoreBatch) {
+        for drop in attempted.drops { self.links[self.linkIndex(drop.uplink)].dropFinished() }
         switch result {
         case .success(let batch):
             for dropped in batch.dropped {
@@ -209,6 +227,9 @@ final class GatewayCore {
             }
             for totals in batch.totals { self.links[self.linkIndex(totals.uplink)].counted(totals) }
         case .failure(let error):
+            for record in attempted.inserts {
+                self.links[self.linkIndex(record.uplink)].settled(bytes: record.countedBytes)
+            }
             self.counters.failedCommits += 1
             let now = NIODeadline.now()
             if now >= self.lastStoreProblem + .seconds(10) {

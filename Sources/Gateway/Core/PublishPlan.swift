@@ -22,6 +22,8 @@ final class SealedPlan {
     let claimed: DeviceID?
     /// The device that the transport proved, which the seal must prove too; nil on an unproven connection or a relay.
     let required: DeviceID?
+    /// Longest payload as it arrives, by the profiles of those who may have sent it.
+    let maxPayload: Int
     /// Taken when a message is not sealed at all and the profile of the claimed device allows plaintext.
     let plaintext: Destination?
     /// What the last proven device may do on this topic.
@@ -32,6 +34,7 @@ final class SealedPlan {
         self.claimed = claimed
         self.required = required
         self.plaintext = plaintext
+        self.maxPayload = max(channels.map(\.maxPayload).max() ?? 0, plaintext?.profile.maxPayload ?? 0)
     }
 }
 

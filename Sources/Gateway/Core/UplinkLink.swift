@@ -28,7 +28,7 @@ final class UplinkLink: UplinkChannelDelegate {
     /// The store's number for this uplink.
     let storeID: Int64
     /// As of the last commit that touched this spool.
-    var totals: SpoolTotals
+    private(set) var totals: SpoolTotals
     private let limits: SpoolLimits
     private let connector: UplinkConnector
     private let loop: any EventLoop
@@ -39,8 +39,10 @@ final class UplinkLink: UplinkChannelDelegate {
     private var channel: UplinkChannel?
     private var timer: Scheduled<Void>?
     private var timerDeadline: NIODeadline?
-    /// Records appended since the last commit, which ``totals`` does not count yet.
+    /// Records on their way to the disk, which ``totals`` does not count yet.
     private var uncounted = (messages: 0, bytes: 0)
+    /// A drop is on its way; another one now would drop the same room twice.
+    private var isDropping = false
     private var lastFailure: String?
     private var isStopping = false
 
@@ -108,11 +110,12 @@ final class UplinkLink: UplinkChannelDelegate {
             case .reject: return false
             case .dropNewest: return true
             case .dropOldest:
-                // A hundredth at a time, so that a full spool does not cost a deletion for each message.
-                let count = max(1, min(self.totals.messages / 100, 1000))
+                guard !self.isDropping, self.totals.messages > 0 else { return true }
+                self.isDropping = true
+                // A hundredth at a time, so that a full spool does not cost a deletion for each message; and at least
+                // what is on its way.
+                let count = max(self.uncounted.messages + 1, min(self.totals.messages / 100, 1000))
                 self.hooks.drop(.init(uplink: self.storeID, extent: .oldest(count: count)))
-                self.totals.bytes -= self.totals.bytes / max(self.totals.messages, 1) * count
-                self.totals.messages -= min(count, self.totals.messages)
             }
         }
         return true
@@ -131,17 +134,33 @@ final class UplinkLink: UplinkChannelDelegate {
         self.uncounted.bytes += bytes
     }
 
+    /// A record that was handed to the store is on disk, or is not going to be.
+    func settled(bytes: Int) {
+        self.uncounted.messages -= 1
+        self.uncounted.bytes -= bytes
+    }
+
     /// The store counted again.
     func counted(_ totals: SpoolTotals) {
         self.totals = totals
-        self.uncounted = (0, 0)
+    }
+
+    /// A drop that ``makeRoom(for:payload:)`` or ``expire(nowMilliseconds:)`` asked for is done, or failed.
+    func dropFinished() {
+        self.isDropping = false
     }
 
     /// Asks for the deletion of what is older than `max_age`.
-    func expire(nowMilliseconds: Int64) {
-        guard let maxAge = self.limits.maxAge, let oldest = self.totals.oldestStoredAt else { return }
+    ///
+    /// - Parameter upTime: Since the start, if the time of day jumped in it: what was stored under the old time is younger
+    ///   than it seems, so nothing is deleted before the gateway itself is that old.
+    func expire(nowMilliseconds: Int64, jumpedUpTime upTime: Duration?) {
+        guard !self.isDropping, let maxAge = self.limits.maxAge, let oldest = self.totals.oldestStoredAt else { return }
+        if let upTime, upTime < maxAge { return }
         let limit = nowMilliseconds - Int64(maxAge.components.seconds) * 1000
-        if oldest < limit { self.hooks.drop(.init(uplink: self.storeID, extent: .storedBefore(limit))) }
+        guard oldest < limit else { return }
+        self.isDropping = true
+        self.hooks.drop(.init(uplink: self.storeID, extent: .storedBefore(limit)))
     }
 
     /// A record is on disk.

@@ -70,10 +70,15 @@ package struct ServerConnection {
     private var will: Will?
     private var lastReceived: NIODeadline
     private var keepAlive: TimeAmount?
+    private let maxFiltersPerPacket: Int
 
-    /// - Parameter now: The connection was opened.
-    package init(now: NIODeadline) {
+    /// - Parameters:
+    ///   - now: The connection was opened.
+    ///   - maxFiltersPerPacket: Most filters of one SUBSCRIBE or UNSUBSCRIBE; the standard has no bound, so that a packet
+    ///     could keep the gateway busy with filters that the session may not have anyway.
+    package init(now: NIODeadline, maxFiltersPerPacket: Int = 128) {
         self.lastReceived = now
+        self.maxFiltersPerPacket = maxFiltersPerPacket
     }
 
     package var isConnected: Bool { self.phase == .connected }
@@ -121,7 +126,7 @@ package struct ServerConnection {
     package mutating func accept(_ connect: Connect, maxKeepAlive: UInt16) {
         precondition(self.phase == .deciding, "accept in \(self.phase)")
         self.phase = .connected
-        self.will = connect.will
+        self.will = connect.will?.compacted()
         let asked = connect.keepAlive == 0 ? UInt16.max : connect.keepAlive
         let seconds = maxKeepAlive == 0 ? connect.keepAlive : min(asked, maxKeepAlive)
         self.keepAlive = seconds == 0 ? nil : .milliseconds(Int64(seconds) * 1500)
@@ -130,6 +135,11 @@ package struct ServerConnection {
     /// The owner refused the client, or closes the connection for a reason of its own.
     package mutating func close() {
         self.phase = .closed
+    }
+
+    /// The owner did not listen until now, so that silence proves nothing against the client.
+    package mutating func touch(now: NIODeadline) {
+        self.lastReceived = max(self.lastReceived, now)
     }
 
     /// Time has passed; whether the keep alive has.
@@ -181,8 +191,10 @@ package struct ServerConnection {
         switch try MQTTPacket(frame: frame, version: self.version) {
         case .publish: return .none
         case .puback(let puback): return .acknowledged(packetID: puback.packetID)
-        case .subscribe(let subscribe): return .subscribe(subscribe)
-        case .unsubscribe(let unsubscribe): return .unsubscribe(unsubscribe)
+        case .subscribe(let subscribe):
+            return self.tooMany(subscribe.subscriptions.count) ?? .subscribe(subscribe)
+        case .unsubscribe(let unsubscribe):
+            return self.tooMany(unsubscribe.filters.count) ?? .unsubscribe(unsubscribe)
         case .pingreq: return .ping
         case .disconnect:
             self.will = nil
@@ -196,8 +208,24 @@ package struct ServerConnection {
         }
     }
 
+    private mutating func tooMany(_ filters: Int) -> Event? {
+        guard filters > self.maxFiltersPerPacket else { return nil }
+        return self.refuse("more filters than \(self.maxFiltersPerPacket) in one packet")
+    }
+
     private mutating func refuse(_ words: String) -> Event {
         self.phase = .closed
         return .close(.protocolError(words))
+    }
+}
+
+extension Will {
+    /// The same in storage of its own, so that keeping it does not keep the read buffer of its CONNECT. MQTT 3.x has no
+    /// properties, and no other will is kept.
+    fileprivate func compacted() -> Will {
+        var copy = self
+        copy.topic = self.topic.compacted()
+        copy.payload = self.payload.compacted()
+        return copy
     }
 }

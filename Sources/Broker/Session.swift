@@ -1,5 +1,6 @@
 import DequeModule
 package import MQTTCodec
+import NIOCore
 
 /// The network side of a session while its client is connected. Called on the gateway's loop only.
 package protocol SessionConnection: AnyObject {
@@ -18,6 +19,11 @@ package enum SessionOwner: Hashable, Sendable {
     case guest
     /// Connections that proved nothing: their messages must prove themselves one by one.
     case unproven
+
+    /// Whether the transport proved who it is.
+    package var isProven: Bool {
+        if case .device = self { true } else { false }
+    }
 }
 
 /// The state that the broker holds for one client identifier (MQTT 3.1.1 §3.1.2.4): subscriptions and what is on its
@@ -50,11 +56,22 @@ package final class Session {
     package let isClean: Bool
     /// The granted subscriptions.
     package internal(set) var subscriptions: [TopicFilter: QoS] = [:]
+    /// What the filters of ``subscriptions`` cost.
+    var subscriptionBytes = 0
+    /// What each level of a filter costs beside its bytes.
+    package static let bytesPerLevel = 32
     /// The connection, while there is one. The broker's owner sets and clears it.
     package weak var connection: (any SessionConnection)?
     /// The owner's last answer to "may this session get messages of that topic?".
     package var lastCheck: DeliveryCheck?
     private var outbound: OutboundWindow
+    private let queues: QueueBudget
+    /// What ``queues`` counts for this session.
+    private var queuedBytes = 0
+    /// The broker has let go of it.
+    private(set) var hasEnded = false
+    /// Since when the client is away, and the session's place among those of other absent ones.
+    var absence: AbsentSessions.Place?
     /// QoS 2 messages of the client between PUBLISH and PUBREL; true when PUBREC was sent (MQTT 3.1.1 §4.3.3).
     private var inboundQoS2: [UInt16: Bool] = [:]
 
@@ -62,11 +79,18 @@ package final class Session {
     var matchedRound = 0
     var matchedQoS = QoS.atMostOnce
 
-    package init(clientID: MQTTString, owner: SessionOwner, isClean: Bool, limits: OutboundWindow.Limits) {
+    init(
+        clientID: MQTTString,
+        owner: SessionOwner,
+        isClean: Bool,
+        limits: OutboundWindow.Limits,
+        queues: QueueBudget
+    ) {
         self.clientID = clientID
         self.owner = owner
         self.isClean = isClean
         self.outbound = OutboundWindow(limits: limits)
+        self.queues = queues
     }
 
     /// Sends the message, queues it, or drops it, by QoS and room.
@@ -79,11 +103,16 @@ package final class Session {
             connection.send(message, qos: .atMostOnce, retain: retain, packetID: 0, isDuplicate: false)
             return .sent
         }
+        guard !self.hasEnded else { return .dropped }
         var copy = message
         copy.retain = retain
-        switch self.outbound.offer(copy, canSend: self.connection?.hasRoom ?? false) {
+        let connection = self.connection
+        let mayQueue = self.queues.hasRoom(for: copy.size, isPresent: connection != nil)
+        let offer = self.outbound.offer(copy, canSend: connection?.hasRoom ?? false, mayQueue: mayQueue)
+        self.countQueue()
+        switch offer {
         case .send(let packetID):
-            self.connection?.send(copy, qos: .atLeastOnce, retain: retain, packetID: packetID, isDuplicate: false)
+            connection?.send(copy, qos: .atLeastOnce, retain: retain, packetID: packetID, isDuplicate: false)
             return .sent
         case .queued: return .queued
         case .dropped: return .dropped
@@ -93,6 +122,7 @@ package final class Session {
     /// A PUBACK of the client; frees its place and sends what waits.
     package func acknowledged(_ packetID: UInt16) -> Bool {
         let isKnown = self.outbound.acknowledged(packetID)
+        self.countQueue()
         self.pump()
         return isKnown
     }
@@ -152,6 +182,27 @@ package final class Session {
             self.send(entry, on: connection, isDuplicate: true)
         }
         self.pump()
+    }
+
+    /// The broker lets go of the session: what waits is given up.
+    func end() {
+        self.hasEnded = true
+        self.subscriptions = [:]
+        self.subscriptionBytes = 0
+        self.outbound.removeAll()
+        self.countQueue()
+    }
+
+    /// What a filter counts for, with the nodes of the tree that it may need.
+    static func cost(of filter: TopicFilter) -> Int {
+        let levels = filter.buffer.readableBytesView.reduce(1) { $1 == UInt8(ascii: "/") ? $0 + 1 : $0 }
+        return filter.buffer.readableBytes + levels * Self.bytesPerLevel
+    }
+
+    private func countQueue() {
+        let bytes = self.outbound.bytes + self.outbound.count * QueueBudget.bytesPerMessage
+        self.queues.change(from: self.queuedBytes, to: bytes)
+        self.queuedBytes = bytes
     }
 
     private func send(_ entry: OutboundWindow.Entry, on connection: any SessionConnection, isDuplicate: Bool) {

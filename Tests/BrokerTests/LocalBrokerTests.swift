@@ -45,15 +45,20 @@ struct LocalBrokerTests {
         Message(topic: try TopicName("a/b"), payload: ByteBuffer(string: text), qos: qos, retain: false)
     }
 
-    @Test("never gives the session of one identity to another")
+    @Test("never gives the session of one identity to another, and lets nobody take a name")
     func ownership() throws {
         let broker = LocalBroker()
-        let kitchen = try self.open(broker, "kitchen", owner: .device("kitchen"), isClean: false)
-        #expect(throws: Refused.self) { try self.open(broker, "kitchen", owner: .unproven) }
-        #expect(throws: Refused.self) { try self.open(broker, "kitchen", owner: .device("shed")) }
-        let again = try self.open(broker, "kitchen", owner: .device("kitchen"), isClean: false)
-        #expect(again.session === kitchen.session)
-        #expect(again.isPresent)
+        let owners: [SessionOwner] = [.unproven, .guest, .device("shed"), .device("kitchen")]
+        let sessions = try owners.map { try self.open(broker, "kitchen", owner: $0, isClean: false) }
+        #expect(sessions.allSatisfy { !$0.isPresent })
+        #expect(broker.sessionCount == owners.count)
+        for (owner, session) in zip(owners, sessions) {
+            let again = try self.open(broker, "kitchen", owner: owner, isClean: false)
+            #expect(again.session === session.session)
+            #expect(again.isPresent)
+        }
+        _ = try self.open(broker, "kitchen", owner: .unproven, isClean: true)
+        #expect(try self.open(broker, "kitchen", owner: .device("kitchen"), isClean: false).isPresent)
     }
 
     @Test("hands a taken over session to the new connection and leaves nothing of a clean one")
@@ -140,10 +145,10 @@ struct LocalBrokerTests {
     @Test("bounds sessions, subscriptions and unreleased QoS 2 messages")
     func bounds() throws {
         let broker = LocalBroker(limits: .init(sessions: 2, subscriptions: 2))
-        let session = try self.open(broker, "a", isClean: false).session
-        _ = try self.open(broker, "b", isClean: false)
-        #expect(throws: Refused.self) { try self.open(broker, "c") }
-        _ = try self.open(broker, "b", isClean: true)
+        let session = try self.open(broker, "a", owner: .device("a"), isClean: false).session
+        _ = try self.open(broker, "b", owner: .device("b"), isClean: false)
+        #expect(throws: Refused.self) { try self.open(broker, "c", owner: .device("c")) }
+        _ = try self.open(broker, "b", owner: .device("b"), isClean: true)
         #expect(broker.subscribe(session, to: try TopicFilter("1"), qos: .atMostOnce))
         #expect(broker.subscribe(session, to: try TopicFilter("2"), qos: .atMostOnce))
         #expect(!broker.subscribe(session, to: try TopicFilter("3"), qos: .atMostOnce))

@@ -52,6 +52,32 @@ struct OutboundWindowTests {
         #expect(window.queuedCount == 2)
     }
 
+    @Test("bounds the bytes in flight, but always sends one message")
+    func bytesInFlight() throws {
+        var window = OutboundWindow(limits: .init(inFlight: 10, inFlightBytes: 8))
+        #expect(try self.offer("1234567890", to: &window) == .send(packetID: 1))
+        #expect(try self.offer("a", to: &window) == .queued)
+        #expect(try self.offer("1234567890", to: &window) == .queued)
+        #expect(self.next(&window) == nil)
+        #expect(self.acknowledge(1, &window))
+        #expect(self.next(&window) == "a")
+        #expect(self.next(&window) == nil)
+        #expect(window.bytes == 2 + 11)
+        #expect(self.acknowledge(2, &window))
+        #expect(self.next(&window) == "1234567890")
+        #expect(self.acknowledge(3, &window))
+        #expect(window.isEmpty && window.bytes == 0)
+    }
+
+    @Test("queues nothing that it may not queue, and still sends")
+    func mayNotQueue() throws {
+        var window = OutboundWindow(limits: .init(inFlight: 1))
+        #expect(window.offer(try self.message("1"), canSend: true, mayQueue: false) == .send(packetID: 1))
+        #expect(window.offer(try self.message("2"), canSend: true, mayQueue: false) == .dropped)
+        window.removeAll()
+        #expect(window.isEmpty && window.bytes == 0)
+    }
+
     @Test("ignores the acknowledgement of what is not in flight")
     func unknown() throws {
         var window = OutboundWindow()

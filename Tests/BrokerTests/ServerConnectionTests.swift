@@ -111,6 +111,37 @@ struct ServerConnectionTests {
         guard case .close(.keepAliveExpired) = machine.tick(now: next) else { throw MissingConnect() }
     }
 
+    @Test("does not hold silence against a client that was not listened to")
+    func touched() throws {
+        var machine = try self.connected()
+        let deadline = try #require(machine.deadline)
+        machine.touch(now: deadline)
+        guard case .none = machine.tick(now: deadline) else { throw MissingConnect() }
+        #expect(machine.deadline == deadline + .seconds(15))
+        machine.touch(now: Self.start)
+        #expect(machine.deadline == deadline + .seconds(15))
+    }
+
+    @Test("closes on a packet with more filters than one packet may have", arguments: [2, 3])
+    func filters(count: Int) throws {
+        for (type, filter) in [("82", "0001 61 00"), ("a2", "0001 61")] {
+            var machine = ServerConnection(now: Self.start, maxFiltersPerPacket: 2)
+            guard case .connect(let connect) = machine.received(try Self.frame(Self.connect), now: Self.start) else {
+                throw MissingConnect()
+            }
+            machine.accept(connect, maxKeepAlive: 0)
+            let body = "0001" + String(repeating: filter, count: count)
+            let length = Self.bytes(body).count
+            let packet = "\(type) 0\(String(length, radix: 16)) \(body)"
+            let event = machine.received(try Self.frame(packet), now: Self.start)
+            if case .close(let closure) = event {
+                #expect(count == 3 && closure == .protocolError("more filters than 2 in one packet"))
+            } else {
+                #expect(count == 2)
+            }
+        }
+    }
+
     @Test(
         "holds a client that wants no keep alive, or a very long one, to the longest that is granted",
         arguments: [
@@ -130,6 +161,8 @@ struct ServerConnectionTests {
         var lost = try self.connected(connect)
         let will = lost.takeWill()
         #expect(will?.topic.description == "w")
+        // In storage of its own, which the whole read buffer of the CONNECT is not.
+        #expect((will?.payload.storageCapacity ?? .max) <= 16 && (will?.topic.buffer.storageCapacity ?? .max) <= 16)
         let again = lost.takeWill()
         #expect(again == nil)
         var left = try self.connected(connect)

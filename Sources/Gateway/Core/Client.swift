@@ -359,10 +359,6 @@ final class Client: MQTTConnectionDelegate {
             case .unproven: .unproven
             }
         switch self.core.broker.open(clientID: clientID, owner: owner, isClean: connect.cleanStart) {
-        case .taken:
-            self.core.counters.connectionsRefused += 1
-            self.core.logRefusedConnection(self, "its client id belongs to another identity")
-            connection.refuse(.identifierRejected, reason: "the client id belongs to another identity")
         case .full:
             self.core.counters.connectionsRefused += 1
             self.core.logRefusedConnection(self, "the limit of sessions is reached")

@@ -164,6 +164,7 @@ final class GatewayCore {
 
     private func housekeep() {
         self.expireSessionIDs(now: .now())
+        self.broker.expire(now: .now())
         let now = self.wallClock.milliseconds
         let upTime = self.clockWatch.jumpedUpTime(now: .now(), wallMilliseconds: now)
         for link in self.links { link.expire(nowMilliseconds: now, jumpedUpTime: upTime) }

@@ -19,6 +19,10 @@ package struct MQTTListener {
         }
     }
 
+    /// Every connection keeps a buffer of what it last needed: 16 KiB hold fifty messages and more, and thousands of
+    /// connections do not add up to a lot.
+    private static let recvAllocator = AdaptiveRecvByteBufferAllocator(minimum: 512, initial: 2048, maximum: 16 << 10)
+
     private let configuration: Configuration
     private let tls: TLSContext?
     private let logger: Logger
@@ -51,11 +55,20 @@ package struct MQTTListener {
     package func start(on loop: any EventLoop) -> EventLoopFuture<any Channel> {
         let own = NIOLoopBound(self, eventLoop: loop)
         let logger = self.logger
+        let address = "\(self.configuration.host):\(self.configuration.port)"
         return ServerBootstrap(group: loop)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        ListenerWatch {
+                            logger.error(
+                                "a listener has closed by itself: nobody can connect there until a restart",
+                                metadata: ["address": "\(channel.localAddress?.description ?? address)"]
+                            )
+                        }
+                    )
                     try channel.pipeline.syncOperations.addHandler(
                         AcceptBackoffHandler { error in
                             logger.error(
@@ -71,6 +84,7 @@ package struct MQTTListener {
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 4)
+            .childChannelOption(.recvAllocator, value: Self.recvAllocator)
             .childChannelOption(
                 .writeBufferWaterMark,
                 value: .init(low: 32 << 10, high: self.configuration.connection.maxQueuedBytes)

@@ -55,7 +55,7 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
     /// Set while the connector waits for TLS.
     private var onOutcome: ((Outcome) -> Void)?
     private weak var delegate: (any UplinkChannelDelegate)?
-    private var context: ChannelHandlerContext?
+    private(set) var context: ChannelHandlerContext?
     /// Bytes of an incomplete frame.
     private var partial: ByteBuffer?
     private var output: ByteBuffer?
@@ -72,11 +72,7 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
 
     /// Whether bytes are taken from the broker. Set to `false` while too many of its messages wait; TCP then slows it down.
     package var isReading = true {
-        didSet {
-            guard self.isReading, self.isReadPending, let context = self.context else { return }
-            self.isReadPending = false
-            context.read()
-        }
+        didSet { self.readOn() }
     }
 
     /// A channel that is not connected yet.
@@ -199,8 +195,10 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
         context.fireChannelReadComplete()
     }
 
+    /// Takes bytes of the broker only while it takes the answers: one that sends and never reads would let them grow
+    /// without end.
     package func read(context: ChannelHandlerContext) {
-        guard self.isReading else {
+        guard self.isReading, context.channel.isWritable || self.isOver else {
             self.isReadPending = true
             return
         }
@@ -209,6 +207,7 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
         self.tellIfWritable()
+        self.readOn()
         context.fireChannelWritabilityChanged()
     }
 
@@ -238,6 +237,12 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
         guard let output = self.output.take() else { return }
         self.context?.writeAndFlush(self.wrapOutboundOut(output), promise: nil)
         self.burst.giveBack(output)
+    }
+
+    private func readOn() {
+        guard self.isReading, self.isReadPending, let context = self.context else { return }
+        self.isReadPending = false
+        self.read(context: context)
     }
 
     private func tellIfWritable() {

@@ -1,5 +1,6 @@
 import MQTTCodec
 import NIOCore
+import NIOEmbedded
 import OpenSSL
 import TestSupport
 import Testing
@@ -115,6 +116,62 @@ import Testing
         }
         try await peer.log.line(containing: "writable")
         try await peer.with { _, delegate in #expect(delegate.channel?.isWritable == true) }
+    }
+
+    /// Counts how often the socket is asked for bytes.
+    private final class Reads: ChannelOutboundHandler {
+        typealias OutboundIn = ByteBuffer
+
+        var count = 0
+
+        func read(context: ChannelHandlerContext) {
+            self.count += 1
+            context.read()
+        }
+    }
+
+    @Test("nothing is read while the broker does not take what it is sent")
+    func readsWhileWritable() throws {
+        let channel = EmbeddedChannel()
+        let reads = Reads()
+        let burst = WriteBurst(loop: channel.embeddedEventLoop)
+        let uplink = UplinkChannel(address: Self.address(1883), configuration: .init(), burst: burst)
+        try channel.pipeline.syncOperations.addHandlers(reads, uplink)
+        try channel.connect(to: SocketAddress(ipAddress: "192.0.2.1", port: 1883)).wait()
+        func setWritable(_ isWritable: Bool) {
+            channel.isWritable = isWritable
+            channel.pipeline.fireChannelWritabilityChanged()
+        }
+        var expected = reads.count + 1
+        channel.read()
+        #expect(reads.count == expected)
+        setWritable(false)
+        channel.read()
+        uplink.isReading = false
+        uplink.isReading = true
+        #expect(reads.count == expected)
+        uplink.isReading = false
+        setWritable(true)
+        #expect(reads.count == expected)
+        uplink.isReading = true
+        expected += 1
+        #expect(reads.count == expected)
+        setWritable(false)
+        channel.read()
+        setWritable(true)
+        expected += 1
+        #expect(reads.count == expected)
+        _ = try channel.finish()
+    }
+
+    @Test("the read buffers are as large as a burst of messages needs, and no larger")
+    func buffers() async throws {
+        let (peer, _) = try await self.connected()
+        let maximum = try await peer.with { _, delegate in
+            let options = delegate.channel?.context?.channel.syncOptions
+            return (try options?.getOption(.recvAllocator) as? AdaptiveRecvByteBufferAllocator)?.maximum
+        }
+        #expect(maximum == 64 << 10)
     }
 
     // MARK: Addresses

@@ -113,7 +113,7 @@ let package = Package(
         .testTarget(
             name: "TransportTests",
             dependencies: [
-                "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore, .nioEmbedded, .nioPosix,
+                "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore, .nioEmbedded, .nioPosix, .logging,
             ],
             swiftSettings: strict
         ),

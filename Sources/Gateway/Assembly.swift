@@ -193,6 +193,7 @@ struct Assembly: Sendable {
         configuration.connection.connectTimeout = TimeAmount(limits.connectTimeout)
         configuration.connection.maxKeepAliveSeconds = UInt16(clamping: limits.maxKeepAlive.components.seconds)
         configuration.connection.maxQueuedBytes = limits.maxQueuedBytes
+        configuration.connection.maxFiltersPerPacket = max(limits.maxSubscriptions, 128)
         return MQTTListener(
             configuration: configuration,
             tls: self.listenerTLS[listener.line],

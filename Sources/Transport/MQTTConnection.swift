@@ -60,15 +60,22 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         package var maxKeepAliveSeconds: UInt16 = 3600
         /// Bytes that may wait for a slow reader.
         package var maxQueuedBytes = 1 << 20
+        /// How long a client may let more than that wait before it is cut off.
+        package var slowReaderTimeout: TimeAmount = .seconds(30)
+        /// Most filters of one SUBSCRIBE or UNSUBSCRIBE.
+        package var maxFiltersPerPacket = 128
 
         package init() {}
     }
+
+    /// The longest time for which the gateway does not listen to a client.
+    static let maxPause: TimeAmount = .seconds(5)
 
     private let configuration: Configuration
     private let delegate: any MQTTConnectionDelegate
     private let burst: WriteBurst
     private let expectsTLS: Bool
-    private var context: ChannelHandlerContext?
+    private(set) var context: ChannelHandlerContext?
     private var machine: ServerConnection
     private var frames: MQTTFrameDecoder
     /// Bytes of an incomplete frame.
@@ -81,6 +88,9 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     private var isReadPending = false
     private var isReadPaused = false
     private var timer: Scheduled<Void>?
+    private var pause: Scheduled<Void>?
+    /// Runs while the client does not take what it is sent.
+    private var slowReader: Scheduled<Void>?
     private var closeReason: ServerConnection.Closure?
     private var ownReason: String?
     /// The network address of the peer; never an identity.
@@ -97,7 +107,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         self.delegate = delegate
         self.burst = burst
         self.expectsTLS = expectsTLS
-        self.machine = ServerConnection(now: .now())
+        self.machine = ServerConnection(now: .now(), maxFiltersPerPacket: configuration.maxFiltersPerPacket)
         self.frames = MQTTFrameDecoder(maxPacketSize: configuration.maxConnectBytes, expectsConnect: true)
     }
 
@@ -131,7 +141,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
             isOwn = true
         }
         let start = buffer.readerIndex
-        let now = NIODeadline.now()
+        let now = context.eventLoop.now
         do throws(MQTTDecodeError) {
             while !self.isClosed, let frame = try self.frames.nextFrame(&buffer) {
                 self.perform(self.machine.received(frame, now: now))
@@ -162,8 +172,15 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable {
+            self.slowReader?.cancel()
+            self.slowReader = nil
             self.delegate.hasRoomAgain()
             self.resumeReading()
+        } else if self.slowReader == nil, !self.isClosed {
+            let loop = context.eventLoop.assumeIsolated()
+            self.slowReader = loop.scheduleTask(in: self.configuration.slowReaderTimeout) { [weak self] in
+                self?.close(reason: "too slow a reader")
+            }
         }
         context.fireChannelWritabilityChanged()
     }
@@ -246,15 +263,18 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     package func resumeReading() {
         guard self.isReadPending, !self.isReadPaused, let context = self.context else { return }
         self.isReadPending = false
+        self.machine.touch(now: context.eventLoop.now)
         self.read(context: context)
     }
 
-    /// Stops reading for a time: the sender is over its rate.
+    /// Stops reading for a time, ``maxPause`` at most: the sender is over its rate.
     package func pauseReading(for time: TimeAmount) {
         guard !self.isReadPaused, let context = self.context else { return }
         self.isReadPaused = true
-        context.eventLoop.assumeIsolated().scheduleTask(in: time) { [weak self] in
+        let time = min(time, Self.maxPause)
+        self.pause = context.eventLoop.assumeIsolated().scheduleTask(in: time) { [weak self] in
             guard let self else { return }
+            self.pause = nil
             self.isReadPaused = false
             self.resumeReading()
         }
@@ -328,8 +348,10 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         guard self.context != nil else { return }
         self.context = nil
         self.isClosed = true
-        self.timer?.cancel()
+        for task in [self.timer, self.pause, self.slowReader] { task?.cancel() }
         self.timer = nil
+        self.pause = nil
+        self.slowReader = nil
         self.output = nil
         self.partial = nil
         let reason = self.ownReason ?? self.closeReason?.description ?? "the client closed the connection"
@@ -340,8 +362,9 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         guard let deadline = self.machine.deadline, let context = self.context else { return }
         self.timer = context.eventLoop.assumeIsolated().scheduleTask(deadline: deadline) { [weak self] in
             guard let self else { return }
-            let event = self.machine.tick(now: .now())
-            self.perform(event)
+            // What the gateway does not read says nothing about the client.
+            if self.isReadPaused || self.isReadPending { self.machine.touch(now: context.eventLoop.now) }
+            self.perform(self.machine.tick(now: context.eventLoop.now))
             if self.machine.isConnected { self.armKeepAlive() }
         }
     }

@@ -48,7 +48,7 @@ final class V1Device {
     /// Its last accepted messages.
     var accepted: V1Recent<V1Digest>
     /// IVs of its last accepted messages.
-    var ivs = V1Recent<SIMD16<UInt8>>(capacity: V1Device.rememberedIVs)
+    var ivs = V1Recent<V1IV>(capacity: V1Device.rememberedIVs)
 
     /// How many IVs of a device are remembered.
     static let rememberedIVs = 64

@@ -48,7 +48,7 @@ package final class V1Receiver {
     private struct Record {
         let device: V1Device
         let sessionID: SessionID
-        let iv: SIMD16<UInt8>
+        let iv: V1IV
         /// Taken back by ``V1Receiver/forget(_:)``.
         var isForgotten = false
     }
@@ -111,7 +111,7 @@ package final class V1Receiver {
             guard Self.isAllowed(device, onlyFrom: onlyFrom) else {
                 return self.refuse(.wrongDevice, issued: issued, now: now)
             }
-            let iv = clear.iv.loadUnaligned(as: SIMD16<UInt8>.self)
+            let iv = V1IV(clear.iv)
             guard !device.ivs.contains(iv) else { return self.refuse(.repeatedIV, issued: issued, now: now) }
 
             let sessionID = self.ledger.valid[match.sessionIndex]

@@ -41,12 +41,12 @@ bench: ## measure, with Mosquitto beside: BENCH=quick (some minutes) or BENCH=fu
 	scripts/bench.sh $(BENCH)
 
 install: ## to PREFIX (/usr/local), with a systemd unit; after make build, as root
-	install -D -m 755 .build/release/sealgate $(DESTDIR)$(PREFIX)/bin/sealgate
+	install -s -D -m 755 .build/release/sealgate $(DESTDIR)$(PREFIX)/bin/sealgate
 	install -D -m 644 packaging/sealgate.sysusers $(DESTDIR)/usr/lib/sysusers.d/sealgate.conf
 	install -d $(DESTDIR)/usr/lib/systemd/system $(DESTDIR)/etc/sealgate
 	sed 's|@PREFIX@|$(PREFIX)|' packaging/sealgate.service > $(DESTDIR)/usr/lib/systemd/system/sealgate.service
 	test -e $(DESTDIR)/etc/sealgate/gateway.conf || \
-	  sed 's|^\( *state *= *\)"[^"]*"|\1"/var/lib/sealgate"|' gateway.conf > $(DESTDIR)/etc/sealgate/gateway.conf
+	  sed -e 's|^\( *state *= *\)"[^"]*"|\1"/var/lib/sealgate"|' -e 's|"state/|"/var/lib/sealgate/|' gateway.conf > $(DESTDIR)/etc/sealgate/gateway.conf
 	@echo 'Next: systemd-sysusers; edit /etc/sealgate/gateway.conf; systemctl enable --now sealgate'
 
 clean: ## remove what was built

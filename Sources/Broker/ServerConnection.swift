@@ -45,7 +45,7 @@ package struct ServerConnection {
         package var description: String {
             switch self {
             case .disconnected: "the client disconnected"
-            case .unsupportedProtocol: "a protocol version that is not supported"
+            case .unsupportedProtocol: "a protocol version that is not supported: set the client to MQTT 3.1.1"
             case .malformed(let error): "malformed packet: \(error)"
             case .protocolError(let words): "protocol error: \(words)"
             case .keepAliveExpired: "nothing received for 1.5 times the keep alive"

@@ -72,7 +72,8 @@ package struct RouteTable: Sendable {
         self.reserved = reserved
     }
 
-    /// Calls `body` once for each uplink that a local message on `topic` goes to.
+    /// Calls `body` once for each uplink that a local message on `topic` goes to. Not to one that would hand it back by a
+    /// route in.
     ///
     /// - Parameter origin: The uplink that the message came in by, to which it is never sent back; nil for a device's message.
     package func forEachOutgoing(
@@ -83,6 +84,9 @@ package struct RouteTable: Sendable {
         for uplink in self.outgoing.indices where uplink != origin {
             for route in self.outgoing[uplink] {
                 guard let mapped = route.mapTopic(topic) else { continue }
+                // What a route in of the same uplink would bring back to the same topic stays here: a command that is
+                // published locally must not reach its node twice.
+                guard self.incoming(uplink: uplink, topic: mapped)?.topic != topic else { break }
                 body(RoutedTopic(uplink: uplink, topic: mapped, qos: route.route.qos, line: route.route.line))
                 break
             }

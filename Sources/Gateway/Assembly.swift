@@ -18,7 +18,8 @@ struct Assembly: Sendable {
     private let devices: [Device]
     private let retained: [RetainedRecord]
     private let uplinks: [PreparedUplink]
-    private let listenerTLS: [Int: TLSContext]
+    /// In the order of the listeners; nil without TLS.
+    private let listenerTLS: [TLSContext?]
     private let keyLookup: KeyLookup
 
     /// An uplink's files, read.
@@ -57,10 +58,10 @@ struct Assembly: Sendable {
                 throw GatewayStartError.credentials(of: "uplink.\(uplink.name)", line: uplink.line, reason: "\(error)")
             }
         }
-        var contexts: [Int: TLSContext] = [:]
-        for listener in configuration.listeners where listener.isTLS {
+        self.listenerTLS = try configuration.listeners.map { listener in
+            guard listener.isTLS else { return nil }
             do {
-                contexts[listener.line] = try Self.makeTLS(listener, keyLookup: keyLookup)
+                return try Self.makeTLS(listener, keyLookup: keyLookup)
             } catch {
                 throw GatewayStartError.credentials(
                     of: "listener \(listener.bind)",
@@ -69,7 +70,6 @@ struct Assembly: Sendable {
                 )
             }
         }
-        self.listenerTLS = contexts
     }
 
     /// Messages of an uplink that gateway.conf does not name any more wait for its name to come back.
@@ -185,7 +185,8 @@ struct Assembly: Sendable {
     }
 
     /// Makes one listener, not yet bound. On the loop.
-    func makeListener(_ listener: ListenerConfiguration, core: GatewayCore, burst: WriteBurst) -> MQTTListener {
+    func makeListener(_ index: Int, core: GatewayCore, burst: WriteBurst) -> MQTTListener {
+        let listener = self.configuration.listeners[index]
         let limits = self.configuration.limits
         var configuration = MQTTListener.Configuration(host: listener.bind.host, port: listener.bind.port)
         configuration.connection.maxPacketBytes = limits.maxPacket
@@ -196,7 +197,7 @@ struct Assembly: Sendable {
         configuration.connection.maxFiltersPerPacket = max(limits.maxSubscriptions, 128)
         return MQTTListener(
             configuration: configuration,
-            tls: self.listenerTLS[listener.line],
+            tls: self.listenerTLS[index],
             burst: burst,
             limiter: core.limiter,
             logger: self.logger,

@@ -89,11 +89,11 @@ package final class Gateway: Service, Sendable {
 
         let burst = try await loop.submit { NIOLoopBound(core.value.burst, eventLoop: loop) }.get()
         var bound: [BoundListener] = []
-        for listener in configuration.listeners {
+        for (index, listener) in configuration.listeners.enumerated() {
             let channel: any Channel
             do {
                 channel = try await loop.flatSubmit {
-                    assembly.makeListener(listener, core: core.value, burst: burst.value).start(on: loop)
+                    assembly.makeListener(index, core: core.value, burst: burst.value).start(on: loop)
                 }.get()
             } catch {
                 throw GatewayStartError.listener(

@@ -107,6 +107,8 @@ package import NIOCore
     /// Advances the handshake, then appends all plaintext that has come. Throws the failure of the connection, and the
     /// same one again if called again. Plaintext before the failure is in the buffer.
     package func readPlaintext(into plaintext: inout ByteBuffer) throws(TLSError) {
+        // An empty slice would keep the whole read buffer of an idle connection.
+        defer { if self.incoming.readableBytes == 0 { self.incoming = ByteBuffer() } }
         try self.advanceHandshake()
         guard self.isHandshakeComplete, !self.isPeerClosed else { return }
         OpenSSLError.clear()

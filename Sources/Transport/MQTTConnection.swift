@@ -69,7 +69,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     }
 
     /// The longest time for which the gateway does not listen to a client.
-    static let maxPause: TimeAmount = .seconds(5)
+    static let maxPause: TimeAmount = .minutes(1)
 
     private let configuration: Configuration
     private let delegate: any MQTTConnectionDelegate

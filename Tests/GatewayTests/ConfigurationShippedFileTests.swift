@@ -29,7 +29,7 @@ struct ConfigurationShippedFileTests {
         #expect(configuration.listeners.map(\.bind.description) == ["0.0.0.0:1883", "0.0.0.0:8883"])
         #expect(configuration.listeners.map(\.anonymous) == [.allowed, .refused])
         #expect(configuration.listeners.map(\.psk) == [false, true])
-        #expect(configuration.profiles.keys.sorted() == ["plain", "sensor"])
+        #expect(configuration.profiles.keys.sorted() == ["plain", "sensor", "tls"])
         #expect(configuration.profiles["sensor"]?.seal == .v1)
         #expect(configuration.profiles["plain"]?.plaintext == true)
         #expect(configuration.profiles["plain"]?.identifyBy == .topic)

@@ -113,13 +113,13 @@ import Testing
 
     // MARK: Pauses
 
-    @Test("a pause ends after five seconds at most")
+    @Test("a pause ends after a minute at most")
     func pause() throws {
         let client = try Client()
         #expect(client.canRead())
         client.connection.pauseReading(for: .hours(1))
         #expect(!client.canRead())
-        client.loop.advanceTime(by: .seconds(5) - .nanoseconds(1))
+        client.loop.advanceTime(by: .minutes(1) - .nanoseconds(1))
         #expect(!client.canRead())
         let before = client.reads.count
         client.loop.advanceTime(by: .nanoseconds(1))

@@ -199,6 +199,17 @@ final class Client: MQTTConnectionDelegate {
 
     private func open(_ publish: Publish, _ plan: SealedPlan) {
         let now = NIODeadline.now()
+        guard !plan.channels.isEmpty else {
+            // As much work as for a seal that does not verify.
+            _ = self.core.nobody.receive(publish.payload, claimed: nil, now: now)
+            return self.refuse(
+                publish,
+                .badSeal,
+                device: plan.claimed?.text ?? self.name,
+                claimed: plan.claimed,
+                detail: "the profile asks for a seal, and the device has no keys for one"
+            )
+        }
         guard self.core.failures.hasRoom(self.budget(for: plan.claimed), now: now) else {
             return self.refuse(
                 publish,

@@ -104,7 +104,8 @@ extension GatewayCore {
             self.keys.spendDerivation()  // As much work as for a device that is there.
             return nil
         }
-        return device.psk ?? self.keys.preSharedKey(of: device)
+        let derived = self.keys.preSharedKey(of: device)  // Also for an imported key: the time tells nothing.
+        return device.psk ?? derived
     }
 
     // MARK: Changes
@@ -146,6 +147,7 @@ extension GatewayCore {
     func rebuildChannels() {
         let now = NIODeadline.now()
         var rebuilt: [TopicName: SealedChannel] = [:]
+        var new: [(channel: SealedChannel, issued: [SessionID])] = []
         for group in self.registry.sessionGroups() {
             let (members, incomplete) = self.registry.v1Members(of: group)
             if !incomplete.isEmpty {
@@ -173,10 +175,12 @@ extension GatewayCore {
                     maxPayload: group.profile.maxPayload
                 )
                 rebuilt[channel.topic] = channel
-                self.publish(receiver.start(now: now), of: channel)
+                new.append((channel, receiver.start(now: now)))
             }
         }
         self.channels = rebuilt
+        // Whether somebody may get them is decided with the new channels in place.
+        for (channel, issued) in new { self.publish(issued, of: channel) }
     }
 
     private func warn(leftOut: [String], _ receiver: V1Receiver, topic: TopicName) {

@@ -29,6 +29,8 @@ final class GatewayCore {
     /// Scratch memory of all receivers.
     let workspace = V1Workspace()
     let keys: DeviceKeys
+    /// Opens nothing, at the price of trying: stands for devices without keys.
+    let nobody: V1Receiver
     var counters = Counters()
     /// The sealing desk: session topics and the receivers behind them.
     var channels: [TopicName: SealedChannel] = [:]
@@ -61,6 +63,8 @@ final class GatewayCore {
         self.registry = registry
         self.routes = routes
         self.refusals = RefusalLog(logger: logger)
+        self.nobody = V1Receiver(configuration: .init(), members: [], workspace: self.workspace)
+        _ = self.nobody.start(now: .now())
         self.keys = DeviceKeys(path: store.directory.masterKey, logger: logger)
         self.burst = WriteBurst(loop: loop)
         self.limiter = ConnectionLimiter(
@@ -163,6 +167,7 @@ final class GatewayCore {
     }
 
     private func housekeep() {
+        self.refusals.tick(now: .now())
         self.expireSessionIDs(now: .now())
         self.broker.expire(now: .now())
         let now = self.wallClock.milliseconds

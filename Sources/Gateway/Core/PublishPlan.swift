@@ -73,6 +73,8 @@ final class Destination {
 
 /// The publish rate of one device, over all its connections.
 final class SenderPace {
+    private static let maxDebt = TimeAmount.minutes(1)
+
     private let perMessage: TimeAmount
     private let burst: TimeAmount
     /// When the device has used up what it was given so far.
@@ -89,7 +91,8 @@ final class SenderPace {
     /// - Returns: How long the connection must stop reading; nil while the device is within its rate. The message itself
     ///   is taken: slowing the sender down loses nothing.
     func take(now: NIODeadline) -> TimeAmount? {
-        self.spentUntil = max(self.spentUntil, now - self.burst) + self.perMessage
+        // What one read brought is all taken; a minute is the most that a sender has to be silent for it.
+        self.spentUntil = min(max(self.spentUntil, now - self.burst) + self.perMessage, now + Self.maxDebt)
         return self.spentUntil > now ? self.spentUntil - now : nil
     }
 }

@@ -66,6 +66,11 @@ final class RefusalLog {
         )
     }
 
+    /// Tells of repetitions when their minute is over, also if nothing is refused any more.
+    func tick(now: NIODeadline) {
+        if !self.seen.isEmpty, now >= self.periodEnds { self.startPeriod(now) }
+    }
+
     private func startPeriod(_ now: NIODeadline) {
         self.periodEnds = now + Self.period
         for (key, count) in self.seen where count > 0 {

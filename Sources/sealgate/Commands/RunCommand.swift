@@ -45,6 +45,8 @@ struct RunCommand: AsyncParsableCommand {
         do {
             try await group.run()
         } catch let error as GatewayStartError {
+            // A port in use or an address that is not up yet may be mended by waiting; the rest of gateway.conf is not.
+            if case .listener = error { throw CommandFailure(.fault, "\(error)") }
             throw CommandFailure(.usage, "\(error)")
         } catch let error as StoreError {
             throw CommandFailure(.fault, "\(error)")

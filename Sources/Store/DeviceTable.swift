@@ -8,6 +8,8 @@ struct DeviceTable {
     let secrets: SecretKeeper
     let directory: StateDirectory
 
+    private static let unknownContent = "holds something that this release does not know"
+
     /// A number that every transaction which changes devices counts up.
     static func generation(_ db: Database) throws -> Int64 {
         try Int64.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'device_generation'") ?? 0
@@ -36,39 +38,69 @@ struct DeviceTable {
         return try row.map { try self.device($0, db) }
     }
 
+    /// Without secrets: needs no master.key. Those whose names are no ids are left out; nothing can speak as them.
+    func records(_ db: Database) throws -> [DeviceRecord] {
+        try Row.fetchAll(db, sql: "SELECT * FROM device ORDER BY id").compactMap(self.record)
+    }
+
+    /// For the gateway: one record that can't be used is a revoked device, and takes nothing from the others.
+    func reading(_ db: Database) throws -> DeviceReading {
+        var reading = DeviceReading()
+        let rows = try Row.fetchCursor(db, sql: "SELECT * FROM device ORDER BY id")
+        while let row = try rows.next() {
+            do {
+                reading.devices.append(try self.device(row, db))
+            } catch let error as StoreError {
+                reading.problems[row["id"]] = error.detail
+                guard var device = self.record(row)?.device else { continue }
+                device.isRevoked = true
+                reading.devices.append(device)
+            }
+        }
+        return reading
+    }
+
     private func device(_ row: Row, _ db: Database) throws -> Device {
-        let name: String = row["id"]
-        guard let id = try? DeviceID(name), let epoch = UInt32(exactly: row["epoch"] as Int64) else {
-            throw self.unreadable(name)
-        }
-        var device = Device(
-            id: id,
-            profile: row["profile"],
-            epoch: epoch,
-            isRevoked: row["revoked"],
-            nodeID: row["node_id"],
-            created: row["created"]
-        )
-        if let seal = row["seal"] as String? {
-            // Not nil for an unknown word: that would mean the profile's form.
-            guard let seal = SealForm(rawValue: seal) else { throw self.unreadable(name) }
-            device.seal = seal
-        }
-        if let keysOf = row["keys_of"] as String? {
-            guard let keysOf = try? DeviceID(keysOf) else { throw self.unreadable(name) }
-            device.keysOf = keysOf
-        }
+        guard let record = self.record(row) else { throw self.unreadable(row["id"]) }
+        guard record.problem == nil else { throw self.unreadable(row["id"]) }
+        var device = record.device
         if let wrapped = row["v1_keys"] as Data? {
-            let bytes = try self.unwrap(wrapped, of: id, db)
-            guard let keys = SecretKeeper.decodeV1Keys(bytes) else { throw self.unreadable(name) }
+            let bytes = try self.unwrap(wrapped, of: device.id, db)
+            guard let keys = SecretKeeper.decodeV1Keys(bytes) else { throw self.unreadable(device.id.text) }
             device.v1Keys = keys
         }
         if let wrapped = row["psk"] as Data? {
-            let bytes = try self.unwrap(wrapped, of: id, db)
-            guard let psk = SecretKeeper.decodePSK(bytes) else { throw self.unreadable(name) }
+            let bytes = try self.unwrap(wrapped, of: device.id, db)
+            guard let psk = SecretKeeper.decodePSK(bytes) else { throw self.unreadable(device.id.text) }
             device.psk = psk
         }
         return device
+    }
+
+    private func record(_ row: Row) -> DeviceRecord? {
+        guard let id = try? DeviceID(row["id"] as String) else { return nil }
+        let seal: String? = row["seal"]
+        let keysOf: String? = row["keys_of"]
+        let epoch = UInt32(exactly: row["epoch"] as Int64)
+        var record = DeviceRecord(
+            Device(
+                id: id,
+                profile: row["profile"],
+                seal: seal.flatMap(SealForm.init(rawValue:)),
+                epoch: epoch ?? 1,
+                isRevoked: row["revoked"],
+                nodeID: row["node_id"],
+                keysOf: keysOf.flatMap { try? DeviceID($0) },
+                created: row["created"]
+            )
+        )
+        record.hasV1Keys = row.hasValue("v1_keys")
+        record.hasPSK = row.hasValue("psk")
+        // A word that is not known must not pass for none, which means the profile's form.
+        let isSealUnknown = seal != nil && record.device.seal == nil
+        let isOwnerUnknown = keysOf != nil && record.device.keysOf == nil
+        if isSealUnknown || isOwnerUnknown || epoch == nil { record.problem = Self.unknownContent }
+        return record
     }
 
     private func unwrap(_ wrapped: Data, of id: DeviceID, _ db: Database) throws -> [UInt8] {
@@ -82,19 +114,26 @@ struct DeviceTable {
     }
 
     private func unreadable(_ name: String) -> StoreError {
-        let detail = "the record of device \(name) holds something that this release does not know"
+        let detail = "the record of device \(name) \(Self.unknownContent)"
         return StoreError(.schemaTooNew, file: self.directory.database, operation: "reading devices", detail: detail)
     }
 
     // MARK: - Changing, inside a transaction
 
-    /// Adds the device, or replaces all but the id of the one that is there.
+    /// Adds the device, or gives the one that is there another profile, form, node id and other keys. Whether that one is
+    /// revoked, its epoch and its age are its own: they may have changed since the caller read them.
     func put(_ device: Device, _ db: Database) throws {
-        if try self.has(device.id, db) {
-            try self.update(device, db)
-        } else {
-            try self.insert(device, db)
-        }
+        guard try self.has(device.id, db) else { return try self.insert(device, db) }
+        let secrets = try self.wrapped(device, db)
+        try db.execute(
+            sql: """
+                UPDATE device SET profile = ?, seal = ?, node_id = ?, keys_of = ?, v1_keys = ?, psk = ? WHERE id = ?
+                """,
+            arguments: [
+                device.profile, device.seal?.rawValue, device.nodeID, device.keysOf?.text, secrets.v1Keys, secrets.psk,
+                device.id.text,
+            ]
+        )
     }
 
     private func has(_ id: DeviceID, _ db: Database) throws -> Bool {
@@ -163,14 +202,27 @@ struct DeviceTable {
     }
 
     private func arguments(_ device: Device, _ db: Database) throws -> StatementArguments {
+        let secrets = try self.wrapped(device, db)
+        return [
+            device.profile, device.seal?.rawValue, Int64(device.epoch), device.isRevoked, device.nodeID,
+            device.keysOf?.text, secrets.v1Keys, secrets.psk, device.created, device.id.text,
+        ]
+    }
+
+    private func wrapped(_ device: Device, _ db: Database) throws -> (v1Keys: Data?, psk: Data?) {
         func wrap(_ secret: [UInt8]?) throws -> Data? {
             guard let secret else { return nil }
             return Data(try self.secrets.open(db, create: true).wrap(secret, device: device.id.text))
         }
-        return [
-            device.profile, device.seal?.rawValue, Int64(device.epoch), device.isRevoked, device.nodeID,
-            device.keysOf?.text, try wrap(device.v1Keys.map(SecretKeeper.encode)),
-            try wrap(device.psk.map(SecretKeeper.encode(psk:))), device.created, device.id.text,
-        ]
+        return (
+            try wrap(device.v1Keys.map(SecretKeeper.encode)), try wrap(device.psk.map(SecretKeeper.encode(psk:)))
+        )
+    }
+}
+
+extension Row {
+    /// Whether the column is not NULL.
+    fileprivate func hasValue(_ column: String) -> Bool {
+        (self[column] as DatabaseValue?).map { !$0.isNull } ?? false
     }
 }

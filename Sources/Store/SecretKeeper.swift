@@ -47,6 +47,14 @@ final class SecretKeeper: Sendable {
         return keys
     }
 
+    /// Opens the keys if the database belongs to any.
+    ///
+    /// - Throws: ``StoreError`` with `.masterKey` when they are missing or others.
+    func verify(_ db: Database) throws {
+        let sql = "SELECT EXISTS (SELECT 1 FROM meta WHERE name = 'master_key_check')"
+        if try Bool.fetchOne(db, sql: sql) ?? false { _ = try self.open(db, create: false) }
+    }
+
     private func load(create: Bool, isNeeded: Bool) throws -> MasterKey {
         let path = self.directory.masterKey
         do throws(MasterKeyError) {

@@ -1,6 +1,7 @@
 package import Devices
 import Foundation
 import GRDB
+import Logging
 package import NIOCore
 package import Sealing
 import Synchronization
@@ -13,6 +14,10 @@ struct DeviceKnowledge {
     var generation: Int64
     /// Reported already, and not again as long as it stays the same.
     var lastError: StoreError?
+    /// What was wrong with single devices, as it was logged.
+    var problems: [String: String] = [:]
+    /// The devices as last read, if some lack a master key that may appear yet without any change of the database.
+    var waiting: [Device]?
 }
 
 extension Store {
@@ -22,15 +27,51 @@ extension Store {
 
     /// All devices in the order of their ids, secrets unwrapped.
     ///
-    /// - Throws: ``StoreError``, `.masterKey` when master.key is missing or does not fit and a secret has to be opened.
+    /// For the gateway a device whose record or secrets can't be read is one that is revoked, with an error in the log:
+    /// it keeps nobody else from being served, nor from being revoked.
+    ///
+    /// - Throws: ``StoreError``; to others than the gateway also for a single device: `.masterKey` when master.key is
+    ///   missing or does not fit and a secret has to be opened, `.schemaTooNew` for a record of a newer release.
     package func devices() throws(StoreError) -> [Device] {
         let table = self.table
-        let (devices, generation) = try self.read(operation: "reading devices") { db in
-            (try table.all(db), try DeviceTable.generation(db))
+        let isGateway = self.access == .gateway
+        let (reading, generation) = try self.read(operation: "reading devices") { db in
+            let reading = isGateway ? try table.reading(db) : DeviceReading(devices: try table.all(db))
+            return (reading, try DeviceTable.generation(db))
         }
         self.knowledge.withLock { $0.generation = generation }
-        return devices
+        self.take(reading)
+        return reading.devices
     }
+
+    /// All devices in the order of their ids, without opening any secret: works without master.key.
+    package func deviceRecords() throws(StoreError) -> [DeviceRecord] {
+        let table = self.table
+        return try self.read(operation: "reading devices") { db in try table.records(db) }
+    }
+
+    /// Logs what is wrong with single devices, each once, and remembers whether to look again.
+    private func take(_ reading: DeviceReading) {
+        let isWaiting = !reading.problems.isEmpty && self.secrets.opened == nil
+        let news = self.knowledge.withLock { knowledge in
+            defer { knowledge.problems = reading.problems }
+            knowledge.waiting = isWaiting ? reading.devices : nil
+            return reading.problems.filter { knowledge.problems[$0.key] != $0.value }
+        }
+        for (name, problem) in news.sorted(by: { $0.key < $1.key }).prefix(Self.maxLoggedProblems) {
+            self.logger.error(
+                "a device can't be used, and is taken for revoked",
+                metadata: ["device": "\(name)", "reason": "\(problem)"]
+            )
+        }
+        if news.count > Self.maxLoggedProblems {
+            let count = news.count - Self.maxLoggedProblems
+            self.logger.error("more devices can't be used", metadata: ["count": "\(count)"])
+        }
+    }
+
+    /// Bad devices that are named one by one after one look.
+    private static var maxLoggedProblems: Int { 20 }
 
     /// One device; nil if there is none of that id.
     package func device(_ id: DeviceID) throws(StoreError) -> Device? {
@@ -53,8 +94,9 @@ extension Store {
         }
     }
 
-    /// Adds those whose ids are new and replaces all of the others but their ids or, after an error, changes nothing. They
-    /// may use each other's keys, in any order.
+    /// Adds those whose ids are new and gives the others their profile, form, node id and keys or, after an error, changes
+    /// nothing. They may use each other's keys, in any order. Whether a device that is there is revoked, its epoch and
+    /// when it was added stay as they are.
     ///
     /// - Throws: ``StoreError``, `.noSuchDevice` when a device, one of these or not, would be left without the keys of
     ///   another that it uses.
@@ -151,12 +193,13 @@ extension Store {
 
     private func changedDevices() throws(StoreError) -> [Device]? {
         let version = try self.access(operation: "reading devices") { db in try Self.dataVersion(db) }
-        let known = self.knowledge.withLock { ($0.dataVersion, $0.generation) }
-        guard version != known.0 else { return nil }
+        let known = self.knowledge.withLock(\.self)
+        guard version != known.dataVersion || known.waiting != nil else { return nil }
         let table = self.table
-        let (devices, generation) = try self.read(operation: "reading devices") { db in
+        let (reading, generation) = try self.read(operation: "reading devices") { db in
             let generation = try DeviceTable.generation(db)
-            return (generation == known.1 ? nil : try table.all(db), generation)
+            let isNeeded = generation != known.generation || known.waiting != nil
+            return (isNeeded ? try table.reading(db) : nil, generation)
         }
         // Only now: after an error the next look finds the same change again.
         self.knowledge.withLock { knowledge in
@@ -164,7 +207,9 @@ extension Store {
             knowledge.generation = generation
             knowledge.lastError = nil
         }
-        return devices
+        guard let reading else { return nil }
+        self.take(reading)
+        return generation == known.generation && reading.devices == known.waiting ? nil : reading.devices
     }
 
     static func dataVersion(_ db: Database) throws -> Int64 {

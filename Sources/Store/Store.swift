@@ -25,6 +25,7 @@ package final class Store: Sendable {
     let access: StoreAccess
     let database: DatabaseQueue
     let secrets: SecretKeeper
+    let logger: Logger
     /// Guarded so that commands and the store's thread agree.
     let knowledge: Mutex<DeviceKnowledge>
     private let worker: StoreWorker?
@@ -36,7 +37,7 @@ package final class Store: Sendable {
     /// log, and a new one is begun; a command only reports it.
     ///
     /// - Throws: ``StoreError``: others can read the files, the schema is newer than this release, another gateway runs
-    ///   here, the disk fails.
+    ///   here, the disk fails; for the gateway also that master.key is missing or not the one of this database.
     package static func open(
         directory path: String,
         access: StoreAccess = .gateway,
@@ -119,12 +120,17 @@ package final class Store: Sendable {
                 DeviceKnowledge(dataVersion: try Self.dataVersion(db), generation: try DeviceTable.generation(db))
             }
             let totals = try database.writeWithoutTransaction { _ in try writer?.spool.totals() ?? [] }
+            let secrets = SecretKeeper(directory: directory)
+            // With another master key nobody could prove himself, and with none new secrets would begin to hang from a
+            // second one: better not to start.
+            if access == .gateway { try database.read(secrets.verify) }
 
             self.directory = directory
             self.setAside = setAside
             self.access = access
             self.database = database
-            self.secrets = SecretKeeper(directory: directory)
+            self.secrets = secrets
+            self.logger = logger
             self.knowledge = Mutex(knowledge)
             self.lastSequence = writer?.lastSequence ?? 0
             self.spoolTotals = totals

@@ -1,5 +1,6 @@
 import Devices
 import Foundation
+import GRDB
 import NIOCore
 import Sealing
 import Testing
@@ -172,6 +173,119 @@ struct DeviceStoreTests {
         let keys = try one.keyHierarchy()
         let wrapped = keys.wrap([1, 2, 3], device: "a")
         #expect(try two.keyHierarchy().unwrap(wrapped, device: "a") == [1, 2, 3])
+    }
+
+    @Test("replacing a device leaves alone what others may have changed: revoked, epoch, age")
+    func staleReplacement() throws {
+        let store = try self.state.open(.command)
+        defer { store.close() }
+        var device = try self.sealed("kitchen")
+        device.epoch = 3
+        try store.insert(device)
+        try store.setRevoked(true, of: device.id)
+        var stale = device
+        stale.profile = "other"
+        stale.epoch = 1
+        stale.created = 99
+        stale.v1Keys = .random()
+        try store.put([stale])
+        stale.epoch = 3
+        stale.created = device.created
+        stale.isRevoked = true
+        #expect(try store.device(device.id) == stale)
+    }
+
+    // MARK: - Records and keys that can't be used
+
+    /// Changes the database behind the store's back.
+    private func execute(_ sql: String) throws {
+        let database = try DatabaseQueue(path: self.state.database)
+        try database.write { db in
+            try db.execute(sql: sql)
+            try DeviceTable.countGeneration(db)
+        }
+        try database.close()
+    }
+
+    @Test(
+        "one record that can't be read is a revoked device, and keeps no change from the gateway",
+        arguments: [
+            "UPDATE device SET seal = 'v9' WHERE id = 'bad'", "UPDATE device SET v1_keys = x'00' WHERE id = 'bad'",
+            "UPDATE device SET keys_of = '/' WHERE id = 'bad'", "UPDATE device SET epoch = -1 WHERE id = 'bad'",
+        ]
+    )
+    func unreadableRecord(damage: String) async throws {
+        let gateway = try self.state.open()
+        let command = try self.state.open(.command)
+        defer { command.close() }
+        try command.insert([self.sealed("bad"), self.sealed("good")])
+        #expect(try await self.poll(gateway)?.map(\.isRevoked) == [false, false])
+        try self.execute(damage)
+        try command.setRevoked(true, of: DeviceID("good"))
+        #expect(try await self.poll(gateway)?.map(\.isRevoked) == [true, true])
+        try command.setRevoked(false, of: DeviceID("good"))
+        #expect(try await self.poll(gateway)?.map(\.isRevoked) == [true, false])
+        #expect(try await self.poll(gateway) == nil)
+        gateway.close()
+        let again = try self.state.open()
+        defer { again.close() }
+        #expect(try again.devices().map(\.isRevoked) == [true, false])
+        // A command that needs the secrets says so, one that does not goes on.
+        #expect(throws: StoreError.self) { try command.devices() }
+        #expect(try command.deviceRecords().map(\.device.isRevoked) == [false, false])
+        try command.remove(DeviceID("bad"))
+        #expect(try command.devices().map(\.id.text) == ["good"])
+    }
+
+    @Test("without the master key devices are listed, revoked and removed")
+    func recordsWithoutKey() throws {
+        let store = try self.state.open(.command)
+        var device = try self.sealed("a")
+        device.psk = [1, 2, 3]
+        try store.insert([device, self.plain("b")])
+        store.close()
+        try FileManager.default.removeItem(atPath: self.state.path + "/master.key")
+        let again = try self.state.open(.command)
+        defer { again.close() }
+        #expect(try again.deviceRecords() == [DeviceRecord(device), DeviceRecord(self.plain("b"))])
+        #expect(try again.deviceRecords().map(\.hasPSK) == [true, false])
+        try again.setRevoked(true, of: device.id)
+        #expect(try again.deviceRecords()[0].device.isRevoked)
+        try again.remove(device.id)
+    }
+
+    @Test("a master key that is missing or another one keeps the gateway from starting", arguments: [true, false])
+    func gatewayMasterKey(isWrapped: Bool) throws {
+        let first = try self.state.open()
+        if isWrapped { try first.insert(self.sealed("a")) } else { _ = try first.keyHierarchy() }
+        first.close()
+        let path = self.state.path + "/master.key"
+        try FileManager.default.moveItem(atPath: path, toPath: path + ".moved")
+        #expect(#expect(throws: StoreError.self) { try self.state.open() }?.kind == .masterKey)
+        #expect(!FileManager.default.fileExists(atPath: path))
+        _ = try MasterKey.create(path)
+        let error = #expect(throws: StoreError.self) { try self.state.open() }
+        #expect(error?.kind == .masterKey)
+        #expect(error?.description.contains("is not the key of") == true)
+        try FileManager.default.removeItem(atPath: path)
+        try FileManager.default.moveItem(atPath: path + ".moved", toPath: path)
+        try self.state.open().close()
+    }
+
+    @Test("a master key that can be read later is found without a change of the database")
+    func lateMasterKey() async throws {
+        let gateway = try self.state.open()
+        defer { gateway.close() }
+        let command = try self.state.open(.command)
+        defer { command.close() }
+        try command.insert(self.sealed("a"))
+        let path = self.state.path + "/master.key"
+        try FileManager.default.moveItem(atPath: path, toPath: path + ".moved")
+        #expect(try await self.poll(gateway)?.map(\.isRevoked) == [true])
+        #expect(try await self.poll(gateway) == nil)
+        try FileManager.default.moveItem(atPath: path + ".moved", toPath: path)
+        #expect(try await self.poll(gateway)?.map(\.isRevoked) == [false])
+        #expect(try await self.poll(gateway) == nil)
     }
 
     // MARK: - Changes of other processes

@@ -14,13 +14,14 @@ struct DeviceChange: ParsableArguments {
     /// - Parameters:
     ///   - done: What a device is then: "revoked".
     ///   - change: Returns whether there was anything to change.
-    /// - Returns: All devices, as they were before.
+    /// - Returns: All devices without their secrets, as they were before.
     @discardableResult
     func perform(_ done: String, _ change: (Store, Device) throws(StoreError) -> Bool) throws -> [Device] {
+        // Without secrets: what is revoked or removed need not be readable, nor master.key be there.
         let files = try GatewayFiles(self.file)
         guard let store = try files.openExistingStore(.command) else { throw files.noDevice(self.ids[0], among: []) }
         defer { store.close() }
-        let all = try store.devices()
+        let all = try store.deviceRecords().map(\.device)
         var devices = try files.find(self.ids, among: all)
         // Who uses another's keys goes before it, so that both can be removed at once.
         devices = devices.filter { $0.keysOf != nil } + devices.filter { $0.keysOf == nil }

@@ -1,6 +1,7 @@
 import Devices
 import Foundation
 import MQTTCodec
+import Store
 
 /// What `device show` and `device list` tell of a device: everything but its secrets.
 struct DeviceDetails: Encodable {
@@ -46,7 +47,14 @@ struct DeviceDetails: Encodable {
         case sessionTopic = "session_topic"
     }
 
-    init(_ device: Device, registry: DeviceRegistry) {
+    /// The devices that have v1 keys of their own.
+    static func owners(_ records: [DeviceRecord]) -> Set<DeviceID> {
+        Set(records.filter(\.hasV1Keys).map(\.device.id))
+    }
+
+    /// - Parameter owners: the devices that have v1 keys of their own.
+    init(_ record: DeviceRecord, owners: Set<DeviceID>, registry: DeviceRegistry) {
+        let device = record.device
         let profile = registry.profile(of: device.id)
         let form = registry.seal(of: device.id) ?? .none
         func filters(_ lines: [PolicyLine]?) -> [Filter] {
@@ -60,9 +68,9 @@ struct DeviceDetails: Encodable {
         self.profileLine = profile?.line
         self.seal = form.rawValue
         self.nodeID = device.nodeID
-        self.keys = device.v1Keys != nil ? .own : device.keysOf != nil ? .shared : .none
+        self.keys = record.hasV1Keys ? .own : device.keysOf != nil ? .shared : .none
         self.keysOf = device.keysOf?.text
-        self.psk = device.psk == nil ? "derived" : "imported"
+        self.psk = record.hasPSK ? "imported" : "derived"
         self.epoch = device.epoch
         self.state = device.isRevoked ? "revoked" : "active"
         self.added = Date(timeIntervalSince1970: TimeInterval(device.created)).formatted(.iso8601)
@@ -71,9 +79,11 @@ struct DeviceDetails: Encodable {
         self.subscribe = filters(profile?.subscribe)
         self.deny = filters(profile?.deny)
         self.problem =
-            if profile == nil {
+            if let problem = record.problem {
+                "its record \(problem): it is taken for revoked"
+            } else if profile == nil {
                 "gateway.conf has no profile \(Printable.text(device.profile)): it may do nothing"
-            } else if form == .v1, registry.v1Keys(of: device.id) == nil {
+            } else if form == .v1, !owners.contains(device.keysOf ?? device.id) {
                 "seal v1 without keys: nothing of it opens"
             } else {
                 nil

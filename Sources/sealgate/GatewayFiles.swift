@@ -40,6 +40,13 @@ struct GatewayFiles {
         return try store.devices()
     }
 
+    /// All devices without their secrets, none if there is no store. Needs no master.key.
+    func deviceRecords() throws(StoreError) -> [DeviceRecord] {
+        guard let store = try self.openExistingStore() else { return [] }
+        defer { store.close() }
+        return try store.deviceRecords()
+    }
+
     /// What the gateway would know of `devices`.
     func registry(of devices: [Device]) -> DeviceRegistry {
         let registry = DeviceRegistry(gateway: self.configuration.name)

@@ -2,6 +2,7 @@ import Devices
 import Gateway
 import MQTTCodec
 import Sealing
+import Store
 
 /// What a node has to be told of a device that was just added, its secrets included: shown once, never stored. As text it is
 /// a key file, with the rest in comments.
@@ -25,7 +26,8 @@ struct NodeSheet {
         self.seal = seal
         self.psk = psk
         self.configuration = configuration
-        self.topics = DeviceDetails(device, registry: registry)
+        let owners = Set([device.keysOf ?? device.id])
+        self.topics = DeviceDetails(DeviceRecord(device), owners: owners, registry: registry)
     }
 
     /// Whether there is any secret to show.

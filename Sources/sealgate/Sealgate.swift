@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 
 /// The program: what a person types, and the exit status that scripts rely on.
 @main
@@ -12,9 +13,9 @@ struct Sealgate: AsyncParsableCommand {
             TLS to an outside broker.
 
             First steps:
-              sealgate demo                                   see it work, nothing to set up
-              sealgate check                                  what is wrong with gateway.conf, by line
-              sealgate device add kitchen --profile sensor --seal v1
+              sealgate demo    see it work, nothing to set up
+              sealgate check   what is wrong with gateway.conf, by line
+              sealgate device add kitchen --profile sensor
               sealgate run
 
             Exit status: 0 done, 1 the answer is no, 2 usage or configuration, 70 a fault of the program or the machine.
@@ -28,6 +29,8 @@ struct Sealgate: AsyncParsableCommand {
 
     /// Runs one command and ends the process with the status of the contract.
     static func main() async {
+        // A reader that went away is an error of the write, which `device add` must see to take its device back.
+        signal(SIGPIPE, SIG_IGN)
         do {
             var command = try Self.parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {

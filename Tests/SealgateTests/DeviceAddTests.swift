@@ -184,8 +184,25 @@ import Testing
         _ = try await home.sealgate("device add kitchen --profile sensor")
         let key = home.directory.file("state/master.key")
         try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: key)
-        let finished = try await home.sealgate("device list")
+        let finished = try await home.sealgate("device export")
         #expect(finished.exit == .status(70))
         #expect(finished.errors.joined().contains("chmod 600 state/master.key"))
+    }
+
+    @Test("a device whose keys nobody could read is taken back")
+    func readerGone() async throws {
+        let home = try CommandHome.make()
+        // Descriptor 4 is a pipe that nobody has open for reading.
+        let script = """
+            mkfifo pipe; exec 3<>pipe 4>pipe 3<&-
+            "$0" device add kitchen --profile sensor >&4; echo $? >&2
+            """
+        let added = try await ChildProcess.run(
+            "sh",
+            ["-c", script, GatewayProcess.binary],
+            directory: home.directory.path
+        )
+        #expect(added.errors.last == "70", "\(added.all)")
+        #expect(try await home.sealgate("device list").errors == ["no devices yet"])
     }
 }

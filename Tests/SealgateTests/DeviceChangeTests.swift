@@ -94,4 +94,24 @@ import Testing
         try await gateway.logged("devices changed", "removed=1")
         #expect(try await gateway.stop() == .status(0))
     }
+
+    @Test("what needs no secret goes on without the master key; what needs one says which file is missing")
+    func withoutMasterKey() async throws {
+        let home = try CommandHome.make()
+        _ = try await home.sealgate("device add kitchen --profile sensor")
+        _ = try await home.sealgate("device add hall --profile sensor --keys-of kitchen --node-id 7")
+        let before = try await home.sealgate("device list")
+        try FileManager.default.removeItem(atPath: home.directory.file("state/master.key"))
+        #expect(try await home.sealgate("device list").output == before.output)
+        #expect(try await home.sealgate("device show hall").output.contains("keys           those of device kitchen"))
+        #expect(try await home.sealgate("explain kitchen publish nodes/kitchen/t").exit == .status(0))
+        let revoked = try await home.sealgate("device revoke kitchen")
+        #expect(revoked.exit == .status(0), "\(revoked.all)")
+        #expect(revoked.errors == ["sealgate: devices with the same keys are not revoked: hall"])
+        #expect(try await home.sealgate("device restore kitchen").exit == .status(0))
+        let export = try await home.sealgate("device export --secrets")
+        #expect(export.exit == .status(70))
+        #expect(export.errors.joined().contains("master.key is missing"))
+        #expect(try await home.sealgate("device remove kitchen hall").exit == .status(0))
+    }
 }

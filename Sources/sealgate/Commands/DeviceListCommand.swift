@@ -1,6 +1,7 @@
 import ArgumentParser
 import Devices
 import Gateway
+import Store
 
 struct DeviceListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -23,10 +24,11 @@ struct DeviceListCommand: ParsableCommand {
 
     func run() throws {
         let files = try GatewayFiles(self.file)
-        let devices = try files.devices()
-        let registry = files.registry(of: devices)
-        let details = devices.filter { self.profile == nil || $0.profile == self.profile }
-            .map { DeviceDetails($0, registry: registry) }
+        let records = try files.deviceRecords()
+        let registry = files.registry(of: records.map(\.inForce))
+        let owners = DeviceDetails.owners(records)
+        let details = records.filter { self.profile == nil || $0.device.profile == self.profile }
+            .map { DeviceDetails($0, owners: owners, registry: registry) }
         if self.json { return try Output.json(details) }
         guard !details.isEmpty else {
             return Output.error(self.profile.map { "no devices with profile \($0)" } ?? "no devices yet")

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Devices
+import Store
 
 struct DeviceShowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -23,9 +24,15 @@ struct DeviceShowCommand: ParsableCommand {
 
     func run() throws {
         let files = try GatewayFiles(self.file)
-        let devices = try files.devices()
-        let device = try files.find([self.id], among: devices)[0]
-        let details = DeviceDetails(device, registry: files.registry(of: devices))
+        let records = try files.deviceRecords()
+        guard let record = records.first(where: { $0.device.id == self.id }) else {
+            throw files.noDevice(self.id, among: records.map(\.device))
+        }
+        let details = DeviceDetails(
+            record,
+            owners: DeviceDetails.owners(records),
+            registry: files.registry(of: records.map(\.inForce))
+        )
         if self.json { return try Output.json(details) }
         let lines = details.lines.map { name, value in
             name + String(repeating: " ", count: max(1, 15 - name.count)) + value + "\n"

@@ -23,17 +23,21 @@ struct DeviceRevokeCommand: ParsableCommand {
             try store.setRevoked(true, of: device.id)
             return true
         }
-        self.warnOfSharedKeys(devices)
+        // Without the secrets only those are found that name another's; better than no word at all.
+        self.warnOfSharedKeys((try? GatewayFiles(self.change.file).devices()) ?? devices)
     }
 
     /// Who took a node has its keys, and with them can speak for every device that shares them.
     private func warnOfSharedKeys(_ devices: [Device]) {
         let byID = Dictionary(devices.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         func keys(of device: Device) -> V1Keys? { device.v1Keys ?? device.keysOf.flatMap { byID[$0]?.v1Keys } }
+        func owner(of device: Device) -> DeviceID { device.keysOf ?? device.id }
         let revoked = Set(self.change.ids)
         let lost = Set(revoked.compactMap { byID[$0].flatMap(keys) })
+        let owners = Set(revoked.compactMap { byID[$0].map(owner) })
         let others = devices.filter { device in
-            !device.isRevoked && !revoked.contains(device.id) && keys(of: device).map(lost.contains) ?? false
+            guard !device.isRevoked, !revoked.contains(device.id) else { return false }
+            return owners.contains(owner(of: device)) || keys(of: device).map(lost.contains) ?? false
         }
         guard !others.isEmpty else { return }
         let names = others.map(\.id.text).joined(separator: ", ")

@@ -32,7 +32,7 @@ struct ExplainCommand: ParsableCommand {
 
     func run() throws {
         let files = try GatewayFiles(self.file)
-        let devices = try files.devices()
+        let devices = try files.deviceRecords().map(\.inForce)
         let registry = files.registry(of: devices)
         let routes = try self.routes(files.configuration, registry)
         let explanation: Explanation

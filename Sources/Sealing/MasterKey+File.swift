@@ -1,3 +1,5 @@
+internal import OpenSSL
+
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)
@@ -43,20 +45,27 @@ extension MasterKey {
 
     /// Makes a new master key and writes it to a new file with mode 0600, durably. Blocks: not for an event loop.
     ///
-    /// - Throws: ``MasterKeyError``; the file is never overwritten, and not left behind half-written by a failure.
+    /// The file gets its name only when all of it is on the disk: whoever finds it, after a power cut too, finds it whole.
+    ///
+    /// - Throws: ``MasterKeyError``; the file is never overwritten. After `.exists`, another's key can be loaded.
     package static func create(_ path: String) throws(MasterKeyError) -> MasterKey {
-        let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard file >= 0 else {
-            let problem: MasterKeyError.Problem = errno == EEXIST ? .exists : .system(call: "open", code: errno)
-            throw MasterKeyError(path: path, problem: problem)
-        }
+        let suffix = String(decoding: Hex.encode(SecureRandom.bytes(count: 8)), as: UTF8.self)
+        let temporary = path + ".new-" + suffix
+        let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard file >= 0 else { throw MasterKeyError(path: path, problem: .system(call: "open", code: errno)) }
         defer { close(file) }
         let key = MasterKey.random()
         let text = Hex.encode(key.bytes) + [UInt8(ascii: "\n")]
         if let call = self.store(text, in: file) {
             let code = errno
-            unlink(path)
+            unlink(temporary)
             throw MasterKeyError(path: path, problem: .system(call: call, code: code))
+        }
+        // Unlike rename, link never replaces what is there.
+        let code = link(temporary, path) == 0 ? 0 : errno
+        unlink(temporary)
+        guard code == 0 else {
+            throw MasterKeyError(path: path, problem: code == EEXIST ? .exists : .system(call: "link", code: code))
         }
         self.syncDirectory(of: path)
         return key

@@ -79,6 +79,22 @@ import Testing
         #expect(error?.description.contains("abab") == false)
     }
 
+    @Test("of many that make one at once, one does, all others find it whole, and nothing else is left")
+    func race() async throws {
+        let directory = try Directory()
+        let path = directory.key
+        let keys = await withTaskGroup(of: [UInt8]?.self) { group in
+            for _ in 0..<16 {
+                group.addTask { (try? MasterKey.create(path)).map(\.bytes) ?? (try? MasterKey.load(path).bytes) }
+            }
+            var keys: [[UInt8]?] = []
+            for await key in group { keys.append(key) }
+            return keys
+        }
+        #expect(keys.count == 16 && Set(keys).count == 1 && keys[0] != nil)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["master.key"])
+    }
+
     @Test("refuses what is missing, a directory, and a link")
     func kinds() throws {
         let directory = try Directory()

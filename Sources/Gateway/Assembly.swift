@@ -209,7 +209,7 @@ struct Assembly: Sendable {
 
     private static func makeTLS(_ uplink: UplinkConfiguration) throws -> TLSContext {
         let psk = try uplink.psk.map { psk in
-            TLSPreSharedKey(identity: Array(psk.identity.utf8), key: try SecretFile.loadSecret(psk.keyFile))
+            TLSPreSharedKey(identity: Array(psk.identity.utf8), key: try SecretFile.loadPreSharedKey(psk.keyFile))
         }
         let trust: TLSTrust =
             if let ca = uplink.ca { .file(ca.path) } else if psk != nil { .nothing } else { .system }

@@ -8,9 +8,12 @@ package enum TLSVersion: String, Sendable, Comparable, CaseIterable {
 
 /// A client's pre-shared key and the name under which the server knows it. The key never appears in a description.
 package struct TLSPreSharedKey: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    /// Longest key in bytes: what OpenSSL takes for TLS 1.2.
+    package static let maxKeyBytes = 256
+
     /// 1 to 255 bytes without NUL: TLS 1.2 as OpenSSL speaks it ends the identity at a NUL.
     package var identity: [UInt8]
-    /// 1 to 256 bytes. Secret.
+    /// 1 to ``maxKeyBytes`` bytes. Secret.
     package var key: [UInt8]
 
     package init(identity: [UInt8], key: [UInt8]) {
@@ -72,7 +75,8 @@ package struct TLSConfiguration: Sendable {
     }
 
     /// The key of an identity, or nil when it is unknown. Called on the event loop during a handshake, so it must not
-    /// block. Identities are 1 to 64 bytes without NUL; others are never asked for. Keys of 1 to 256 bytes count.
+    /// block. Identities are 1 to 64 bytes without NUL; others are never asked for. Keys longer than
+    /// ``TLSPreSharedKey/maxKeyBytes`` are none.
     package typealias KeyLookup = @Sendable (_ identity: [UInt8]) -> [UInt8]?
 
     package var role: Role

@@ -39,7 +39,7 @@ enum TLSPreSharedKeyCallbacks {
         if let identity, (1...64).contains(identity.count), !identity.contains(0) {
             key = connection.context.configuration.keyLookup?(identity)
         }
-        if let found = key, !(1...256).contains(found.count) { key = nil }
+        if let found = key, !(1...TLSPreSharedKey.maxKeyBytes).contains(found.count) { key = nil }
         connection.presented(identity: identity ?? [], isKnown: key != nil)
         if let key { return key }
         var random = [UInt8](repeating: 0, count: 32)

@@ -205,4 +205,51 @@ import Testing
         #expect(added.errors.last == "70", "\(added.all)")
         #expect(try await home.sealgate("device list").errors == ["no devices yet"])
     }
+
+    @Test("a pre-shared key that TLS does not take is refused, whatever brings it", arguments: [256, 257])
+    func longPreSharedKey(bytes: Int) async throws {
+        let home = try CommandHome.make()
+        let digits = String(repeating: "ab", count: bytes)
+        let path = try home.directory.write("hall.psk", "hex:\(digits)\n")
+        let added = try await home.run(["device", "add", "hall", "--profile", "plain", "--psk-file", path])
+        let entry = "[[device]]\nid = \"loft\"\nprofile = \"plain\"\npsk = \"hex:\(digits)\"\n"
+        let imported = try await home.sealgate("device import -", input: entry)
+        let psk = "psk = { identity = \"attic\", key_file = \"hall.psk\" }"
+        try home.configure(
+            CommandHome.configuration.replacingOccurrences(
+                of: "address = [\"mqtt://127.0.0.1:1\"]",
+                with: "address = [\"mqtts://127.0.0.1:1\"]\n\(psk)"
+            )
+        )
+        let checked = try await home.sealgate("check")
+        if bytes <= 256 {
+            for finished in [added, imported, checked] { #expect(finished.exit == .status(0), "\(finished.all)") }
+            #expect(checked.output == ["gateway.conf: 2 listeners, 3 profiles, 1 uplink, 2 routes: good"])
+        } else {
+            #expect(added.exit == .status(2) && imported.exit == .status(2) && checked.exit == .status(1))
+            for finished in [added, imported, checked] {
+                #expect(finished.errors.joined().contains("257 bytes"), "\(finished.all)")
+                #expect(!finished.all.contains("abab"))
+            }
+        }
+    }
+
+    @Test("a pre-shared key that nobody needs is no protection, and that is said")
+    func uselessPreSharedKey() async throws {
+        let home = try CommandHome.make()
+        let warning =
+            "warning: profile plain has plaintext = true: anyone on an anonymous listener can speak as hall without this key"
+        let plain = try await home.sealgate("device add hall --profile plain --psk")
+        #expect(!plain.all.contains("warning:"))
+        _ = try await home.sealgate("device remove hall")
+        try home.configure(
+            CommandHome.configuration.replacingOccurrences(
+                of: "[profile.plain]",
+                with: "[profile.plain]\nplaintext = true\nidentify_by = \"topic\""
+            )
+        )
+        let open = try await home.sealgate("device add hall --profile plain --psk")
+        #expect(open.exit == .status(0), "\(open.all)")
+        #expect(open.errors.contains(warning), "\(open.all)")
+    }
 }

@@ -155,8 +155,9 @@ package struct GatewayConfiguration: Sendable, Equatable {
     /// Opens and reads them; creates and changes nothing. The findings carry the line of the key. Secrets that are read are
     /// not kept.
     package func checkFiles() -> [ConfigurationFinding] {
-        self.files.compactMap { file in
-            SecretFile.check(file).map {
+        let keys = Set(self.uplinks.compactMap(\.psk?.keyFile))
+        return self.files.compactMap { file in
+            (keys.contains(file) ? SecretFile.checkPreSharedKey(file) : SecretFile.check(file)).map {
                 ConfigurationFinding(file: self.file, line: file.line, key: file.key, message: $0.description)
             }
         }

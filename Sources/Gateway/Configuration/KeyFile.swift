@@ -1,4 +1,5 @@
 import Devices
+import OpenSSL
 import Sealing
 
 /// Key files: the secrets of devices on their way in or out of the gateway, and what `seal` and `unseal` work with.
@@ -85,7 +86,7 @@ package enum KeyFile {
         let nodeID = reader.text("node_id", maxBytes: V1Member.maxNodeIDBytes)
         let keysOf = Self.name(reader, "keys_of", "the id")
         let keys = Self.v1Keys(reader, isSealed: seal == .v1)
-        let psk = Self.bytes(reader, "psk", allowed: Array(1...512))
+        let psk = Self.bytes(reader, "psk", allowed: Array(1...TLSPreSharedKey.maxKeyBytes))
         reader.finish()
         guard let id else { return nil }
         if keysOf == id { reader.error("keys_of", "names the device itself") }

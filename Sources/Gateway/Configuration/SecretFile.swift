@@ -1,3 +1,5 @@
+import OpenSSL
+
 /// Files that hold one secret: the only way a secret gets into the configuration.
 ///
 /// Loading is separate from reading gateway.conf, so that a check needs no rights to the secrets and a secret lives only
@@ -13,6 +15,18 @@ package enum SecretFile {
     /// - Throws: ``FileError`` if the file can't be read, others than its owner may, or it holds anything else.
     package static func loadSecret(_ file: ConfigurationFile) throws(FileError) -> [UInt8] {
         try Self.loadSecret(path: file.path)
+    }
+
+    /// The pre-shared key in `file`.
+    ///
+    /// - Throws: ``FileError`` as ``loadSecret(_:)``, and if the key is longer than TLS takes.
+    package static func loadPreSharedKey(_ file: ConfigurationFile) throws(FileError) -> [UInt8] {
+        let key = try Self.loadSecret(file)
+        guard key.count <= TLSPreSharedKey.maxKeyBytes else {
+            let problem = "holds a key of \(key.count) bytes; TLS takes \(TLSPreSharedKey.maxKeyBytes) at most"
+            throw FileError(path: file.path, kind: .content(problem))
+        }
+        return key
     }
 
     /// The bytes of the secret in the file at `path`.
@@ -68,6 +82,16 @@ package enum SecretFile {
             case .privateKey: try Self.checkPEM(file, access: .ownerOnly, what: "PRIVATE KEY-----")
             case .certificates: try Self.checkPEM(file, access: .anyone, what: "CERTIFICATE-----")
             }
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// As ``check(_:)`` for a pre-shared key.
+    static func checkPreSharedKey(_ file: ConfigurationFile) -> FileError? {
+        do {
+            _ = try Self.loadPreSharedKey(file)
             return nil
         } catch {
             return error

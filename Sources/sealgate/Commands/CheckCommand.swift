@@ -26,8 +26,14 @@ struct CheckCommand: ParsableCommand {
         for problem in problems { Output.error("\(problem)") }
         guard problems.isEmpty else { throw CommandFailure(.no) }
         Output.line(
-            "\(self.file.path): \(configuration.listeners.count) listeners, \(configuration.profiles.count) profiles, "
-                + "\(configuration.uplinks.count) uplinks, \(configuration.routes.count) routes: good"
+            "\(self.file.path): \(Self.count(configuration.listeners.count, "listener")), "
+                + "\(Self.count(configuration.profiles.count, "profile")), "
+                + "\(Self.count(configuration.uplinks.count, "uplink")), "
+                + "\(Self.count(configuration.routes.count, "route")): good"
         )
+    }
+
+    private static func count(_ count: Int, _ noun: String) -> String {
+        count == 1 ? "1 \(noun)" : "\(count) \(noun)s"
     }
 }

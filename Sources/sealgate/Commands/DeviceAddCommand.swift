@@ -2,6 +2,7 @@ import ArgumentParser
 import Devices
 import Foundation
 import Gateway
+import OpenSSL
 import Sealing
 import Store
 
@@ -18,7 +19,7 @@ struct DeviceAddCommand: ParsableCommand {
 
             A node that proves itself by TLS with a pre-shared key (protocol "mqtts", psk = true):
 
-              sealgate device add hall --profile plain --psk
+              sealgate device add hall --profile tls --psk
 
             A node that has keys already, and a second one that shares them and writes another node id:
 
@@ -188,8 +189,11 @@ struct DeviceAddCommand: ParsableCommand {
 
     private func preSharedKey(in path: String) throws -> [UInt8] {
         let key = try SecretFile.loadSecret(path: path)
-        guard key.count <= 512 else {
-            throw CommandFailure(.usage, "the key in \(path) has \(key.count) bytes; TLS takes 512 at most")
+        guard key.count <= TLSPreSharedKey.maxKeyBytes else {
+            throw CommandFailure(
+                .usage,
+                "the key in \(path) has \(key.count) bytes; TLS takes \(TLSPreSharedKey.maxKeyBytes) at most"
+            )
         }
         if key.count < Self.shortPSKBytes {
             Output.error(
@@ -217,6 +221,12 @@ struct DeviceAddCommand: ParsableCommand {
         if !isProvable, configuration.profiles[device.profile]?.plaintext == false {
             Output.error(
                 "sealgate: nothing proves this device yet: it needs --psk or --psk-file, or a client certificate with the CN \(self.id)"
+            )
+        }
+        if self.psk || device.psk != nil, configuration.profiles[device.profile]?.plaintext == true {
+            Output.error(
+                "warning: profile \(device.profile) has plaintext = true: "
+                    + "anyone on an anonymous listener can speak as \(self.id) without this key"
             )
         }
         if self.psk || device.psk != nil, !configuration.listeners.contains(where: \.psk) {

@@ -17,8 +17,8 @@ struct CertsInitCommand: ParsableCommand {
               sealgate certs init --name gateway.example.org --name 192.168.1.10
               sealgate certs init --directory lab --client attic --client kitchen --days 30
 
-            Keys get mode 0600. Nothing is overwritten without --force. The CA's key, ca.key, is not needed to run \
-            anything: keep it elsewhere.
+            Keys get mode 0600. Nothing is overwritten without --force, which makes a new CA: certificates made before \
+            are worth nothing then. The CA's key, ca.key, is not needed to run anything: keep it elsewhere.
             """
     )
 
@@ -53,7 +53,11 @@ struct CertsInitCommand: ParsableCommand {
         let names = ["ca", "gateway"] + clients.map(\.file)
         let present = files.existing(names.flatMap { ["\($0).crt", "\($0).key"] })
         guard present.isEmpty || self.force else {
-            throw CommandFailure(.no, "there already: \(present.joined(separator: ", ")). --force overwrites them")
+            throw CommandFailure(
+                .no,
+                "there already: \(present.joined(separator: ", ")). --force makes a new CA and overwrites them: "
+                    + "certificates made before are worth nothing then"
+            )
         }
         let hosts = self.hosts()
         let validity = CertificateAuthority.Validity.days(self.days, from: Int64(Date().timeIntervalSince1970))
@@ -144,8 +148,11 @@ struct CertsInitCommand: ParsableCommand {
             "  certificate = \"\(shown.path(client + ".crt"))\"",
             "  key         = \"\(shown.path(client + ".key"))\"",
             "",
-            "The outside broker gets ca.crt. In mosquitto.conf, for that listener:",
-            "  cafile ca.crt",
+            "The outside broker gets ca.crt, and a certificate and key for its own name. In mosquitto.conf, for that",
+            "listener, with files that the user mosquitto can read:",
+            "  cafile   /etc/mosquitto/certs/ca.crt",
+            "  certfile /etc/mosquitto/certs/broker.crt",
+            "  keyfile  /etc/mosquitto/certs/broker.key",
             "  require_certificate true",
             "  use_identity_as_username true",
             "",

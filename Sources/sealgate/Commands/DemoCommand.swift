@@ -25,7 +25,7 @@ struct DemoCommand: AsyncParsableCommand {
     @Option(help: "How many messages the sealed node sends first, 1 to 1000.")
     var messages = 5
 
-    @Option(name: [.customLong("config"), .short], help: "The configuration file.")
+    @Option(name: [.customLong("config"), .customShort("c")], help: "The configuration file.")
     var file: String?
 
     @Flag(help: "Show the log of the gateway and of the outside broker, on standard error.")

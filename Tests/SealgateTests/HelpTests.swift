@@ -16,6 +16,25 @@ import Testing
         #expect(help.text.contains("\n  sealgate \(command)"), "\(help.text)")
     }
 
+    @Test("no line of a table or an example breaks at 80 columns", arguments: ["", "demo", "device add", "certs init"])
+    func width(_ command: String) async throws {
+        let home = try CommandHome.make()
+        let help = try await ChildProcess.run(
+            GatewayProcess.binary,
+            command.split(separator: " ").map(String.init) + ["--help"],
+            environment: ["COLUMNS": "80"],
+            directory: home.directory.path
+        )
+        let wide = try await ChildProcess.run(
+            GatewayProcess.binary,
+            command.split(separator: " ").map(String.init) + ["--help"],
+            environment: ["COLUMNS": "500"],
+            directory: home.directory.path
+        )
+        let examples = wide.output.prefix { !$0.hasPrefix("USAGE") }.filter { $0.hasPrefix("  ") }
+        for line in examples { #expect(help.output.contains(line), "\(line)") }
+    }
+
     @Test("no option takes a secret: other users of the machine can read a command line", arguments: commands)
     func options(_ command: String) async throws {
         let harmless: Set<String> = [

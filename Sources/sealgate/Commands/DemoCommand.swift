@@ -13,7 +13,8 @@ struct DemoCommand: AsyncParsableCommand {
             plain, sealed and on TLS, a forger, a replayer and some that leave their topics. Shows each message with what is \
             on the wire on the left and what arrives outside on the right:
 
-              ->  delivered    <-  came down, a command    ==  acknowledged again    --  refused
+              ->  delivered             <-  came down, a command
+              ==  acknowledged again    --  refused
 
             gateway.conf is the one in the working directory, or else the one beside the program's package. Devices, keys \
             and the database are the demo's own, in a temporary directory; ports that are taken are replaced by free ones.

@@ -24,7 +24,8 @@ struct DeviceAddCommand: ParsableCommand {
             A node that has keys already, and a second one that shares them and writes another node id:
 
               sealgate device add attic-1 --profile article --keys article.keys
-              sealgate device add attic-2 --profile article --keys-of attic-1 --node-id 11242239
+              sealgate device add attic-2 --profile article --keys-of attic-1 \\
+                --node-id 11242239
             """
     )
 

@@ -9,6 +9,9 @@ package protocol UplinkChannelDelegate: AnyObject {
     func uplinkConnected(_ channel: UplinkChannel)
     /// One frame, in the order of the stream. The channel may be closed from here; no further frame comes then.
     func uplink(_ channel: UplinkChannel, received frame: MQTTFrame)
+    /// A PUBLISH larger than the limit has begun; what comes of it is thrown away as it arrives, and no frame follows before
+    /// its end. `packetID` is as it arrived, 0 at QoS 0; `size` in bytes, fixed header included.
+    func uplink(_ channel: UplinkChannel, skipped firstByte: UInt8, packetID: UInt16, size: Int)
     /// The frames of one burst of reads have all been delivered: the moment to take stock of acknowledgements.
     func uplinkReadCompleted(_ channel: UplinkChannel)
     /// ``UplinkChannel/isWritable`` is true again after it was found false.
@@ -29,7 +32,8 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
 
     /// Limits of one connection.
     package struct Configuration: Sendable {
-        /// Largest packet of the broker's, fixed header included, in bytes.
+        /// Largest packet of the broker's, fixed header included, in bytes. A larger PUBLISH is skipped, anything else ends
+        /// the connection.
         package var maxPacketBytes = 256 << 10
         /// Bytes that may wait for the broker before ``UplinkChannel/isWritable`` says no.
         package var maxQueuedBytes = 256 << 10
@@ -57,7 +61,9 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
     private weak var delegate: (any UplinkChannelDelegate)?
     private(set) var context: ChannelHandlerContext?
     /// Bytes of an incomplete frame.
-    private var partial: ByteBuffer?
+    private(set) var partial: ByteBuffer?
+    /// The oversized PUBLISH that is being thrown away.
+    private var skipped: SkippedPublish?
     private var output: ByteBuffer?
     private var isInBurst = false
     private var isReady = false
@@ -109,6 +115,9 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
         self.wasFull = true
         return false
     }
+
+    /// Whether the end of a PUBLISH that ``UplinkChannelDelegate/uplink(_:skipped:packetID:size:)`` told of has yet to come.
+    package var isSkipping: Bool { self.skipped != nil }
 
     /// Lets `body` append to what goes out at the end of this burst. After the end of the connection the bytes are dropped.
     package func write<Result>(_ body: (inout ByteBuffer) -> Result) -> Result {
@@ -176,9 +185,7 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
         }
         let start = buffer.readerIndex
         do throws(MQTTDecodeError) {
-            while !self.isOver, let frame = try self.frames.nextFrame(&buffer) {
-                self.delegate?.uplink(self, received: frame)
-            }
+            while !self.isOver, try self.takeNext(&buffer) {}
         } catch {
             self.end(reason: "the broker sent a malformed packet: \(error)")
             context.close(promise: nil)
@@ -233,6 +240,30 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
         self.onOutcome.take()?(.ready)
     }
 
+    /// Delivers one frame, or throws away a part of one that is too large; `false` when more bytes have to come.
+    private func takeNext(_ buffer: inout ByteBuffer) throws(MQTTDecodeError) -> Bool {
+        if self.skipped != nil { return try self.skipOn(&buffer) }
+        do throws(MQTTDecodeError) {
+            guard let frame = try self.frames.nextFrame(&buffer) else { return false }
+            self.delegate?.uplink(self, received: frame)
+        } catch {
+            guard let skipped = SkippedPublish(error, at: &buffer) else { throw error }
+            self.skipped = skipped
+        }
+        return true
+    }
+
+    private func skipOn(_ buffer: inout ByteBuffer) throws(MQTTDecodeError) -> Bool {
+        guard var skipped = self.skipped else { return true }
+        let packetID = try skipped.consume(&buffer)
+        let isDone = skipped.isDone
+        self.skipped = isDone ? nil : skipped
+        if let packetID {
+            self.delegate?.uplink(self, skipped: skipped.firstByte, packetID: packetID, size: skipped.size)
+        }
+        return isDone
+    }
+
     private func sendOutput() {
         guard let output = self.output.take() else { return }
         self.context?.writeAndFlush(self.wrapOutboundOut(output), promise: nil)
@@ -257,6 +288,7 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
         self.isOver = true
         self.output = nil
         self.partial = nil
+        self.skipped = nil
         self.reason = reason
         guard let reason else { return }
         self.onOutcome.take()?(.failed(reason: reason))

@@ -17,6 +17,8 @@ package enum UplinkAction: Equatable {
     case acknowledged(sequence: Int64)
     /// A message came. With a receipt it waits for ``UplinkClient/acknowledge(_:into:)``.
     case message(Publish, UplinkReceipt?)
+    /// A message came that only this gateway's own limits forbid, for this reason; it is answered for and gone.
+    case dropped(MQTTDecodeError)
     /// Every subscription was answered; the broker refused these.
     case subscribed(refused: [TopicFilter])
     /// Close the connection without flushing if it is still open, and call ``UplinkClient/tick(now:into:)`` at `retryAt`.

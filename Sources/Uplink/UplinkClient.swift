@@ -32,7 +32,7 @@ package struct UplinkClient {
     struct Link {
         let since: NIODeadline
         var subscribing: Subscribing?
-        /// Whether the broker has acknowledged something, or has stayed for 30 s.
+        /// Whether the broker has acknowledged a message, or has stayed for 30 s.
         var isProven = false
         /// Time of the last acknowledgement, or of the first event after the client began to wait for one; `nil` between
         /// that beginning, which brings no time, and the event.
@@ -50,6 +50,10 @@ package struct UplinkClient {
 
     /// A link that lived so long has proved good even without an acknowledgement.
     static let provenAfter: TimeAmount = .seconds(30)
+
+    /// Most unacknowledged QoS 1 messages that can be asked for: packet identifier 0 does not exist, and 65,535 is left to
+    /// SUBSCRIBE.
+    package static let maxInFlight = Int(InFlightWindow.lastPacketID)
 
     /// Of every connection.
     let version = MQTTVersion.v311

@@ -18,7 +18,7 @@ extension UplinkClient {
         package var subscriptions: [Subscription] = []
         /// Filters in one SUBSCRIBE; some brokers refuse more than eight.
         package var filtersPerSubscribe = 8
-        /// Most unacknowledged QoS 1 messages, 1 to 65,534.
+        /// Most unacknowledged QoS 1 messages, 1 to ``UplinkClient/maxInFlight``.
         package var inFlight = 100
         /// Most bytes of topics and payloads in flight. A larger single message is sent when nothing else is in flight.
         package var inFlightBytes = 8 << 20

@@ -48,7 +48,12 @@ import Testing
 
     @Test("a malformed or oversized packet ends the connection, and no frame follows")
     func malformed() async throws {
-        for (bytes, words) in [("d000 30ffffffff7f", "four bytes"), ("30 ffff7f", "over the limit of 1000")] {
+        let cases = [
+            ("d000 30ffffffff7f", "four bytes"), ("90 ffff7f", "over the limit of 1000"),
+            ("30 ffffff7f", "over the limit of 1000"),  // 5 bytes more than 256 MiB - 1
+            ("32 e907 03e8", "Topic Name"), ("32 e907 03e7" + String(repeating: "61", count: 999), "Packet Identifier"),
+        ]
+        for (bytes, words) in cases {
             let (peer, server) = try await self.connected()
             try await server.send(bytes + "d000")
             let line = try await peer.log.line(containing: "disconnected")
@@ -57,6 +62,64 @@ import Testing
             #expect(peer.log.lines.count { $0.hasPrefix("frame") } == (bytes.hasPrefix("d000") ? 1 : 0))
             #expect(peer.log.lines.count { $0.hasPrefix("disconnected") } == 1)
         }
+    }
+
+    @Test("an oversized PUBLISH is told of and skipped, however the stream is cut", arguments: [1, 2, 3, 700, 5000])
+    func skips(pieces: Int) async throws {
+        let (peer, server) = try await self.connected()
+        // 1001 bytes: one more than the limit. Then the same at QoS 0, and one of QoS 1 that ends with its identifier.
+        let payload = String(repeating: "30", count: 993)
+        let topic = String(repeating: "62", count: 996)
+        let stream =
+            "d000 32 e607 0001 61 0007" + payload + "d000 31 e607 0001 61" + payload + "3030 d000"
+            + "3a e807 03e4" + topic + "ffff 30 04 0001 61 78"
+        let bytes = hexBytes(stream)
+        for start in stride(from: 0, to: bytes.count, by: pieces) {
+            try await server.send(hexText(bytes[start..<min(start + pieces, bytes.count)]))
+        }
+        try await peer.log.line(containing: "frame 30")
+        let lines = peer.log.lines.filter { $0.hasPrefix("frame") || $0.hasPrefix("skipped") || $0.hasPrefix("disc") }
+        #expect(
+            lines == [
+                "frame d0 ", "skipped 32 7 of 1001", "frame d0 ", "skipped 31 0 of 1001", "frame d0 ",
+                "skipped 3a 65535 of 1003", "frame 30 00016178",
+            ]
+        )
+    }
+
+    @Test("nothing is kept of a PUBLISH that is skipped, and it is told of before its end")
+    func skipsEarly() throws {
+        let channel = EmbeddedChannel()
+        let delegate = UplinkPeer.Delegate(log: OutputLog())
+        let burst = WriteBurst(loop: channel.embeddedEventLoop)
+        let uplink = UplinkChannel(address: Self.address(1883), configuration: .init(), burst: burst)
+        uplink.attach(delegate)
+        try channel.pipeline.syncOperations.addHandler(uplink)
+        try channel.connect(to: SocketAddress(ipAddress: "192.0.2.1", port: 1883)).wait()
+        // 100 MiB, of which 5 + 5 bytes come now.
+        try channel.writeInbound(ByteBuffer(bytes: hexBytes("32 8080 8032 0001 61 0009")))
+        #expect(delegate.log.lines == ["skipped 32 9 of 104857605"])
+        #expect(uplink.isSkipping)
+        let chunk = ByteBuffer(repeating: 0, count: 1 << 20)
+        for _ in 0..<99 {
+            try channel.writeInbound(chunk)
+            #expect(uplink.partial == nil)
+        }
+        #expect(uplink.isSkipping)
+        try channel.writeInbound(ByteBuffer(repeating: 0, count: (1 << 20) - 5))
+        #expect(!uplink.isSkipping)
+        try channel.writeInbound(ByteBuffer(bytes: hexBytes("d000")))
+        #expect(delegate.log.lines.last == "frame d0 ")
+        _ = try channel.finish()
+    }
+
+    @Test("a delegate that closes when a PUBLISH is skipped hears nothing more")
+    func closesInSkip() async throws {
+        let (peer, server) = try await self.connected()
+        try await peer.with { _, delegate in delegate.onSkipped = { $0.close() } }
+        try await server.send("32 e607 0001 61 0007" + String(repeating: "30", count: 993) + "d000")
+        try await peer.log.line(containing: "server lost")
+        #expect(!peer.log.lines.contains { $0.hasPrefix("frame") || $0.hasPrefix("disconnected") })
     }
 
     @Test("a delegate that closes while frames are delivered hears nothing more, and what it wrote is sent")

@@ -25,6 +25,7 @@ final class UplinkPeer: Sendable {
         let log: OutputLog
         var channel: UplinkChannel?
         var onFrame: ((UplinkChannel, MQTTFrame) -> Void)?
+        var onSkipped: ((UplinkChannel) -> Void)?
 
         init(log: OutputLog) { self.log = log }
 
@@ -36,6 +37,11 @@ final class UplinkPeer: Sendable {
         func uplink(_ channel: UplinkChannel, received frame: MQTTFrame) {
             self.log.append("frame \(hexText([frame.firstByte])) \(hexText(frame.body.readableBytesView))")
             self.onFrame?(channel, frame)
+        }
+
+        func uplink(_ channel: UplinkChannel, skipped firstByte: UInt8, packetID: UInt16, size: Int) {
+            self.log.append("skipped \(hexText([firstByte])) \(packetID) of \(size)")
+            self.onSkipped?(channel)
         }
 
         func uplinkReadCompleted(_ channel: UplinkChannel) {}
@@ -107,14 +113,14 @@ final class UplinkPeer: Sendable {
             }
             .bind(host: "127.0.0.1", port: 0)
             .get()
-        return Server(listener: listener, channels: channels)
+        return Server(listener: listener, channels: channels, port: listener.localAddress?.port ?? 0)
     }
 
     struct Server: Sendable {
         let listener: any Channel
         let channels: NIOLoopBoundBox<[any Channel]>
-
-        var port: Int { self.listener.localAddress?.port ?? 0 }
+        /// Also known after ``stop()``, when the listener has no address any more.
+        let port: Int
 
         /// Sends bytes to the last client that came.
         func send(_ hex: String) async throws {

@@ -43,6 +43,11 @@ final class Broker {
         return actions
     }
 
+    /// Tells the client of a message that is too large for it.
+    func skip(_ firstByte: UInt8, _ packetID: UInt16) -> UplinkAction {
+        self.client.skipped(firstByte: firstByte, packetID: packetID, now: self.now, into: &self.output)
+    }
+
     func send(_ sequence: Int64, _ topic: String, _ payload: String, qos: QoS = .atLeastOnce) -> Bool {
         self.client.send(
             sequence: sequence,

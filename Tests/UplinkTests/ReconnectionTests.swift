@@ -67,9 +67,12 @@ extension Broker {
     }
 
     @Test("waits grow while connections fail, and start again only after the link proved good")
-    func backoffResets() {
+    func backoffResets() throws {
+        let all = Subscription(filter: try TopicFilter("#"), qos: .atLeastOnce)
         func failures(_ live: (Broker) -> Void) -> [TimeAmount] {
-            let broker = Broker()
+            var configuration = UplinkClient.Configuration(clientID: "attic")
+            configuration.subscriptions = [all]
+            let broker = Broker(configuration)
             _ = broker.client.start(now: broker.now)
             var waits: [TimeAmount] = []
             for round in 0..<6 {
@@ -89,6 +92,9 @@ extension Broker {
             _ = $0.receive("40 02 0001")
         }
         #expect(acknowledged[3] >= .seconds(4) && acknowledged[4] <= .seconds(1))
+        // As far as two gateways with one client id get before each is ousted by the other.
+        let subscribed = failures { #expect($0.receive("90 03 ffff 01") == [.subscribed(refused: [])]) }
+        #expect(subscribed[4] >= .seconds(8) && subscribed[5] >= .seconds(16))
         let aged = failures { $0.pass(.seconds(30)) }
         #expect(aged[4] <= .seconds(1))
         let young = failures { $0.pass(.seconds(29)) }

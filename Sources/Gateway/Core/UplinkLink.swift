@@ -232,7 +232,17 @@ final class UplinkLink: UplinkChannelDelegate {
         self.perform(channel.write { self.client.received(frame, now: now, into: &$0) })
     }
 
+    func uplink(_ channel: UplinkChannel, skipped firstByte: UInt8, packetID: UInt16, size: Int) {
+        let now = NIODeadline.now()
+        let action = channel.write {
+            self.client.skipped(firstByte: firstByte, packetID: packetID, now: now, into: &$0)
+        }
+        if action == .none { self.logDropped(["size": "\(size)"]) }
+        self.perform(action)
+    }
+
     func uplinkReadCompleted(_ channel: UplinkChannel) {
+        if channel.isSkipping { self.client.skipping(now: .now()) }
         self.pump()
     }
 
@@ -268,6 +278,8 @@ final class UplinkLink: UplinkChannelDelegate {
             self.hooks.received(publish)
             guard let receipt, let channel = self.channel else { return }
             channel.write { self.client.acknowledge(receipt, into: &$0) }
+        case .dropped(let error):
+            self.logDropped(["reason": "\(error)"])
         case .subscribed(let refused):
             for filter in refused {
                 self.logger.warning(
@@ -281,6 +293,12 @@ final class UplinkLink: UplinkChannelDelegate {
             self.log(failure, retryAt: retryAt)
         }
         self.armTimer()
+    }
+
+    private func logDropped(_ details: Logger.Metadata) {
+        var metadata = details
+        metadata["uplink"] = "\(self.name)"
+        self.logger.warning("a message of the outside broker is over the limit and was dropped", metadata: metadata)
     }
 
     private func log(_ failure: UplinkFailure, retryAt: NIODeadline) {

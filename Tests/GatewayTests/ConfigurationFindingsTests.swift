@@ -393,7 +393,7 @@ struct ConfigurationFindingsTests {
             "9: uplink.cloud.protocol: \"5\" is not supported by this version; use \"3.1.1\"",
             "10: uplink.cloud.tls_min: expected one of \"1.2\", \"1.3\", found a number with a fraction",
             "11: uplink.cloud.keep_alive: must be whole seconds",
-            "12: uplink.cloud.in_flight: 0 is out of range: 1 to 65535",
+            "12: uplink.cloud.in_flight: 0 is out of range: 1 to 65534",
             "13: uplink.cloud.spool.max_age: \"y\" is no unit of a duration; use one of d, h, min, ms, m, s",
             "13: uplink.cloud.spool.when_full: \"drop-old\" is not known; did you mean \"drop-oldest\"?",
             "13: uplink.cloud.spool.max_mesages: unknown key; did you mean \"max_messages\"?",

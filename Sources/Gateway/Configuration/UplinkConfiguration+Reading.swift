@@ -1,4 +1,5 @@
 import Devices
+import Uplink
 
 extension UplinkConfiguration {
     /// Longest PSK identity in bytes that every common TLS library takes.
@@ -31,7 +32,7 @@ extension UplinkConfiguration {
         if let cleanSession = reader.bool("clean_session") { self.cleanSession = cleanSession }
         self.username = reader.text("username", maxBytes: 65_535)
         self.passwordFile = reader.file("password_file", .secret, directory: directory)
-        if let inFlight = reader.int("in_flight", in: 1...65_535) { self.inFlight = inFlight }
+        if let inFlight = reader.int("in_flight", in: 1...UplinkClient.maxInFlight) { self.inFlight = inFlight }
         if let timeout = reader.duration("connect_timeout", in: .milliseconds(100)...(.seconds(300))) {
             self.connectTimeout = timeout
         }

@@ -95,6 +95,23 @@ import Testing
         try await again.stop()
     }
 
+    @Test("a retained message outside that is over the limit is dropped and told, and holds nothing up")
+    func oversizedOutside() async throws {
+        let broker = try await Mosquitto.start()
+        let target = MosquittoTarget(port: broker.port)
+        let topic = "sites/attic/lamp/cmd/firmware"
+        let firmware = String(repeating: "x", count: 300_000)
+        let retained = try await MosquittoPublisher.publish(target, topic: topic, payload: firmware, retain: true)
+        #expect(retained.exit == .status(0), "\(retained.errors)")
+        let outside = try await MosquittoSubscriber.start(target, topics: ["sites/attic/lamp/data"])
+        let gateway = try await self.home(port: broker.port).start()
+        try await gateway.logged("over the limit and was dropped", "cloud")
+        let node = MosquittoTarget(port: try gateway.port())
+        _ = try await MosquittoPublisher.publish(node, topic: "nodes/lamp/data", payload: "21.5")
+        try await outside.message(payload: "21.5")
+        #expect(try await gateway.stop() == .status(0))
+    }
+
     @Test("SIGTERM drains and ends with 0 within five seconds", arguments: [true, false])
     func sigterm(isUp: Bool) async throws {
         let port = try FreePort.next()

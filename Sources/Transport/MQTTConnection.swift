@@ -79,7 +79,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     private var machine: ServerConnection
     private var frames: MQTTFrameDecoder
     /// Bytes of an incomplete frame.
-    private var partial: ByteBuffer?
+    private var partial = PartialFrame()
     private var output: ByteBuffer?
     private var isInBurst = false
     private var isClosed = false
@@ -133,14 +133,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        var buffer = self.unwrapInboundIn(data)
-        var isOwn = false
-        if var partial = self.partial.take() {
-            partial.writeBuffer(&buffer)
-            buffer = partial
-            isOwn = true
-        }
-        let start = buffer.readerIndex
+        var buffer = self.partial.join(self.unwrapInboundIn(data))
         let now = context.eventLoop.now
         do throws(MQTTDecodeError) {
             while !self.isClosed, let frame = try self.frames.nextFrame(&buffer) {
@@ -149,11 +142,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         } catch {
             self.perform(self.machine.failed(error))
         }
-        guard !self.isClosed, buffer.readableBytes > 0 else { return }
-        // In storage of its own: the rest of a read buffer must not outlive its burst for a few bytes. What is in such
-        // storage already stays there, so that a packet in many small pieces is not copied for each of them.
-        isOwn = isOwn && buffer.readerIndex == start
-        self.partial = isOwn ? buffer : ByteBuffer(bytes: buffer.readableBytesView)
+        if !self.isClosed { self.partial.keep(buffer) }
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {
@@ -353,7 +342,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         self.pause = nil
         self.slowReader = nil
         self.output = nil
-        self.partial = nil
+        self.partial.clear()
         let reason = self.ownReason ?? self.closeReason?.description ?? "the client closed the connection"
         self.delegate.closed(self, end: End(kind: self.endKind, reason: reason), will: self.machine.takeWill())
     }

@@ -61,7 +61,7 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
     private weak var delegate: (any UplinkChannelDelegate)?
     private(set) var context: ChannelHandlerContext?
     /// Bytes of an incomplete frame.
-    private(set) var partial: ByteBuffer?
+    private(set) var partial = PartialFrame()
     /// The oversized PUBLISH that is being thrown away.
     private var skipped: SkippedPublish?
     private var output: ByteBuffer?
@@ -176,25 +176,14 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        var buffer = self.unwrapInboundIn(data)
-        var isOwn = false
-        if var partial = self.partial.take() {
-            partial.writeBuffer(&buffer)
-            buffer = partial
-            isOwn = true
-        }
-        let start = buffer.readerIndex
+        var buffer = self.partial.join(self.unwrapInboundIn(data))
         do throws(MQTTDecodeError) {
             while !self.isOver, try self.takeNext(&buffer) {}
         } catch {
             self.end(reason: "the broker sent a malformed packet: \(error)")
             context.close(promise: nil)
         }
-        guard !self.isOver, buffer.readableBytes > 0 else { return }
-        // In storage of its own: the rest of a read buffer must not outlive its burst for a few bytes. What is in such
-        // storage already stays there, so that a packet in many small pieces is not copied for each of them.
-        isOwn = isOwn && buffer.readerIndex == start
-        self.partial = isOwn ? buffer : ByteBuffer(bytes: buffer.readableBytesView)
+        if !self.isOver { self.partial.keep(buffer) }
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {
@@ -287,7 +276,7 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
         guard !self.isOver else { return }
         self.isOver = true
         self.output = nil
-        self.partial = nil
+        self.partial.clear()
         self.skipped = nil
         self.reason = reason
         guard let reason else { return }

@@ -2,6 +2,7 @@ import Foundation
 import NIOCore
 import NIOPosix
 import OpenSSL
+import TestSupport
 import Testing
 
 @testable import Transport
@@ -99,15 +100,6 @@ import Testing
         return try answer.futureResult.wait()
     }
 
-    /// A port that was free a moment ago, for a program that can't be told to find one.
-    private static func freePort() throws -> Int {
-        let listener = try ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .bind(host: "127.0.0.1", port: 0).wait()
-        defer { try? listener.close().wait() }
-        return try #require(listener.localAddress?.port)
-    }
-
     private static func server(_ version: TLSVersion? = nil) -> TLSConfiguration {
         let configuration = TLSConfiguration.server(keyLookup: { $0 == Array("attic".utf8) ? Self.key : nil })
         return version.map { configuration.forcing($0) } ?? configuration
@@ -195,7 +187,7 @@ import Testing
 
     @Test("openssl s_server with a key takes us", .enabled(if: isInstalled(openssl)), arguments: TLSVersion.allCases)
     func opensslServer(version: TLSVersion) throws {
-        let port = try Self.freePort()
+        let port = try FreePort.next()
         let peer = try TLSRealPeer(
             Self.openssl,
             [
@@ -231,7 +223,7 @@ import Testing
         let directory = FileManager.default.temporaryDirectory.appendingPathComponent("sealgate-" + UUID().uuidString)
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: false)
         defer { try? FileManager.default.removeItem(at: directory) }
-        let port = try Self.freePort()
+        let port = try FreePort.next()
         let keys = directory.appendingPathComponent("keys")
         try "attic:\(Self.keyHex)\n".write(to: keys, atomically: false, encoding: .utf8)
         let configuration = directory.appendingPathComponent("mosquitto.conf")

@@ -331,7 +331,7 @@ final class Client: MQTTConnectionDelegate {
         case .throttled:
             self.session?.released(publish.packetID)
             self.connection?.close(reason: "refused")
-        case .spoolFull, .rate, .handshake, .protocolError:
+        case .spoolFull, .handshake, .protocolError:
             self.session?.released(publish.packetID)
             if publish.qos != .atMostOnce { self.connection?.close(reason: "no room for the message") }
         }

@@ -18,8 +18,6 @@ package enum Refusal: String, Sendable, CaseIterable {
     case revoked = "revoked"
     /// The payload is larger than the profile allows.
     case tooLarge = "payload too large"
-    /// Faster than the profile's rate.
-    case rate = "rate"
     /// Too many failures from this sender.
     case throttled = "too many failures"
     /// The spool of an uplink is full and its `when_full` says so.

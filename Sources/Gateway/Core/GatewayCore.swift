@@ -112,8 +112,6 @@ final class GatewayCore {
         self.clients[ObjectIdentifier(client)] = nil
     }
 
-    var clientCount: Int { self.clients.count }
-
     /// Closes every connection that one of these devices is behind.
     func closeClients(of devices: Set<DeviceID>, reason: String) {
         guard !devices.isEmpty else { return }

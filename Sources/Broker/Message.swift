@@ -11,13 +11,28 @@ package struct Message: Sendable, Equatable {
     /// The device that published it, by its proven id; nil for the gateway's own and for what an uplink brought.
     /// A retained message is served only while this device may publish there.
     package var publisher: String?
+    /// What its publisher said of it for those who get it (MQTT 5.0 §3.3.2.3): payload format, content type, response
+    /// topic, correlation data, user properties. Never alias, expiry or subscription identifiers, which are of one packet.
+    package var properties: MQTTProperties
+    /// When it is worth nothing any more (MQTT 5.0 §3.3.2.3.3); nil: never.
+    package var expiry: NIODeadline?
 
-    package init(topic: TopicName, payload: ByteBuffer, qos: QoS, retain: Bool, publisher: String? = nil) {
+    package init(
+        topic: TopicName,
+        payload: ByteBuffer,
+        qos: QoS,
+        retain: Bool,
+        publisher: String? = nil,
+        properties: MQTTProperties = MQTTProperties(),
+        expiry: NIODeadline? = nil
+    ) {
         self.topic = topic
         self.payload = payload
         self.qos = qos
         self.retain = retain
         self.publisher = publisher
+        self.properties = properties
+        self.expiry = expiry
     }
 
     /// Bytes that keeping this message costs, for the limits that count bytes.

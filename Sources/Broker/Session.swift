@@ -7,8 +7,14 @@ package protocol SessionConnection: AnyObject {
     /// Whether the client reads what it is sent; when not, QoS 0 is dropped and QoS 1 waits.
     var hasRoom: Bool { get }
 
-    /// Writes one PUBLISH; `packetID` is 0 at QoS 0.
-    func send(_ message: Message, qos: QoS, retain: Bool, packetID: UInt16, isDuplicate: Bool)
+    /// Writes one PUBLISH, with what is left of the message's expiry interval `[MQTT-3.3.2-6]`.
+    ///
+    /// - Returns: False if the packet is larger than the client takes: nothing was written, and the message counts as
+    ///   delivered `[MQTT-3.1.2-25]`.
+    func send(_ message: Message, as delivery: Delivery) -> Bool
+
+    /// Writes one PUBREL.
+    func release(_ packetID: UInt16)
 }
 
 /// Whom a session belongs to; nobody else gets it by naming its client identifier.
@@ -30,7 +36,7 @@ package enum SessionOwner: Hashable, Sendable {
 /// way. Bound to the gateway's loop.
 package final class Session {
     /// What became of one delivery.
-    package enum Delivery: Equatable, Sendable {
+    package enum Outcome: Equatable, Sendable {
         case sent
         case queued
         /// The client is slow or away and the message was QoS 0, or its queue is full.
@@ -97,11 +103,10 @@ package final class Session {
     ///
     /// - Parameter retain: Whether the RETAIN flag is set: only for what a new subscription gets `[MQTT-3.3.1-8]`,
     ///   `[MQTT-3.3.1-9]`.
-    package func deliver(_ message: Message, qos: QoS, retain: Bool) -> Delivery {
+    package func deliver(_ message: Message, qos: QoS, retain: Bool) -> Outcome {
         guard qos != .atMostOnce else {
             guard let connection = self.connection, connection.hasRoom else { return .dropped }
-            connection.send(message, qos: .atMostOnce, retain: retain, packetID: 0, isDuplicate: false)
-            return .sent
+            return connection.send(message, as: Delivery(qos: .atMostOnce, retain: retain)) ? .sent : .dropped
         }
         guard !self.hasEnded else { return .dropped }
         var copy = message
@@ -112,7 +117,7 @@ package final class Session {
         self.countQueue()
         switch offer {
         case .send(let packetID):
-            connection?.send(copy, qos: .atLeastOnce, retain: retain, packetID: packetID, isDuplicate: false)
+            _ = connection?.send(copy, as: Delivery(qos: .atLeastOnce, retain: retain, packetID: packetID))
             return .sent
         case .queued: return .queued
         case .dropped: return .dropped
@@ -206,12 +211,14 @@ package final class Session {
     }
 
     private func send(_ entry: OutboundWindow.Entry, on connection: any SessionConnection, isDuplicate: Bool) {
-        connection.send(
+        _ = connection.send(
             entry.message,
-            qos: .atLeastOnce,
-            retain: entry.message.retain,
-            packetID: entry.packetID,
-            isDuplicate: isDuplicate
+            as: Delivery(
+                qos: .atLeastOnce,
+                retain: entry.message.retain,
+                packetID: entry.packetID,
+                isDuplicate: isDuplicate
+            )
         )
     }
 }

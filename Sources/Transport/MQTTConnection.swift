@@ -226,18 +226,23 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         return (self.output?.readableBytes ?? 0) < self.configuration.maxQueuedBytes
     }
 
-    package func send(_ message: Message, qos: QoS, retain: Bool, packetID: UInt16, isDuplicate: Bool) {
-        guard !self.isClosed else { return }
+    package func send(_ message: Message, as delivery: Delivery) -> Bool {
+        guard !self.isClosed else { return true }
         let version = self.machine.version
         let publish = Publish(
             topic: message.topic,
             payload: message.payload,
-            qos: qos,
-            retain: retain,
-            dup: isDuplicate,
-            packetID: packetID
+            qos: delivery.qos,
+            retain: delivery.retain,
+            dup: delivery.isDuplicate,
+            packetID: delivery.packetID
         )
         self.write { publish.encode(into: &$0, version: version) }
+        return true
+    }
+
+    package func release(_ packetID: UInt16) {
+        self.acknowledge(packetID, with: .pubrel)
     }
 
     /// Ends the connection for a reason of the gateway's; what is written already is sent first.

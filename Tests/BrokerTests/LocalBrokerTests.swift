@@ -17,10 +17,19 @@ struct LocalBrokerTests {
         var hasRoom = true
         var sent: [Sent] = []
 
-        func send(_ message: Message, qos: QoS, retain: Bool, packetID: UInt16, isDuplicate: Bool) {
-            let payload = String(buffer: message.payload)
-            self.sent.append(Sent(payload: payload, qos: qos, packetID: packetID, isDuplicate: isDuplicate))
+        func send(_ message: Message, as delivery: Delivery) -> Bool {
+            self.sent.append(
+                Sent(
+                    payload: String(buffer: message.payload),
+                    qos: delivery.qos,
+                    packetID: delivery.packetID,
+                    isDuplicate: delivery.isDuplicate
+                )
+            )
+            return true
         }
+
+        func release(_ packetID: UInt16) {}
     }
 
     private func open(

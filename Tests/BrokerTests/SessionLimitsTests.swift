@@ -12,7 +12,12 @@ struct SessionLimitsTests {
         var hasRoom = true
         var sent = 0
 
-        func send(_ message: Message, qos: QoS, retain: Bool, packetID: UInt16, isDuplicate: Bool) { self.sent += 1 }
+        func send(_ message: Message, as delivery: Delivery) -> Bool {
+            self.sent += 1
+            return true
+        }
+
+        func release(_ packetID: UInt16) {}
     }
 
     /// A session and its connection, which the session does not keep alive.

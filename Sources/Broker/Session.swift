@@ -168,7 +168,9 @@ package final class Session {
     /// - Returns: False if no QoS 1 message is at the client under this identifier.
     @discardableResult
     package func acknowledged(_ packetID: UInt16) -> Bool {
-        guard let index = self.outbound.index(of: packetID), self.outbound[index].qos == .atLeastOnce else { return false }
+        guard let index = self.outbound.index(of: packetID), self.outbound[index].qos == .atLeastOnce else {
+            return false
+        }
         self.give(up: index)
         self.pump()
         return true
@@ -178,7 +180,9 @@ package final class Session {
     ///
     /// - Returns: False if no QoS 2 message is at the client under this identifier.
     package func recorded(_ packetID: UInt16, isFailure: Bool) -> Bool {
-        guard let index = self.outbound.index(of: packetID), self.outbound[index].qos == .exactlyOnce else { return false }
+        guard let index = self.outbound.index(of: packetID), self.outbound[index].qos == .exactlyOnce else {
+            return false
+        }
         if isFailure {
             self.give(up: index)
         } else {

@@ -63,12 +63,15 @@ final class Client: MQTTConnectionDelegate {
 
     func received(_ connect: Connect) {
         guard let connection = self.connection else { return }
+        guard connect.version != .v5 else {
+            return connection.refuse(.unsupportedProtocolVersion, reason: "set the client to MQTT 3.1.1")
+        }
         self.clientID = connect.clientID.isEmpty ? nil : String(buffer: connect.clientID.buffer)
         switch self.core.identify(self.peer, connect: connect, client: self) {
         case .failure(let refusal):
             self.core.counters.connectionsRefused += 1
             self.core.logRefusedConnection(self, refusal.detail)
-            connection.refuse(refusal.code, reason: refusal.detail)
+            connection.refuse(refusal.code.reasonCode, reason: refusal.detail)
         case .success(let identity):
             self.identity = identity
             self.open(connect, on: connection)
@@ -82,7 +85,7 @@ final class Client: MQTTConnectionDelegate {
             case .new: break
             case .recorded: return self.connection?.acknowledge(publish.packetID, with: .pubrec) ?? ()
             case .underWay: return self.core.commits.acknowledge(publish.packetID, to: self, isRepeat: true)
-            case .tooMany: return self.close(reason: "too many QoS 2 messages without PUBREL")
+            case .tooMany: return self.close(.receiveMaximumExceeded, reason: "too many QoS 2 messages without PUBREL")
             }
         }
         self.process(publish)
@@ -101,9 +104,17 @@ final class Client: MQTTConnectionDelegate {
         self.connection?.send(.unsuback(UnsubAck(packetID: unsubscribe.packetID)))  // [MQTT-3.10.4-5]
     }
 
-    func acknowledged(packetID: UInt16) {
+    func acknowledged(packetID: UInt16, code: ReasonCode) {
         // An identifier that is not in flight may be a late repetition; it changes nothing.
         _ = self.session?.acknowledged(packetID)
+    }
+
+    func recorded(packetID: UInt16, code: ReasonCode) {
+        self.close(.protocolError, reason: "an answer to a QoS 2 message, which was never sent")
+    }
+
+    func completed(packetID: UInt16, code: ReasonCode) {
+        self.close(.protocolError, reason: "an answer to a QoS 2 message, which was never sent")
     }
 
     func released(packetID: UInt16) {
@@ -174,8 +185,8 @@ final class Client: MQTTConnectionDelegate {
         return self.lastProven.map(devices.contains) ?? false
     }
 
-    func close(reason: String) {
-        self.connection?.close(reason: reason)
+    func close(_ code: ReasonCode, reason: String) {
+        self.connection?.close(code, reason: reason)
     }
 
     // MARK: The way of a message
@@ -354,7 +365,7 @@ final class Client: MQTTConnectionDelegate {
     private func open(_ connect: Connect, on connection: MQTTConnection) {
         guard !connect.clientID.isEmpty || connect.cleanStart else {
             // [MQTT-3.1.3-8]
-            return connection.refuse(.identifierRejected, reason: "an empty client id needs a clean session")
+            return connection.refuse(.clientIdentifierNotValid, reason: "an empty client id needs a clean session")
         }
         if let will = connect.will, let problem = self.core.objection(to: will, of: self) {
             self.core.counters.connectionsRefused += 1
@@ -373,12 +384,15 @@ final class Client: MQTTConnectionDelegate {
         case .full:
             self.core.counters.connectionsRefused += 1
             self.core.logRefusedConnection(self, "the limit of sessions is reached")
-            connection.refuse(.serverUnavailable, reason: "the limit of sessions is reached")
+            connection.refuse(.quotaExceeded, reason: "the limit of sessions is reached")
         case .opened(let session, let isPresent, let takenOver):
-            (takenOver as? MQTTConnection)?.close(reason: "taken over by a new connection with its client id")
+            (takenOver as? MQTTConnection)?.close(
+                .sessionTakenOver,  // [MQTT-3.1.4-3]
+                reason: "taken over by a new connection with its client id"
+            )
             self.session = session
             session.connection = connection
-            connection.accept(connect, sessionPresent: isPresent)
+            connection.accept(connect, Acceptance(sessionPresent: isPresent))
             self.core.logger.debug(
                 "connected",
                 metadata: ["client": "\(self.name)", "from": "\(self.address)"]

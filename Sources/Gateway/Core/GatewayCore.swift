@@ -116,7 +116,7 @@ final class GatewayCore {
     func closeClients(of devices: Set<DeviceID>, reason: String) {
         guard !devices.isEmpty else { return }
         for client in self.clients.values where client.isOf(devices) {
-            client.close(reason: reason)
+            client.close(.administrativeAction, reason: reason)
         }
         for device in devices {
             for session in self.broker.sessions(ownedBy: .device(device.text)) { self.broker.remove(session) }
@@ -125,7 +125,7 @@ final class GatewayCore {
 
     /// Ends all connections, for the shutdown.
     func closeAllClients() {
-        for client in self.clients.values { client.close(reason: "the gateway is shutting down") }
+        for client in self.clients.values { client.close(.serverShuttingDown, reason: "the gateway is shutting down") }
     }
 
     // MARK: Life

@@ -113,7 +113,8 @@ let package = Package(
         .testTarget(
             name: "TransportTests",
             dependencies: [
-                "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore, .nioEmbedded, .nioPosix, .logging,
+                "Broker", "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore, .nioEmbedded, .nioPosix,
+                .logging,
             ],
             swiftSettings: strict
         ),

@@ -9,11 +9,12 @@ struct SerializedPropertiesTests {
     func roundTrip() throws {
         #expect(MQTTProperties().serialized.readableBytes == 0)
         #expect(try MQTTProperties(serialized: ByteBuffer()).isEmpty)
+        let topic = try TopicName(validating: wire("'answers/1'"))
         let properties = PacketVector.properties {
             $0.payloadFormat = .utf8
             $0.messageExpiryInterval = 60
             $0.contentType = "text/plain"
-            $0.responseTopic = "answers/1"
+            $0.responseTopic = topic
             $0.correlationData = wire("00FF")
             $0.userProperties = (0..<200).map { UserProperty(name: "b", value: MQTTString(stringLiteral: "\($0)")) }
         }

@@ -137,7 +137,7 @@ class Tags:
 
     def read(self, path, are_tests):
         name = path.relative_to(self.top).as_posix()
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
         for index, line in enumerate(lines):
             rest = TAG.sub("", line)
             if TAG_LIKE.search(rest) or re.search(r"\[MQTT-[\d.-]+\]`?\)? of (3|5)\.", line):

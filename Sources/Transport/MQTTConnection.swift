@@ -13,9 +13,9 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
 
     /// The longest time for which the gateway does not listen to a client.
     static let maxPause: TimeAmount = .minutes(1)
-    /// What may wait behind a CONNECT while the gateway decides, in bytes: no reading is asked for meanwhile, so that this is
-    /// what one read of the socket brings at most.
-    static let maxHeldBytes = 256 << 10
+    /// What may wait behind a CONNECT while the gateway decides, in bytes. No reading is asked for meanwhile, so that it is
+    /// what one turn of the loop had read already, which is less; only the last bytes before a peer's close can be more.
+    static let maxHeldBytes = 128 << 10
 
     let configuration: Configuration
     private let delegate: any MQTTConnectionDelegate

@@ -13,6 +13,20 @@ package struct TLSPeer: Equatable, Sendable {
         package var addresses: [[UInt8]]
         /// "2026-01-02 03:04:05Z", for the operator.
         package var notAfter: String
+
+        package init(
+            commonName: String?,
+            clientName: String?,
+            dnsNames: [String] = [],
+            addresses: [[UInt8]] = [],
+            notAfter: String
+        ) {
+            self.commonName = commonName
+            self.clientName = clientName
+            self.dnsNames = dnsNames
+            self.addresses = addresses
+            self.notAfter = notAfter
+        }
     }
 
     /// On a server: the identity whose key the client proved. On a client with a key: its own identity, if the server

@@ -22,6 +22,8 @@ final class Client: MQTTConnectionDelegate {
 
     let core: GatewayCore
     let anonymous: ListenerConfiguration.Anonymous
+    /// Whether the listener takes user names with passwords.
+    let usesPassword: Bool
     private(set) var connection: MQTTConnection?
     private(set) var identity = Identity.unproven
     private var peer: TLSPeer?
@@ -34,9 +36,10 @@ final class Client: MQTTConnectionDelegate {
     private var plannedGeneration = -1
     private var plan = PublishPlan.refused(.notProven, device: "", detail: "")
 
-    init(core: GatewayCore, anonymous: ListenerConfiguration.Anonymous) {
+    init(core: GatewayCore, anonymous: ListenerConfiguration.Anonymous, usesPassword: Bool = false) {
         self.core = core
         self.anonymous = anonymous
+        self.usesPassword = usesPassword
     }
 
     /// For the log: the proven device, the claimed client id with a question mark, or the address.
@@ -64,14 +67,25 @@ final class Client: MQTTConnectionDelegate {
     func received(_ connect: Connect) {
         guard let connection = self.connection else { return }
         self.clientID = connect.clientID.isEmpty ? nil : String(buffer: connect.clientID.buffer)
-        switch self.core.identify(self.peer, connect: connect, client: self) {
-        case .failure(let refusal):
-            self.core.counters.connectionsRefused += 1
-            self.core.logRefusedConnection(self, refusal.detail)
-            connection.refuse(refusal.code, reason: refusal.detail)
-        case .success(let identity):
-            self.identity = identity
-            self.open(connect, on: connection)
+        self.core.identify(
+            self.peer,
+            connect: connect,
+            anonymous: self.anonymous,
+            usesPassword: self.usesPassword,
+            clientID: self.clientID,
+            address: self.address
+        ) { result in
+            switch result {
+            case .failure(let refusal):
+                self.core.counters.connectionsRefused += 1
+                self.core.logRefusedConnection(self, refusal.detail)
+                let code = ConnectReturnCode(refusal.code) ?? .serverUnavailable
+                self.connection?.refuse(code, reason: refusal.detail)
+            case .success(let identity):
+                guard self.connection === connection else { return }
+                self.identity = identity
+                self.open(connect, on: connection)
+            }
         }
     }
 

@@ -123,7 +123,8 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Devices", "Gateway", "MQTTCodec", "Sealing", "Store", "TestSupport", .nioCore, .logging, .tomlKit,
+                "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store", "TestSupport", .nioCore, .nioPosix,
+                .logging, .tomlKit,
             ],
             swiftSettings: strict
         ),

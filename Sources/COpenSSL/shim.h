@@ -94,6 +94,10 @@ static inline const ASN1_STRING *shim_GENERAL_NAME_dns(const GENERAL_NAME *name)
     return name->type == GEN_DNS ? name->d.dNSName : NULL;
 }
 
+static inline const ASN1_STRING *shim_GENERAL_NAME_uri(const GENERAL_NAME *name) {
+    return name->type == GEN_URI ? name->d.uniformResourceIdentifier : NULL;
+}
+
 static inline const ASN1_STRING *shim_GENERAL_NAME_ip(const GENERAL_NAME *name) {
     return name->type == GEN_IPADD ? name->d.iPAddress : NULL;
 }

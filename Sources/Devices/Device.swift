@@ -20,6 +20,8 @@ package struct Device: Sendable, Equatable {
     package var keysOf: DeviceID?
     /// An imported pre-shared key; nil: it is derived from the master key and the epoch.
     package var psk: [UInt8]?
+    /// What its password is checked against; nil: it has none.
+    package var password: PasswordHash?
     /// When it was added, in seconds since 1970.
     package var created: Int64
 
@@ -34,6 +36,7 @@ package struct Device: Sendable, Equatable {
         v1Keys: V1Keys? = nil,
         keysOf: DeviceID? = nil,
         psk: [UInt8]? = nil,
+        password: PasswordHash? = nil,
         created: Int64 = 0
     ) {
         self.id = id
@@ -45,6 +48,7 @@ package struct Device: Sendable, Equatable {
         self.v1Keys = v1Keys
         self.keysOf = keysOf
         self.psk = psk
+        self.password = password
         self.created = created
     }
 }

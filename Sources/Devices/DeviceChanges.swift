@@ -8,7 +8,7 @@ package struct DeviceChanges: Sendable, Equatable {
     package var revoked: Set<DeviceID> = []
     /// No longer revoked.
     package var restored: Set<DeviceID> = []
-    /// Epoch, keys, pre-shared key, node id or seal are other ones: what proved the device before may not prove it now.
+    /// Epoch, keys, pre-shared key, password, node id or seal are other ones: what proved the device before may not prove it now.
     package var rekeyed: Set<DeviceID> = []
     /// Another profile, or the same one with other contents: what it may do is to be asked anew.
     package var reprofiled: Set<DeviceID> = []
@@ -26,7 +26,8 @@ package struct DeviceChanges: Sendable, Equatable {
 extension Device {
     /// Whether what proves the device is not the same; `keysOf` is looked through by the registry.
     func hasOtherCredentials(than other: Device) -> Bool {
-        self.epoch != other.epoch || self.psk != other.psk || self.seal != other.seal
+        self.epoch != other.epoch || self.psk != other.psk || self.password != other.password
+            || self.seal != other.seal
             || !(self.nodeID ?? "").utf8.elementsEqual((other.nodeID ?? "").utf8)
             || (self.nodeID == nil) != (other.nodeID == nil)
     }

@@ -19,7 +19,7 @@ struct Assembly: Sendable {
     private let retained: [RetainedRecord]
     private let uplinks: [PreparedUplink]
     /// In the order of the listeners; nil without TLS.
-    private let listenerTLS: [TLSContext?]
+    private let listenerTLS: [TLSContextSource?]
     private let keyLookup: KeyLookup
 
     /// An uplink's files, read.
@@ -201,7 +201,9 @@ struct Assembly: Sendable {
             burst: burst,
             limiter: core.limiter,
             logger: self.logger,
-            makeDelegate: { [unowned core] in Client(core: core, anonymous: listener.anonymous) }
+            makeDelegate: { [unowned core] in
+                Client(core: core, anonymous: listener.anonymous, usesPassword: listener.password)
+            }
         )
     }
 
@@ -222,7 +224,7 @@ struct Assembly: Sendable {
         return try TLSContext(configuration)
     }
 
-    private static func makeTLS(_ listener: ListenerConfiguration, keyLookup: KeyLookup) throws -> TLSContext {
+    private static func makeTLS(_ listener: ListenerConfiguration, keyLookup: KeyLookup) throws -> TLSContextSource {
         var configuration = TLSConfiguration.server()
         if listener.psk { configuration.keyLookup = { identity in keyLookup.find(identity) } }
         if let certificate = listener.certificate, let key = listener.key {
@@ -230,10 +232,34 @@ struct Assembly: Sendable {
         }
         if let authority = listener.clientCA {
             configuration.trust = .file(authority.path)
-            configuration.clientCertificates = listener.anonymous == .refused ? .required : .optional
+            // Who has a password needs no certificate.
+            let isRequired = listener.anonymous == .refused && !listener.password
+            configuration.clientCertificates = isRequired ? .required : .optional
         }
+        if let lists = listener.clientCRL { configuration.revocations = .file(lists.path) }
+        configuration.clientName =
+            switch listener.clientName {
+            case .commonName: .commonName
+            case .alternativeName: .alternativeName(uriPrefix: "urn:sealgate:")
+            }
         configuration.minimumVersion = TLSVersion(listener.tlsMin)
-        return try TLSContext(configuration)
+        return try TLSContextSource(configuration)
+    }
+
+    /// Takes revocation lists that have changed on disk, for connections from now on. Blocks: on the store's thread.
+    func refreshRevocations() {
+        for (listener, tls) in zip(self.configuration.listeners, self.listenerTLS) {
+            guard let tls, let file = listener.clientCRL else { continue }
+            do throws(TLSError) {
+                guard try tls.refresh() else { continue }
+                self.logger.notice("revocation lists are read again", metadata: ["file": "\(file.path)"])
+            } catch {
+                self.logger.error(
+                    "revocation lists can't be read again: those from before stay in force",
+                    metadata: ["file": "\(file.path)", "error": "\(error)"]
+                )
+            }
+        }
     }
 }
 

@@ -114,7 +114,12 @@ package final class Gateway: Service, Sendable {
         try await loop.submit {
             for link in core.value.links { link.start() }
         }.get()
-        store.watchDevices(every: Self.deviceInterval, on: loop) { devices in core.value.devicesChanged(devices) }
+        store.watchDevices(
+            every: Self.deviceInterval,
+            on: loop,
+            meanwhile: { assembly.refreshRevocations() },
+            changed: { devices in core.value.devicesChanged(devices) }
+        )
         return bound
     }
 

@@ -33,8 +33,8 @@ package final class CertificateAuthority {
 
     /// The authority's own certificate, for those who shall believe it, and its key.
     package let authority: Issued
-    private let key: X509PrivateKey
-    private let certificate: X509Certificate
+    let key: X509PrivateKey
+    let certificate: X509Certificate
 
     /// `commonName`: 1 to 64 bytes of UTF-8, as in every name below.
     package init(commonName: String, validity: Validity) throws(TLSError) {
@@ -78,9 +78,15 @@ package final class CertificateAuthority {
         )
     }
 
-    /// A client's certificate. The common name is the device it stands for.
-    package func issueClient(commonName: String, validity: Validity) throws(TLSError) -> Issued {
-        try self.issue(commonName: commonName, usage: "clientAuth", alternatives: nil, validity: validity)
+    /// A client's certificate. The common name is the device it stands for, or else an alternative name is.
+    ///
+    /// - Parameter alternatives: The subjectAltName extension in OpenSSL's notation, `URI:urn:sealgate:attic`; nil: none.
+    package func issueClient(
+        commonName: String,
+        alternatives: String? = nil,
+        validity: Validity
+    ) throws(TLSError) -> Issued {
+        try self.issue(commonName: commonName, usage: "clientAuth", alternatives: alternatives, validity: validity)
     }
 
     private func issue(

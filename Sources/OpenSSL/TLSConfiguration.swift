@@ -57,6 +57,17 @@ package enum TLSTrust: Sendable, Equatable {
     case pem(String)
 }
 
+/// Which certificates of clients are no longer believed, by the revocation lists of their authorities.
+package enum TLSRevocations: Sendable, Equatable {
+    /// Nobody looks.
+    case unchecked
+    /// A PEM file, at most 1 MiB, with the lists of all authorities in a chain, the root's own included. An authority
+    /// whose list is missing or out of date lets nobody in.
+    case file(String)
+    /// The same as PEM text.
+    case pem(String)
+}
+
 /// What an endpoint may speak, what it shows, and whom it believes. Read once, by `TLSContext`.
 package struct TLSConfiguration: Sendable {
     package enum Role: Sendable, Equatable {
@@ -86,6 +97,10 @@ package struct TLSConfiguration: Sendable {
     package var trust: TLSTrust
     /// Server only; authorities come from `trust`.
     package var clientCertificates: ClientCertificates = .ignored
+    /// Server only: holds for certificates of clients.
+    package var revocations: TLSRevocations = .unchecked
+    /// Server only: where a client's certificate carries its name.
+    package var clientName: TLSClientName = .commonName
     /// Server only: switches pre-shared keys on.
     package var keyLookup: KeyLookup?
     /// Client only: switches pre-shared keys on.

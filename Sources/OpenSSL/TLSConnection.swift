@@ -244,7 +244,7 @@ package import NIOCore
         self.isHandshakeComplete = true
         unsafe SSL_set_msg_callback(self.ssl, nil)
         let identity = self.context.configuration.preSharedKey?.identity ?? self.identity
-        self.peer = unsafe TLSPeer(self.ssl, identity: identity)
+        self.peer = unsafe TLSPeer(self.ssl, identity: identity, clientName: self.context.configuration.clientName)
     }
 
     private func encryptPending() throws(TLSError) {

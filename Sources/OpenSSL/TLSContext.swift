@@ -23,6 +23,7 @@ import COpenSSL
         try self.applyPolicy()
         try self.loadIdentity()
         try self.loadTrust()
+        try self.loadRevocations()
         unsafe TLSPreSharedKeyCallbacks.install(on: raw, configuration)
     }
 
@@ -46,6 +47,9 @@ import COpenSSL
         }
         if configuration.role == .server, configuration.identity == nil, configuration.keyLookup == nil {
             throw TLSError(.configuration, "a TLS server needs a certificate or pre-shared keys")
+        }
+        if configuration.clientCertificates == .ignored, configuration.revocations != .unchecked {
+            throw TLSError(.configuration, "there are revocation lists, but client certificates are not asked for")
         }
         if configuration.clientCertificates != .ignored, configuration.trust == .nothing {
             throw TLSError(.configuration, "client certificates are asked for, but no authority for them is named")
@@ -156,6 +160,26 @@ import COpenSSL
             if self.configuration.clientCertificates != .ignored {
                 _ = unsafe SSL_CTX_add_client_CA(self.raw, certificate.raw)
             }
+        }
+    }
+
+    private func loadRevocations() throws(TLSError) {
+        let lists: [X509RevocationList]
+        switch self.configuration.revocations {
+        case .unchecked: return
+        case .file(let path): lists = try X509RevocationList.parse(pem: TLSFile.read(path: path), name: path)
+        case .pem(let text): lists = try X509RevocationList.parse(pem: Array(text.utf8), name: "the revocation lists")
+        }
+        let store = unsafe SSL_CTX_get_cert_store(self.raw)
+        OpenSSLError.clear()
+        for list in lists {
+            guard unsafe X509_STORE_add_crl(store, list.raw) == 1 else {
+                throw Self.failure("X509_STORE_add_crl", "can't use a revocation list")
+            }
+        }
+        // The whole chain: an authority in the middle may have been revoked too.
+        guard unsafe X509_STORE_set_flags(store, UInt(X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL)) == 1 else {
+            throw Self.failure("X509_STORE_set_flags")
         }
     }
 

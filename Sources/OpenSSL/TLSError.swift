@@ -16,6 +16,10 @@ package struct TLSError: Error, Equatable, Sendable, CustomStringConvertible {
         case certificateNotYetValid
         case wrongHostName
         case untrustedCertificate
+        /// By the revocation list of its authority.
+        case certificateRevoked
+        /// An authority's revocation list is missing or out of date, so that nobody can say.
+        case revocationUnknown
         /// A server that asks for a certificate got none.
         case noCertificate
         /// The peer did not like ours.

@@ -141,6 +141,30 @@ struct TLSFailureStory {
                 .wrongHostName,
                 "\(whose) is not for \(printable(name.utf8)): use a name that it carries, or have it made for this one"
             )
+        case X509_V_ERR_CERT_REVOKED:
+            return (.certificateRevoked, "\(whose) was revoked by \(found.issuer), says its revocation list")
+        case X509_V_ERR_UNABLE_TO_GET_CRL:
+            return (
+                .revocationUnknown,
+                "\(whose) can't be taken: the revocation lists have none of its authority (\(found.issuer)); add it"
+            )
+        case X509_V_ERR_CRL_HAS_EXPIRED:
+            return (
+                .revocationUnknown,
+                "\(whose) can't be taken: the revocation list of \(found.issuer) is out of date; fetch a new one"
+            )
+        case X509_V_ERR_CRL_NOT_YET_VALID:
+            return (
+                .revocationUnknown,
+                "\(whose) can't be taken: the revocation list of \(found.issuer) is from the future; check this machine's clock"
+            )
+        case X509_V_ERR_CRL_SIGNATURE_FAILURE, X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE,
+            X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER, X509_V_ERR_KEYUSAGE_NO_CRL_SIGN, X509_V_ERR_DIFFERENT_CRL_SCOPE,
+            X509_V_ERR_ERROR_IN_CRL_LAST_UPDATE_FIELD, X509_V_ERR_ERROR_IN_CRL_NEXT_UPDATE_FIELD:
+            return (
+                .revocationUnknown,
+                "\(whose) can't be taken: the revocation list of \(found.issuer) can't be used: \(found.text)"
+            )
         default:
             if self.role == .client, self.ownIdentity != nil {
                 return (

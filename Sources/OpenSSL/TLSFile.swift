@@ -19,6 +19,31 @@ package enum TLSFile {
         try self.read(path: path, isSecret: true)
     }
 
+    /// What tells that a file is another one, or has other contents.
+    struct Stamp: Equatable, Sendable {
+        let device: UInt64
+        let inode: UInt64
+        let bytes: Int64
+        let modified: [Int64]
+    }
+
+    /// The stamp of a file; nil if it is not there or can't be looked at.
+    static func stamp(path: String) -> Stamp? {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { return nil }
+        #if canImport(Glibc)
+            let times = [status.st_mtim, status.st_ctim]
+        #else
+            let times = [status.st_mtimespec, status.st_ctimespec]
+        #endif
+        return Stamp(
+            device: UInt64(truncatingIfNeeded: status.st_dev),
+            inode: UInt64(truncatingIfNeeded: status.st_ino),
+            bytes: Int64(status.st_size),
+            modified: times.flatMap { [Int64($0.tv_sec), Int64($0.tv_nsec)] }
+        )
+    }
+
     static func checkDirectory(path: String) throws(TLSError) {
         var status = stat()
         guard unsafe stat(path, &status) == 0, unsafe access(path, R_OK | X_OK) == 0 else {

@@ -6,11 +6,27 @@ package struct TLSPeer: Equatable, Sendable {
     package struct Certificate: Equatable, Sendable {
         /// The subject's common name, if there is exactly one.
         package var commonName: String?
+        /// The name that it proves, from where the configuration says (``TLSConfiguration/clientName``); nil: nobody's.
+        package var clientName: String?
         package var dnsNames: [String]
         /// 4 or 16 bytes each.
         package var addresses: [[UInt8]]
         /// "2026-01-02 03:04:05Z", for the operator.
         package var notAfter: String
+
+        package init(
+            commonName: String?,
+            clientName: String?,
+            dnsNames: [String] = [],
+            addresses: [[UInt8]] = [],
+            notAfter: String
+        ) {
+            self.commonName = commonName
+            self.clientName = clientName
+            self.dnsNames = dnsNames
+            self.addresses = addresses
+            self.notAfter = notAfter
+        }
     }
 
     /// On a server: the identity whose key the client proved. On a client with a key: its own identity, if the server
@@ -38,8 +54,8 @@ package struct TLSPeer: Equatable, Sendable {
     }
 
     /// Reads it from a connection whose handshake is complete. `identity` is what was last offered; it counts only if
-    /// the handshake really used a pre-shared key.
-    init?(_ ssl: OpaquePointer, identity: [UInt8]?) {
+    /// the handshake really used a pre-shared key. `clientName` says where a certificate carries its name.
+    init?(_ ssl: OpaquePointer, identity: [UInt8]?, clientName: TLSClientName) {
         guard let version = unsafe TLSVersion(wireValue: SSL_version(ssl)),
             let suite = unsafe SSL_get_current_cipher(ssl)
         else { return nil }
@@ -61,6 +77,7 @@ package struct TLSPeer: Equatable, Sendable {
             let names = certificate.alternativeNames
             self.certificate = Certificate(
                 commonName: certificate.commonName,
+                clientName: certificate.clientName(clientName),
                 dnsNames: names.dns,
                 addresses: names.addresses,
                 notAfter: certificate.notAfter

@@ -53,17 +53,45 @@ import COpenSSL
         return String(validating: bytes, as: UTF8.self)
     }
 
-    /// Names and addresses of the subjectAltName extension; those with a NUL are left out.
-    package var alternativeNames: (dns: [String], addresses: [[UInt8]]) {
-        var result: (dns: [String], addresses: [[UInt8]]) = ([], [])
-        guard let list = unsafe X509_get_ext_d2i(self.raw, NID_subject_alt_name, nil, nil) else { return result }
+    /// What the subjectAltName extension holds of the kinds that are looked at here.
+    struct AlternativeNames {
+        var dns: [String] = []
+        var uris: [String] = []
+        /// 4 or 16 bytes each.
+        var addresses: [[UInt8]] = []
+        /// Whether names were left out: they hold a NUL or are no UTF-8, and could be read as something else than they are.
+        var hasUnreadable = false
+
+        fileprivate static func text(_ string: UnsafePointer<ASN1_STRING>) -> String? {
+            let bytes = unsafe X509Certificate.bytes(of: string)
+            return bytes.contains(0) ? nil : String(validating: bytes, as: UTF8.self)
+        }
+    }
+
+    /// Names and addresses of the subjectAltName extension; those that can't be read for certain are left out.
+    var alternativeNames: AlternativeNames {
+        var result = AlternativeNames()
+        guard let list = unsafe X509_get_ext_d2i(self.raw, NID_subject_alt_name, nil, nil) else {
+            // An extension that is there twice, or is damaged, is none that can be read.
+            result.hasUnreadable = unsafe X509_get_ext_by_NID(self.raw, NID_subject_alt_name, -1) >= 0
+            return result
+        }
         let names = OpaquePointer(list)
         defer { unsafe GENERAL_NAMES_free(names) }
         for index in 0..<(unsafe shim_sk_GENERAL_NAME_num(names)) {
             let name = unsafe shim_sk_GENERAL_NAME_value(names, index)
             if let dns = unsafe shim_GENERAL_NAME_dns(name) {
-                let bytes = unsafe Self.bytes(of: dns)
-                if !bytes.contains(0), let text = String(validating: bytes, as: UTF8.self) { result.dns.append(text) }
+                if let text = unsafe AlternativeNames.text(dns) {
+                    result.dns.append(text)
+                } else {
+                    result.hasUnreadable = true
+                }
+            } else if let uri = unsafe shim_GENERAL_NAME_uri(name) {
+                if let text = unsafe AlternativeNames.text(uri) {
+                    result.uris.append(text)
+                } else {
+                    result.hasUnreadable = true
+                }
             } else if let address = unsafe shim_GENERAL_NAME_ip(name) {
                 unsafe result.addresses.append(Self.bytes(of: address))
             }
@@ -71,7 +99,7 @@ import COpenSSL
         return result
     }
 
-    private static func bytes(of string: UnsafePointer<ASN1_STRING>) -> [UInt8] {
+    fileprivate static func bytes(of string: UnsafePointer<ASN1_STRING>) -> [UInt8] {
         let count = unsafe Int(ASN1_STRING_length(string))
         return unsafe Array(UnsafeBufferPointer(start: ASN1_STRING_get0_data(string), count: count))
     }

@@ -16,7 +16,10 @@ struct DeviceTable {
     }
 
     static func hasWrappedSecrets(_ db: Database) throws -> Bool {
-        let sql = "SELECT EXISTS (SELECT 1 FROM device WHERE v1_keys IS NOT NULL OR psk IS NOT NULL)"
+        let sql = """
+            SELECT EXISTS
+            (SELECT 1 FROM device WHERE v1_keys IS NOT NULL OR psk IS NOT NULL OR password IS NOT NULL)
+            """
         return try Bool.fetchOne(db, sql: sql) ?? false
     }
 
@@ -74,6 +77,11 @@ struct DeviceTable {
             guard let psk = SecretKeeper.decodePSK(bytes) else { throw self.unreadable(device.id.text) }
             device.psk = psk
         }
+        if let wrapped = row["password"] as Data? {
+            let bytes = try self.unwrap(wrapped, of: device.id, db)
+            guard let password = SecretKeeper.decodePassword(bytes) else { throw self.unreadable(device.id.text) }
+            device.password = password
+        }
         return device
     }
 
@@ -96,6 +104,7 @@ struct DeviceTable {
         )
         record.hasV1Keys = row.hasValue("v1_keys")
         record.hasPSK = row.hasValue("psk")
+        record.hasPassword = row.hasValue("password")
         // A word that is not known must not pass for none, which means the profile's form.
         let isSealUnknown = seal != nil && record.device.seal == nil
         let isOwnerUnknown = keysOf != nil && record.device.keysOf == nil
@@ -127,11 +136,12 @@ struct DeviceTable {
         let secrets = try self.wrapped(device, db)
         try db.execute(
             sql: """
-                UPDATE device SET profile = ?, seal = ?, node_id = ?, keys_of = ?, v1_keys = ?, psk = ? WHERE id = ?
+                UPDATE device SET profile = ?, seal = ?, node_id = ?, keys_of = ?, v1_keys = ?, psk = ?, password = ?
+                WHERE id = ?
                 """,
             arguments: [
                 device.profile, device.seal?.rawValue, device.nodeID, device.keysOf?.text, secrets.v1Keys, secrets.psk,
-                device.id.text,
+                secrets.password, device.id.text,
             ]
         )
     }
@@ -149,8 +159,8 @@ struct DeviceTable {
         try db.execute(
             sql: """
                 INSERT INTO device
-                (profile, seal, epoch, revoked, node_id, keys_of, v1_keys, psk, created, id)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                (profile, seal, epoch, revoked, node_id, keys_of, v1_keys, psk, password, created, id)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: try self.arguments(device, db)
         )
@@ -160,7 +170,7 @@ struct DeviceTable {
         try db.execute(
             sql: """
                 UPDATE device SET profile = ?, seal = ?, epoch = ?, revoked = ?, node_id = ?, keys_of = ?,
-                v1_keys = ?, psk = ?, created = ? WHERE id = ?
+                v1_keys = ?, psk = ?, password = ?, created = ? WHERE id = ?
                 """,
             arguments: try self.arguments(device, db)
         )
@@ -169,6 +179,13 @@ struct DeviceTable {
 
     func setRevoked(_ isRevoked: Bool, _ id: DeviceID, _ db: Database) throws {
         try db.execute(sql: "UPDATE device SET revoked = ? WHERE id = ?", arguments: [isRevoked, id.text])
+        try self.requireChange(of: id, db)
+    }
+
+    /// Gives the device a password, another one, or none.
+    func setPassword(_ password: PasswordHash?, _ id: DeviceID, _ db: Database) throws {
+        let wrapped = try password.map { try self.wrap(SecretKeeper.encode($0), of: id, db) }
+        try db.execute(sql: "UPDATE device SET password = ? WHERE id = ?", arguments: [wrapped, id.text])
         try self.requireChange(of: id, db)
     }
 
@@ -205,18 +222,29 @@ struct DeviceTable {
         let secrets = try self.wrapped(device, db)
         return [
             device.profile, device.seal?.rawValue, Int64(device.epoch), device.isRevoked, device.nodeID,
-            device.keysOf?.text, secrets.v1Keys, secrets.psk, device.created, device.id.text,
+            device.keysOf?.text, secrets.v1Keys, secrets.psk, secrets.password, device.created, device.id.text,
         ]
     }
 
-    private func wrapped(_ device: Device, _ db: Database) throws -> (v1Keys: Data?, psk: Data?) {
+    private struct Wrapped {
+        let v1Keys: Data?
+        let psk: Data?
+        let password: Data?
+    }
+
+    private func wrapped(_ device: Device, _ db: Database) throws -> Wrapped {
         func wrap(_ secret: [UInt8]?) throws -> Data? {
-            guard let secret else { return nil }
-            return Data(try self.secrets.open(db, create: true).wrap(secret, device: device.id.text))
+            try secret.map { try self.wrap($0, of: device.id, db) }
         }
-        return (
-            try wrap(device.v1Keys.map(SecretKeeper.encode)), try wrap(device.psk.map(SecretKeeper.encode(psk:)))
+        return Wrapped(
+            v1Keys: try wrap(device.v1Keys.map { SecretKeeper.encode($0) }),
+            psk: try wrap(device.psk.map(SecretKeeper.encode(psk:))),
+            password: try wrap(device.password.map { SecretKeeper.encode($0) })
         )
+    }
+
+    private func wrap(_ secret: [UInt8], of id: DeviceID, _ db: Database) throws -> Data {
+        Data(try self.secrets.open(db, create: true).wrap(secret, device: id.text))
     }
 }
 

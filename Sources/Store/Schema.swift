@@ -115,6 +115,10 @@ enum Schema {
                     """
             )
         }
+        migrator.registerMigration("3 passwords") { db in
+            // A salted hash, wrapped as v1_keys and psk are.
+            try db.execute(sql: "ALTER TABLE device ADD COLUMN password BLOB")
+        }
         return migrator
     }
 

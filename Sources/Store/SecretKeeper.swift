@@ -1,3 +1,4 @@
+import Devices
 import Foundation
 import GRDB
 import Sealing
@@ -87,6 +88,7 @@ final class SecretKeeper: Sendable {
     private enum Kind: UInt8 {
         case v1Keys = 1
         case psk = 2
+        case password = 3
     }
 
     static func encode(_ keys: V1Keys) -> [UInt8] {
@@ -100,6 +102,8 @@ final class SecretKeeper: Sendable {
     }
 
     static func encode(psk: [UInt8]) -> [UInt8] { [Kind.psk.rawValue] + psk }
+
+    static func encode(_ password: PasswordHash) -> [UInt8] { [Kind.password.rawValue] + password.bytes }
 
     static func decodeV1Keys(_ bytes: [UInt8]) -> V1Keys? {
         var rest = bytes[...]
@@ -117,5 +121,9 @@ final class SecretKeeper: Sendable {
 
     static func decodePSK(_ bytes: [UInt8]) -> [UInt8]? {
         bytes.first == Kind.psk.rawValue ? Array(bytes.dropFirst()) : nil
+    }
+
+    static func decodePassword(_ bytes: [UInt8]) -> PasswordHash? {
+        bytes.first == Kind.password.rawValue ? PasswordHash(bytes: Array(bytes.dropFirst())) : nil
     }
 }

@@ -125,6 +125,13 @@ extension Store {
         try self.change(operation: "revoking a device") { db, table in try table.setRevoked(isRevoked, id, db) }
     }
 
+    /// Gives a device a password, another one, or none. Makes master.key if it is the store's first secret.
+    ///
+    /// - Throws: ``StoreError``, `.noSuchDevice`.
+    package func setPassword(_ password: PasswordHash?, of id: DeviceID) throws(StoreError) {
+        try self.change(operation: "setting a password") { db, table in try table.setPassword(password, id, db) }
+    }
+
     /// Removes a device; its record is overwritten in the database file.
     ///
     /// - Throws: ``StoreError``, `.noSuchDevice`, or `.keysInUse` while another uses its keys.
@@ -170,13 +177,18 @@ extension Store {
     /// `loop` with all devices when there are any, or with the error that kept it from knowing (once while it lasts).
     ///
     /// The one timer of an idle store: the loop is not woken when nothing has changed. Ends with ``close()``.
+    ///
+    /// - Parameter meanwhile: Called on the store's thread at each look, for small files that are watched for the same
+    ///   reason; commits wait for it.
     package func watchDevices(
         every interval: TimeAmount,
         on loop: any EventLoop,
+        meanwhile: @escaping @Sendable () -> Void = {},
         changed: @escaping @Sendable (Result<[Device], StoreError>) -> Void
     ) {
         let body: @Sendable () -> Void = { [weak self] in
             guard let self else { return }
+            meanwhile()
             do throws(StoreError) {
                 guard let devices = try self.changedDevices() else { return }
                 loop.execute { changed(.success(devices)) }

@@ -24,18 +24,18 @@ package struct MQTTListener {
     private static let recvAllocator = AdaptiveRecvByteBufferAllocator(minimum: 512, initial: 2048, maximum: 16 << 10)
 
     private let configuration: Configuration
-    private let tls: TLSContext?
+    private let tls: TLSContextSource?
     private let logger: Logger
     private let burst: WriteBurst
     private let limiter: ConnectionLimiter
     private let makeDelegate: () -> any MQTTConnectionDelegate
 
     /// - Parameters:
-    ///   - tls: The server's context of an `mqtts` listener; nil for plain TCP.
+    ///   - tls: The server's context of an `mqtts` listener, asked for at each connection; nil for plain TCP.
     ///   - makeDelegate: Called on the loop for each accepted connection.
     package init(
         configuration: Configuration,
-        tls: TLSContext?,
+        tls: TLSContextSource?,
         burst: WriteBurst,
         limiter: ConnectionLimiter,
         logger: Logger,
@@ -101,7 +101,7 @@ package struct MQTTListener {
         let limiter = NIOLoopBound(self.limiter, eventLoop: channel.eventLoop)
         channel.closeFuture.whenComplete { _ in limiter.value.release(address) }
         if let tls = self.tls {
-            try channel.pipeline.syncOperations.addHandler(try TLSHandler(context: tls, serverName: nil))
+            try channel.pipeline.syncOperations.addHandler(try TLSHandler(context: tls.current, serverName: nil))
         }
         try channel.pipeline.syncOperations.addHandler(
             MQTTConnection(

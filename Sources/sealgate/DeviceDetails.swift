@@ -27,6 +27,8 @@ struct DeviceDetails: Encodable {
     let keysOf: String?
     /// `imported` or `derived`.
     let psk: String
+    /// Whether it has one.
+    let password: Bool
     let epoch: UInt32
     /// `active` or `revoked`.
     let state: String
@@ -40,7 +42,7 @@ struct DeviceDetails: Encodable {
     let problem: String?
 
     private enum CodingKeys: String, CodingKey {
-        case id, profile, seal, keys, psk, epoch, state, added, publish, subscribe, deny, problem
+        case id, profile, seal, keys, psk, password, epoch, state, added, publish, subscribe, deny, problem
         case profileLine = "profile_line"
         case nodeID = "node_id"
         case keysOf = "keys_of"
@@ -71,6 +73,7 @@ struct DeviceDetails: Encodable {
         self.keys = record.hasV1Keys ? .own : device.keysOf != nil ? .shared : .none
         self.keysOf = device.keysOf?.text
         self.psk = record.hasPSK ? "imported" : "derived"
+        self.password = record.hasPassword
         self.epoch = device.epoch
         self.state = device.isRevoked ? "revoked" : "active"
         self.added = Date(timeIntervalSince1970: TimeInterval(device.created)).formatted(.iso8601)
@@ -113,6 +116,7 @@ struct DeviceDetails: Encodable {
             "TLS-PSK",
             "identity \(self.id), key \(self.psk == "imported" ? "imported" : "derived from the master key")"
         )
+        if self.password { add("password", "set; the user name is \(self.id)") }
         add("epoch", "\(self.epoch)")
         add("added", self.added)
         add("session topic", self.sessionTopic.map { Printable.text($0) })

@@ -164,6 +164,27 @@ struct DeviceRegistryTests {
         #expect(registry.seal(of: try DeviceID("nobody")) == nil)
     }
 
+    @Test("a password that is set, changed or taken away makes its device another one to prove")
+    func passwords() throws {
+        var device = try Device.make("hass")
+        let registry = try Self.registry([device, .make("other")])
+        for salt in [1, 2, nil] as [UInt8?] {
+            device.password = salt.flatMap {
+                PasswordHash(
+                    logN: 14,
+                    r: 8,
+                    p: 1,
+                    salt: [UInt8](repeating: $0, count: 16),
+                    digest: [UInt8](repeating: 0, count: 32)
+                )
+            }
+            let changes = registry.replace(devices: [device, try .make("other")], profiles: try Self.profiles())
+            #expect(changes.rekeyed.map(\.text) == ["hass"])
+            let again = registry.replace(devices: [device, try .make("other")], profiles: try Self.profiles())
+            #expect(again.isEmpty)
+        }
+    }
+
     @Test("says what a new set of devices changed")
     func changes() throws {
         let registry = try Self.registry(

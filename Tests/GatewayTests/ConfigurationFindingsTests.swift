@@ -164,10 +164,32 @@ struct ConfigurationFindingsTests {
                 key = "a.key"
                 """,
             "8: listener[1].anonymous: nobody can use this listener: without TLS a connection proves nothing, "
-                + "and anonymous = false refuses what proves nothing; write anonymous = true or \"guest\"",
+                + "and anonymous = false refuses what proves nothing; write anonymous = true or \"guest\", "
+                + "or password = true",
             "9: listener[2]: a listener with protocol \"mqtts\" needs psk = true, or a certificate and its key",
             "12: listener[3].anonymous: nobody can use this listener: no connection can prove a device to it; "
-                + "write psk = true, name a client_ca, or write anonymous = true"
+                + "write psk = true or password = true, name a client_ca, or write anonymous = true"
+        ),
+        BadFile(
+            "about client certificates that are not asked for",
+            BadFile.gateway + """
+                [[listener]]
+                protocol = "mqtts"
+                bind = "[::]:8884"
+                password = true
+                certificate = "a.crt"
+                key = "a.key"
+                client_crl = "a.crl"
+                client_name = "san"
+                [[listener]]
+                protocol = "mqtt"
+                bind = "[::]:8885"
+                password = true
+                client_crl = "a.crl"
+                """,
+            "11: listener[1].client_crl: is about client certificates, which need a client_ca",
+            "12: listener[1].client_name: is about client certificates, which need a client_ca",
+            "17: listener[2].client_crl: a listener with protocol \"mqtt\" has no TLS; write protocol = \"mqtts\""
         ),
         BadFile(
             "with TLS keys, but no TLS",

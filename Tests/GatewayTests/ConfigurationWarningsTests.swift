@@ -17,6 +17,23 @@ struct ConfigurationWarningsTests {
     @Test("uplinks that get in each other's way, or give a password away", arguments: uplinks)
     func ofUplinks(file: BadFile) throws { #expect(try self.warnings(file.text) == file.findings) }
 
+    @Test("passwords in the clear, but for those that don't leave the machine")
+    func ofPasswords() throws {
+        func listener(_ transport: String, _ bind: String, _ more: String = "") -> String {
+            "[[listener]]\nprotocol = \"\(transport)\"\nbind = \"\(bind)\"\npassword = true\n\(more)\n"
+        }
+        let text =
+            "[gateway]\nname = \"attic\"\n" + listener("mqtt", "127.0.0.1:1") + listener("mqtt", "[::1]:1")
+            + listener("mqtt", "localhost:2") + listener("mqtt", "0.0.0.0:3")
+            + listener("mqtts", "0.0.0.0:4", "certificate = \"a\"\nkey = \"b\"\n")
+        #expect(
+            try self.warnings(text) == [
+                "F:21: warning: listener[4].password: passwords cross the network in the clear here: "
+                    + "only for a network that is trusted, otherwise use a listener with TLS"
+            ]
+        )
+    }
+
     @Test("nothing in a file that can't be used: first things first")
     func notBesideErrors() {
         #expect(BadFile("", BadFile.head + "[profile.x]\nnonsense = 1\n").found.count == 1)
@@ -46,7 +63,7 @@ struct ConfigurationWarningsTests {
             "have nobody to prove their devices",
             BadFile.head + "[profile.x]\npublish = [\"nodes/%d/#\"]\n",
             "F:7: warning: profile.x: nobody can publish with it: its messages are neither sealed nor "
-                + "plaintext = true, and no listener has psk = true or a client_ca to prove its devices"
+                + "plaintext = true, and no listener has psk = true, password = true or a client_ca to prove its devices"
         ),
         BadFile(
             "have nothing to tell their devices by",

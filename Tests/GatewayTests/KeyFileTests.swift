@@ -45,6 +45,34 @@ struct KeyFileTests {
         #expect(entry.v1Keys == keys)
     }
 
+    @Test("hold the hash of a password, at a price that can be paid, and never a password")
+    func passwords() throws {
+        let hash = try #require(
+            PasswordHash(
+                logN: 14,
+                r: 8,
+                p: 1,
+                salt: [UInt8](repeating: 7, count: 16),
+                digest: [UInt8](repeating: 0xAB, count: 32)
+            )
+        )
+        var entry = KeyFileEntry(id: try DeviceID("hass"), profile: "service")
+        entry.password = hash
+        let text = KeyFile.write([entry])
+        #expect(text.contains("password_hash = \"hex:010e080110" + String(repeating: "07", count: 16)))
+        #expect(try KeyFile.parse(text, file: "F") == [entry])
+        #expect(!"\(entry)".contains("ab") && !String(reflecting: hash).contains("171"))
+
+        let refusal =
+            "3: device[1].password_hash: is no hash that this version can check; see: sealgate device password"
+        // Another version, a price of 1 GiB, a salt that ends beyond the end, a short digest.
+        let head = "[[device]]\nid = \"a\"\npassword_hash = "
+        for start in ["020e080110", "0114080110", "010e0801ff", "010e080120"] {
+            #expect(self.findings(head + "\"hex:\(start)\(String(repeating: "07", count: 40))\"\n") == [refusal])
+        }
+        #expect(self.findings("[[device]]\nid = \"a\"\npassword = \"swordfish\"\n").count == 1)
+    }
+
     @Test("need no profile, and no secrets for a device that shares another's, or has none")
     func optional() throws {
         let text = """

@@ -58,7 +58,7 @@ import Testing
 
     @Test(
         "an identity in TLS 1.2 is what was sent, not what stands before a NUL",
-        arguments: [0, 1, 5, 63, 64, 256, 300, 2000, 60000]
+        arguments: [0, 1, 5, 63, 64, 256, 300, 2000, 60000, 65535]
     )
     func identityOnWire(count: Int) throws {
         // A client of ours can't send these: its ClientKeyExchange is rewritten on the way.
@@ -87,6 +87,26 @@ import Testing
         let error = #expect(throws: TLSError.self) { try pair.server.readPlaintext(into: &plaintext) }
         #expect(error?.kind == .unknownIdentity)
         #expect(pair.server.takeCiphertext().map { Array($0.readableBytesView) } == [21, 3, 3, 0, 2, 2, 20])
+    }
+
+    @Test("an identity in TLS 1.3 with a NUL in it is unknown, and looks like a wrong key from outside")
+    func nulInIdentity13() throws {
+        let wrong = try TLSPair(TLSFixture.keyClient(key: [1, 2, 3, 4]), TLSFixture.keyServer(.tls13))
+        wrong.connect()
+        // A client of ours can't send it: its ClientHello is rewritten on the way.
+        for place in [0, 2, 4] {
+            let pair = try TLSPair(TLSFixture.keyClient(.tls13), TLSFixture.keyServer(.tls13))
+            try pair.client.start()
+            var hello = Array(try #require(pair.client.takeCiphertext()).readableBytesView)
+            let places = (0..<hello.count - 5).filter { hello[$0..<$0 + 5].elementsEqual(TLSFixture.identity) }
+            hello[try #require(places.last) + place] = 0
+            pair.server.receive(ByteBuffer(bytes: hello))
+            var plaintext = ByteBuffer()
+            let error = #expect(throws: TLSError.self) { try pair.server.readPlaintext(into: &plaintext) }
+            #expect(error?.kind == .unknownIdentity)
+            let answer = try #require(pair.server.takeCiphertext()).readableBytesView
+            #expect(Array(answer.suffix(2)) == wrong.serverAlert)
+        }
     }
 
     @Test("no common version", arguments: [(TLSVersion.tls12, TLSVersion.tls13), (.tls13, .tls12)])

@@ -16,9 +16,13 @@ final class TLSPair {
     /// Bytes handed over at a time.
     var portion = Int.max
 
-    init(_ client: TLSConfiguration, _ server: TLSConfiguration, serverName: String? = nil) throws {
+    init(_ client: TLSConfiguration, _ server: TLSContext, serverName: String? = nil) throws {
         self.client = try TLSConnection(context: TLSContext(client), serverName: serverName)
-        self.server = try TLSConnection(context: TLSContext(server))
+        self.server = try TLSConnection(context: server)
+    }
+
+    convenience init(_ client: TLSConfiguration, _ server: TLSConfiguration, serverName: String? = nil) throws {
+        try self.init(client, TLSContext(server), serverName: serverName)
     }
 
     /// Handshake, or as much of it as works.

@@ -4,7 +4,7 @@ import Testing
 @Suite struct HelpTests {
     private static let commands = [
         "device", "device add", "device list", "device show", "device revoke", "device restore", "device remove",
-        "device import", "device export", "seal", "unseal", "explain", "certs", "certs init",
+        "device password", "device import", "device export", "seal", "unseal", "explain", "certs", "certs init",
     ]
 
     @Test("every command teaches, with an example", arguments: commands)

@@ -23,11 +23,91 @@ struct DeviceStoreTests {
 
     private func plain(_ id: String) throws -> Device { Device(id: try DeviceID(id), profile: "plain") }
 
+    private func password(_ salt: UInt8 = 1) throws -> PasswordHash {
+        let digest = Array("thirty-two bytes of some digest.".utf8)
+        let salt = [UInt8](repeating: salt, count: 16)
+        return try #require(PasswordHash(logN: 14, r: 8, p: 1, salt: salt, digest: digest))
+    }
+
+    @Test("a password is set and taken away alone, is told of without its hash, and is wrapped on disk")
+    func passwords() throws {
+        let store = try self.state.open(.command)
+        defer { store.close() }
+        let device = try self.sealed("hass")
+        try store.insert(device)
+        #expect(try store.deviceRecords().map(\.hasPassword) == [false])
+        for salt in 1...2 {
+            let password = try self.password(UInt8(salt))
+            try store.setPassword(password, of: device.id)
+            #expect(try store.device(device.id)?.password == password)
+        }
+        var with = device
+        with.password = try self.password(2)
+        #expect(try store.devices() == [with])
+        let record = try #require(try store.deviceRecords().first)
+        #expect(record.hasPassword && record.device.password == nil && record.problem == nil)
+        for file in try self.state.files() {
+            let bytes = try #require(FileManager.default.contents(atPath: self.state.path + "/" + file))
+            #expect(bytes.range(of: Data("thirty-two bytes".utf8)) == nil, "\(file)")
+        }
+        try store.setPassword(nil, of: device.id)
+        #expect(try store.devices() == [device])
+        let error = #expect(throws: StoreError.self) { try store.setPassword(nil, of: DeviceID("nobody")) }
+        #expect(error?.kind == .noSuchDevice)
+    }
+
+    @Test("a password alone needs the master key, and its change is seen by the gateway")
+    func passwordAlone() async throws {
+        let gateway = try self.state.open()
+        defer { gateway.close() }
+        let command = try self.state.open(.command)
+        defer { command.close() }
+        let device = try self.plain("hass")
+        try command.insert(device)
+        #expect(try self.state.files().contains("master.key") == false)
+        try command.setPassword(self.password(), of: device.id)
+        #expect(try self.state.files().contains("master.key"))
+        let seen = try await withCheckedThrowingContinuation { continuation in
+            gateway.pollDeviceChanges(on: self.state.loop) { continuation.resume(with: $0) }
+        }
+        #expect(seen?.map(\.password) == [try self.password()])
+    }
+
+    @Test("passwords come to a database of the release before them, whose devices stay")
+    func migration() throws {
+        try FileManager.default.createDirectory(
+            atPath: self.state.path,
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700]
+        )
+        do {
+            let old = try DatabaseQueue(path: self.state.database)
+            try Schema.migrator.migrate(old, upTo: "1 spool, retained, devices")
+            try old.write { db in
+                try db.execute(
+                    sql: "INSERT INTO device (id, profile, epoch, revoked, created) VALUES ('hass', 'plain', 3, 0, 9)"
+                )
+            }
+            try old.close()
+            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: self.state.database)
+        }
+        #expect(#expect(throws: StoreError.self) { try self.state.open(.readOnly) }?.kind == .notReady)
+        let store = try self.state.open(.command)
+        defer { store.close() }
+        var device = try self.plain("hass")
+        device.epoch = 3
+        device.created = 9
+        #expect(try store.devices() == [device])
+        try store.setPassword(self.password(), of: device.id)
+        #expect(try store.device(device.id)?.password == self.password())
+    }
+
     @Test("keeps every field of a device")
     func roundTrip() throws {
         let store = try self.state.open(.command)
         var full = try self.sealed("kitchen")
         full.psk = Array("a shared key of the wire".utf8)
+        full.password = try self.password()
         full.epoch = .max
         full.isRevoked = true
         var borrower = try self.plain("attic.2_b-C")

@@ -8,6 +8,8 @@ package struct ConfigurationFile: Hashable, Sendable {
         case privateKey
         /// PEM with certificates.
         case certificates
+        /// PEM with certificate revocation lists.
+        case revocations
     }
 
     /// Relative paths are relative to the directory of gateway.conf; this one is ready to be opened.

@@ -6,6 +6,7 @@ extension GatewayConfiguration {
     /// Reports to `document`. Only for a configuration without errors.
     func addWarnings(_ document: ConfigurationDocument) {
         self.warnAboutClientIDs(document)
+        self.warnAboutPasswords(document)
         // Lines are compared with each other; a file of this size is written by a program, which should know.
         let lines = self.profiles.values.reduce(0) { $0 + $1.publish.count + $1.subscribe.count + $1.deny.count }
         guard lines <= 5_000, lines * self.routes.count <= 200_000 else { return }
@@ -14,6 +15,20 @@ extension GatewayConfiguration {
             self.warnAboutSeal(of: profile, document)
         }
         self.warnAboutRoutes(document)
+    }
+
+    // MARK: Listeners
+
+    /// Passwords that everybody on the way can read.
+    private func warnAboutPasswords(_ document: ConfigurationDocument) {
+        for listener in self.listeners where listener.password && !listener.isTLS && !listener.bind.isLoopback {
+            let path = document.path(ofElement: "listener", onLine: listener.line, count: self.listeners.count)
+            document.warning(
+                path.key("password"),
+                "passwords cross the network in the clear here: "
+                    + "only for a network that is trusted, otherwise use a listener with TLS"
+            )
+        }
     }
 
     // MARK: Profiles
@@ -41,12 +56,12 @@ extension GatewayConfiguration {
         guard !isGuest else { return }
         let isPlaintext = profile.plaintext && self.listeners.contains { $0.anonymous == .allowed }
         let isSealed = profile.seal != .none
-        let isProven = self.listeners.contains { $0.psk || $0.clientCA != nil }
+        let isProven = self.listeners.contains { $0.psk || $0.password || $0.clientCA != nil }
         if !isPlaintext, !isSealed, !isProven {
             document.warning(
                 path,
                 "nobody can publish with it: its messages are neither sealed nor plaintext = true, "
-                    + "and no listener has psk = true or a client_ca to prove its devices"
+                    + "and no listener has psk = true, password = true or a client_ca to prove its devices"
             )
         }
         if isPlaintext, !isSealed, !isProven, profile.identifyBy == .topic, !profile.publish.isEmpty,

@@ -17,7 +17,8 @@ import Sealing
 ///     passphrase = "mypassphrase"
 ///
 /// `keys_of = "OTHER"` in place of the four secrets says that the device shares those of another; `psk` is a pre-shared key
-/// for TLS that the node has already.
+/// for TLS that the node has already. `password_hash = "hex:…"`, as an export writes it, is what a password is checked
+/// against; the password itself can't be given here.
 package enum KeyFile {
     /// Longest file in bytes, enough for 100,000 devices.
     package static let maxFileBytes = 64 * 1024 * 1024
@@ -87,6 +88,7 @@ package enum KeyFile {
         let keysOf = Self.name(reader, "keys_of", "the id")
         let keys = Self.v1Keys(reader, isSealed: seal == .v1)
         let psk = Self.bytes(reader, "psk", allowed: Array(1...TLSPreSharedKey.maxKeyBytes))
+        let password = Self.passwordHash(reader)
         reader.finish()
         guard let id else { return nil }
         if keysOf == id { reader.error("keys_of", "names the device itself") }
@@ -96,8 +98,22 @@ package enum KeyFile {
         entry.v1Keys = keys
         entry.keysOf = keysOf
         entry.psk = psk
+        entry.password = password
         entry.line = reader.line
         return entry
+    }
+
+    /// A hash as an export writes it, at a price that this gateway pays.
+    private static func passwordHash(_ reader: ConfigurationReader) -> PasswordHash? {
+        let lengths = Array(1...PasswordHash.maxBytes)
+        guard let bytes = Self.bytes(reader, "password_hash", allowed: lengths) else { return nil }
+        guard let hash = PasswordHash(bytes: bytes), hash.parameters != nil else {
+            return reader.refuse(
+                "password_hash",
+                "is no hash that this version can check; see: sealgate device password"
+            )
+        }
+        return hash
     }
 
     /// A device id, or a profile's name, which has the same rule.
@@ -185,6 +201,9 @@ package enum KeyFile {
             lines.append(Self.assignment("passphrase", Self.secret(keys.passphrase)))
         }
         if let psk = entry.psk { lines.append(Self.assignment("psk", Self.secret(psk))) }
+        if let password = entry.password {
+            lines.append(Self.assignment("password_hash", "\"hex:\(Hexadecimal.encode(password.bytes))\""))
+        }
         return lines.joined(separator: "\n") + "\n"
     }
 

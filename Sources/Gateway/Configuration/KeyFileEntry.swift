@@ -17,6 +17,8 @@ package struct KeyFileEntry: Sendable, Equatable {
     package var keysOf: DeviceID?
     /// A pre-shared key for TLS that the node has already; `nil`: the gateway derives one.
     package var psk: [UInt8]?
+    /// The hash of its password; `nil`: the file does not say.
+    package var password: PasswordHash?
     /// The line of `[[device]]`, from 1; 0 for an entry that was not read from a file. Not compared.
     package var line: Int = 0
 
@@ -34,12 +36,14 @@ package struct KeyFileEntry: Sendable, Equatable {
         self.v1Keys = device.v1Keys
         self.keysOf = device.keysOf
         self.psk = device.psk
+        self.password = device.password
     }
 
     /// All but ``line``.
     package static func == (left: Self, right: Self) -> Bool {
         left.id == right.id && left.profile == right.profile && left.seal == right.seal && left.nodeID == right.nodeID
             && left.v1Keys == right.v1Keys && left.keysOf == right.keysOf && left.psk == right.psk
+            && left.password == right.password
     }
 }
 

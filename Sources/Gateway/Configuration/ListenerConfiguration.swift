@@ -48,6 +48,14 @@ package struct ListenerConfiguration: Sendable, Equatable {
         case close
     }
 
+    /// Where a client certificate carries the id of its device.
+    package enum ClientName: String, Sendable, Hashable, CaseIterable {
+        /// The common name.
+        case commonName = "cn"
+        /// The one dNSName or `urn:sealgate:ID` among the subjectAltNames.
+        case alternativeName = "san"
+    }
+
     /// The line of `[[listener]]` in gateway.conf.
     package var line: Int
     /// What is spoken there; `mqtt` or `mqtts` in this version.
@@ -60,12 +68,18 @@ package struct ListenerConfiguration: Sendable, Equatable {
     package var onDenied: OnDenied = .acknowledge
     /// Whether devices prove themselves with their TLS-PSK.
     package var psk = false
+    /// Whether devices prove themselves with user name (their id) and password.
+    package var password = false
     /// The gateway's certificate, with the chain behind it; with ``key``.
     package var certificate: ConfigurationFile?
     /// The private key of ``certificate``.
     package var key: ConfigurationFile?
-    /// The CA of client certificates, which name the device by their common name. `nil`: none is asked for.
+    /// The CAs of client certificates, which name the device as ``clientName`` says. `nil`: none is asked for.
     package var clientCA: ConfigurationFile?
+    /// Revocation lists of these CAs. `nil`: nothing is revoked.
+    package var clientCRL: ConfigurationFile?
+    /// Where a client certificate carries the id of its device.
+    package var clientName = ClientName.commonName
     /// The oldest TLS that is spoken.
     package var tlsMin: TLSProtocolVersion = .tls12
 
@@ -80,7 +94,9 @@ package struct ListenerConfiguration: Sendable, Equatable {
     package var isTLS: Bool { self.transport == .mqtts || self.transport == .wss || self.transport == .coaps }
 
     /// The files that it names.
-    package var files: [ConfigurationFile] { [self.certificate, self.key, self.clientCA].compactMap { $0 } }
+    package var files: [ConfigurationFile] {
+        [self.certificate, self.key, self.clientCA, self.clientCRL].compactMap { $0 }
+    }
 }
 
 extension ListenerConfiguration {
@@ -93,9 +109,12 @@ extension ListenerConfiguration {
         let anonymous = reader.boolOr("guest", "anonymous")
         let onDenied: OnDenied? = reader.choice("on_denied")
         let psk = reader.bool("psk")
+        let password = reader.bool("password")
         let certificate = reader.file("certificate", .certificates, directory: directory)
         let key = reader.file("key", .privateKey, directory: directory)
         let clientCA = reader.file("client_ca", .certificates, directory: directory)
+        let clientCRL = reader.file("client_crl", .revocations, directory: directory)
+        let clientName: ClientName? = reader.choice("client_name")
         let tlsMin: TLSProtocolVersion? = reader.choice("tls_min")
         reader.finish(reserved: ["path"])
         guard let transport, let bind else { return nil }
@@ -109,9 +128,12 @@ extension ListenerConfiguration {
             }
         if let onDenied { self.onDenied = onDenied }
         self.psk = psk ?? false
+        self.password = password ?? false
         self.certificate = certificate
         self.key = key
         self.clientCA = clientCA
+        self.clientCRL = clientCRL
+        if let clientName { self.clientName = clientName }
         if let tlsMin { self.tlsMin = tlsMin }
         self.checkTogether(reader)
     }
@@ -129,15 +151,17 @@ extension ListenerConfiguration {
     /// What no key alone can say.
     private func checkTogether(_ reader: ConfigurationReader) {
         if !self.isTLS {
-            let tlsKeys = ["psk", "certificate", "key", "client_ca", "tls_min"].filter(reader.has)
+            let tlsKeys = ["psk", "certificate", "key", "client_ca", "client_crl", "client_name", "tls_min"]
+                .filter(reader.has)
             for key in tlsKeys {
                 reader.error(key, "a listener with protocol \"mqtt\" has no TLS; write protocol = \"mqtts\"")
             }
-            if tlsKeys.isEmpty, self.anonymous == .refused, !reader.hasFailed("anonymous") {
+            let isProvable = self.password || reader.hasFailed("password")
+            if tlsKeys.isEmpty, !isProvable, self.anonymous == .refused, !reader.hasFailed("anonymous") {
                 reader.error(
                     "anonymous",
-                    "nobody can use this listener: without TLS a connection proves nothing, "
-                        + "and anonymous = false refuses what proves nothing; write anonymous = true or \"guest\""
+                    "nobody can use this listener: without TLS a connection proves nothing, and anonymous = false "
+                        + "refuses what proves nothing; write anonymous = true or \"guest\", or password = true"
                 )
             }
             return
@@ -152,12 +176,17 @@ extension ListenerConfiguration {
         if reader.has("client_ca"), !hasCertificate {
             reader.error("client_ca", "client certificates need a certificate and key of the gateway's own")
         }
-        let isProvable = self.psk || reader.has("client_ca") || reader.hasFailed("psk")
+        for key in ["client_crl", "client_name"] where reader.has(key) && !reader.has("client_ca") {
+            reader.error(key, "is about client certificates, which need a client_ca")
+        }
+        let isProvable =
+            self.psk || self.password || reader.has("client_ca") || reader.hasFailed("psk")
+            || reader.hasFailed("password")
         if hasCertificate, !isProvable, self.anonymous == .refused, !reader.hasFailed("anonymous") {
             reader.error(
                 "anonymous",
                 "nobody can use this listener: no connection can prove a device to it; "
-                    + "write psk = true, name a client_ca, or write anonymous = true"
+                    + "write psk = true or password = true, name a client_ca, or write anonymous = true"
             )
         }
     }

@@ -11,6 +11,11 @@ package struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
         self.port = port
     }
 
+    /// Whether only this machine can reach it, as far as the text tells.
+    package var isLoopback: Bool {
+        self.host == "localhost" || self.host == "::1" || self.host.hasPrefix("127.") && Self.isIPv4(self.host)
+    }
+
     /// Reads `host:port` and `[ipv6]:port`; without a port, `defaultPort` if there is one.
     package init(_ text: String, defaultPort: Int? = nil) throws(ConfigurationValueError) {
         let shown = TOMLPath.printable(text)

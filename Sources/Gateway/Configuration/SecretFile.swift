@@ -81,6 +81,7 @@ package enum SecretFile {
             case .secret: _ = try Self.loadSecret(file)
             case .privateKey: try Self.checkPEM(file, access: .ownerOnly, what: "PRIVATE KEY-----")
             case .certificates: try Self.checkPEM(file, access: .anyone, what: "CERTIFICATE-----")
+            case .revocations: try Self.checkPEM(file, access: .anyone, what: "X509 CRL-----")
             }
             return nil
         } catch {
@@ -106,7 +107,12 @@ package enum SecretFile {
         let bytes = try FileReader.read(file.path, limit: Self.maxPEMBytes, access: access)
         let text = String(decoding: bytes, as: UTF8.self)
         guard text.contains("-----BEGIN "), text.contains(what) else {
-            let name = file.content == .privateKey ? "private key" : "certificate"
+            let name =
+                switch file.content {
+                case .privateKey: "private key"
+                case .revocations: "revocation list"
+                case .certificates, .secret: "certificate"
+                }
             throw FileError(path: file.path, kind: .content("holds no \(name) in PEM form"))
         }
     }

@@ -9,52 +9,85 @@ import Store
 import Transport
 
 /// Why a CONNECT is turned away: what the client is told, and what the operator is.
-struct ConnectRefusal: Error {
-    let code: ConnectReturnCode
+struct ConnectRefusal: Error, Equatable {
+    /// For the CONNACK, in the words of MQTT 5.0; those of 3.x follow from it.
+    let code: ReasonCode
+    /// For the log only. The client is not told: it may say which devices there are.
     let detail: String
+
+    /// A login that failed, whatever was wrong with it: the client is always told the same.
+    static func login(_ detail: String) -> Self { Self(code: .badUserNameOrPassword, detail: detail) }
 }
 
 extension GatewayCore {
     // MARK: Who connects
 
-    /// Joins what the transport proved to a device. What is proven decides; a client id or a user name that claims another
-    /// device is refused, and never adds a right.
+    /// Finds the device behind a CONNECT. What is proven decides, by TLS first, then by a password; a client id or a user
+    /// name that claims another device is refused, and never adds a right.
+    ///
+    /// - Parameters:
+    ///   - usesPassword: The listener has `password = true`: whoever gives a user name or a password stands or falls with
+    ///     them, and is never taken for an anonymous client instead.
+    ///   - clientID: As the client gave it; nil if it gave none.
+    ///   - address: Whose failures are counted.
+    ///   - completion: Called on the loop, once: before this returns unless a password has to be hashed. Never called
+    ///     when the gateway stops meanwhile.
     func identify(
         _ peer: TLSPeer?,
         connect: Connect,
-        client: Client
-    ) -> Result<Client.Identity, ConnectRefusal> {
-        if let proven = peer?.provenName {
-            guard let id = try? DeviceID(proven), let device = self.registry.device(id) else {
-                return .failure(
-                    ConnectRefusal(
-                        code: .notAuthorized,
-                        detail: "the certificate or key proves \(Printable.text(proven)), which is no device here"
-                    )
-                )
+        anonymous: ListenerConfiguration.Anonymous,
+        usesPassword: Bool,
+        clientID: String?,
+        address: String,
+        completion: @escaping (Result<Client.Identity, ConnectRefusal>) -> Void
+    ) {
+        switch peer?.proof {
+        case .name(let name)?:
+            completion(self.identify(proven: name, userName: connect.userName, clientID: clientID))
+        case .nobody?:
+            let detail = "the client's certificate proves no device: it has not exactly one name where it has to be"
+            completion(.failure(ConnectRefusal(code: .notAuthorized, detail: detail)))
+        case .nothing?, nil:
+            if usesPassword, connect.userName != nil || connect.password != nil {
+                self.checkPassword(connect, clientID: clientID, address: address, completion: completion)
+            } else {
+                completion(self.identify(unproven: anonymous, address: address))
             }
-            guard !device.isRevoked else {
-                return .failure(ConnectRefusal(code: .notAuthorized, detail: "device \(id) is revoked"))
-            }
-            if let userName = connect.userName, userName != (try? MQTTString(id.text)) {
-                let claimed = Printable.text(userName.buffer)
-                return .failure(
-                    ConnectRefusal(code: .notAuthorized, detail: "device \(id) gave the user name \(claimed)")
-                )
-            }
-            if let claimed = client.clientID.flatMap({ try? DeviceID($0) }), claimed != id,
-                self.registry.device(claimed) != nil
-            {
-                return .failure(
-                    ConnectRefusal(
-                        code: .identifierRejected,
-                        detail: "device \(id) gave the client id of device \(claimed)"
-                    )
-                )
-            }
-            return .success(.device(id))
         }
-        switch client.anonymous {
+    }
+
+    private func identify(
+        proven name: String,
+        userName: MQTTString?,
+        clientID: String?
+    ) -> Result<Client.Identity, ConnectRefusal> {
+        func refuse(_ detail: String) -> Result<Client.Identity, ConnectRefusal> {
+            .failure(ConnectRefusal(code: .notAuthorized, detail: detail))
+        }
+        guard let id = try? DeviceID(name), let device = self.registry.device(id) else {
+            return refuse("the certificate or key proves \(Printable.text(name)), which is no device here")
+        }
+        guard !device.isRevoked else { return refuse("device \(id) is revoked") }
+        if let userName, userName != (try? MQTTString(id.text)) {
+            return refuse("device \(id) gave the user name \(Printable.text(userName.buffer))")
+        }
+        return self.identity(of: id, clientID: clientID)
+    }
+
+    /// A proven device, unless its client id is another device's name.
+    private func identity(of id: DeviceID, clientID: String?) -> Result<Client.Identity, ConnectRefusal> {
+        if let claimed = clientID.flatMap({ try? DeviceID($0) }), claimed != id, self.registry.device(claimed) != nil {
+            let detail = "device \(id) gave the client id of device \(claimed)"
+            return .failure(ConnectRefusal(code: .clientIdentifierNotValid, detail: detail))
+        }
+        return .success(.device(id))
+    }
+
+    private func identify(
+        unproven anonymous: ListenerConfiguration.Anonymous,
+        address: String
+    ) -> Result<Client.Identity, ConnectRefusal> {
+        switch anonymous {
         case .refused:
             return .failure(
                 ConnectRefusal(
@@ -65,15 +98,62 @@ extension GatewayCore {
         case .guest:
             return .success(.guest)
         case .allowed:
-            guard self.failures.hasRoom(client.address, now: .now()) else {
-                return .failure(
-                    ConnectRefusal(
-                        code: .serverUnavailable,
-                        detail: "too many failures from this address; see limits.failure_rate"
-                    )
-                )
-            }
+            guard self.failures.hasRoom(address, now: .now()) else { return .failure(Self.tooManyFailures) }
             return .success(.unproven)
+        }
+    }
+
+    private static let tooManyFailures = ConnectRefusal(
+        code: .serverBusy,
+        detail: "too many failures from this address; see limits.failure_rate"
+    )
+
+    /// The user name is the device, the password its proof. Whatever is wrong gets one answer after the same work.
+    private func checkPassword(
+        _ connect: Connect,
+        clientID: String?,
+        address: String,
+        completion: @escaping (Result<Client.Identity, ConnectRefusal>) -> Void
+    ) {
+        let id = connect.userName.flatMap { DeviceID($0) }
+        let device = id.flatMap { self.registry.device($0) }
+        let hash = device.flatMap { $0.isRevoked || connect.password == nil ? nil : $0.password }
+        let shown = connect.userName.map { Printable.text($0.buffer) } ?? "(none)"
+        let problem =
+            if device == nil {
+                "the user name \(shown) is no device's"
+            } else if device?.isRevoked == true {
+                "device \(shown) is revoked"
+            } else if connect.password == nil {
+                "no password for the user name \(shown)"
+            } else if hash == nil {
+                "device \(shown) has no password; see: sealgate device password"
+            } else {
+                "wrong password for the user name \(shown)"
+            }
+        let attempt = PasswordChecker.Attempt(
+            device: id?.text ?? "",
+            password: connect.password.map { Array($0.buffer.readableBytesView) } ?? [],
+            hash: hash,
+            address: address
+        )
+        let mayTry = { [unowned self] in self.failures.hasRoom(address, now: .now()) }
+        self.passwords.check(attempt, mayTry: mayTry) { [unowned self] verdict in
+            switch verdict {
+            case .throttled: completion(.failure(Self.tooManyFailures))
+            case .busy:
+                let detail = "too many passwords wait to be checked"
+                completion(.failure(ConnectRefusal(code: .serverBusy, detail: detail)))
+            case .wrong:
+                _ = self.failures.spend(address, now: .now())
+                completion(.failure(.login(problem)))
+            case .right:
+                // Devices may have changed while it was hashed.
+                guard let id, let device = self.registry.device(id), !device.isRevoked, device.password == hash else {
+                    return completion(.failure(.login("device \(shown) was changed while its password was checked")))
+                }
+                completion(self.identity(of: id, clientID: clientID))
+            }
         }
     }
 
@@ -248,9 +328,21 @@ extension GatewayCore {
 }
 
 extension TLSPeer {
-    /// The name that the handshake proved: the PSK identity, or the common name of a verified certificate.
-    var provenName: String? {
-        if let identity = self.preSharedKeyIdentity { return String(validating: identity, as: UTF8.self) ?? "\u{FFFD}" }
-        return self.certificate?.commonName
+    /// What the handshake says of who the client is.
+    enum Proof: Equatable {
+        /// It has this name: the PSK identity, or that of its verified certificate.
+        case name(String)
+        /// It showed a certificate that names nobody for certain.
+        case nobody
+        /// It was not asked, or showed nothing.
+        case nothing
+    }
+
+    var proof: Proof {
+        if let identity = self.preSharedKeyIdentity {
+            return String(validating: identity, as: UTF8.self).map(Proof.name) ?? .nobody
+        }
+        guard let certificate = self.certificate else { return .nothing }
+        return certificate.clientName.map(Proof.name) ?? .nobody
     }
 }

@@ -22,6 +22,7 @@ final class GatewayCore {
     let routes: RouteTable
     let refusals: RefusalLog
     let failures: FailureBudget
+    let passwords: PasswordChecker
     let limiter: ConnectionLimiter
     let burst: WriteBurst
     let wallClock = WallClock()
@@ -85,6 +86,7 @@ final class GatewayCore {
         self.failures = FailureBudget { now in
             TokenBucket(rate: Double(rate.count) / rate.interval.seconds, burst: rate.count, now: now)
         }
+        self.passwords = PasswordChecker(loop: loop)
         self.commits = CommitQueue(store: store, loop: loop, wallClock: self.wallClock)
         self.systemTopics = SystemTopics(interval: limits.systemInterval)
         self.clockWatch = ClockWatch(now: .now(), wallMilliseconds: self.wallClock.milliseconds)
@@ -190,7 +192,9 @@ final class GatewayCore {
             core.wait(until: deadline, for: { $0.commits.isSafe && $0.areLinksDrained }) { core in
                 for link in core.links { link.stop() }
                 // Deletions of what the brokers acknowledged last: without them they would be sent twice.
-                core.wait(until: .now() + .seconds(1), for: { $0.commits.isIdle }) { _ in done.succeed() }
+                core.wait(until: .now() + .seconds(1), for: { $0.commits.isIdle }) { core in
+                    core.passwords.stop().cascade(to: done)
+                }
             }
         }
         return done.futureResult

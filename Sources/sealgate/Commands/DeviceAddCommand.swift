@@ -149,6 +149,7 @@ struct DeviceAddCommand: ParsableCommand {
         }
         var device = Device(id: self.id, profile: profile, created: Int64(Date().timeIntervalSince1970))
         device.seal = self.seal?.form ?? entry?.seal
+        device.password = entry?.password
         device.psk = try self.pskFile.map { try self.preSharedKey(in: $0) } ?? entry?.psk
         if self.psk, device.psk != nil {
             throw CommandFailure(.usage, "--psk shows a key that is made here, and \(self.keys ?? "the file") has one")
@@ -218,10 +219,11 @@ struct DeviceAddCommand: ParsableCommand {
     /// Says what the device lacks to be of use.
     private func warn(of sheet: NodeSheet, _ configuration: GatewayConfiguration) {
         let device = sheet.device
-        let isProvable = sheet.seal != .none || self.psk || device.psk != nil
+        let isProvable = sheet.seal != .none || self.psk || device.psk != nil || device.password != nil
         if !isProvable, configuration.profiles[device.profile]?.plaintext == false {
             Output.error(
-                "sealgate: nothing proves this device yet: it needs --psk or --psk-file, or a client certificate with the CN \(self.id)"
+                "sealgate: nothing proves this device yet: it needs --psk or --psk-file, a password (sealgate device password \(self.id)), "
+                    + "or a client certificate with the CN \(self.id)"
             )
         }
         if self.psk || device.psk != nil, configuration.profiles[device.profile]?.plaintext == true {

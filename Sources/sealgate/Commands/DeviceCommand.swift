@@ -10,15 +10,18 @@ struct DeviceCommand: ParsableCommand {
             given other keys are closed.
 
             No secret is ever taken from the command line, where everybody on the machine can read it: keys are made \
-            here, or read from a key file of mode 0600 (sealgate device import --help shows one).
+            here, or read from a key file of mode 0600 (sealgate device import --help shows one), and passwords are \
+            asked for.
 
               sealgate device add kitchen --profile sensor > kitchen.keys
+              sealgate device password hass
               sealgate device list
               sealgate device revoke kitchen
             """,
         subcommands: [
             DeviceAddCommand.self, DeviceListCommand.self, DeviceShowCommand.self, DeviceRevokeCommand.self,
-            DeviceRestoreCommand.self, DeviceRemoveCommand.self, DeviceImportCommand.self, DeviceExportCommand.self,
+            DeviceRestoreCommand.self, DeviceRemoveCommand.self, DevicePasswordCommand.self, DeviceImportCommand.self,
+            DeviceExportCommand.self,
         ]
     )
 }

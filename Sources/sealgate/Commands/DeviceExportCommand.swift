@@ -13,6 +13,8 @@ struct DeviceExportCommand: ParsableCommand {
               umask 077
               sealgate device export --secrets > nodes.keys
 
+            Of a password the hash is written, which is as much as the gateway knows itself.
+
             A key file can't say that a device is revoked: revoked ones are left out unless they are named. Keys for \
             TLS-PSK that are derived from the master key are not in it.
             """
@@ -42,6 +44,7 @@ struct DeviceExportCommand: ParsableCommand {
             if !self.secrets {
                 entry.v1Keys = nil
                 entry.psk = nil
+                entry.password = nil
             }
             return entry
         }
@@ -51,6 +54,10 @@ struct DeviceExportCommand: ParsableCommand {
         let head = self.secrets || entries.isEmpty ? "" : "# Without keys, which --secrets adds.\n\n"
         try Output.raw(head + KeyFile.write(entries))
         if entries.isEmpty { Output.error("no devices") }
+        let withPassword = devices.filter { $0.password != nil }.map(\.id.text)
+        if !self.secrets, !withPassword.isEmpty {
+            Output.error("they have passwords, which --secrets adds as hashes: \(withPassword.joined(separator: ", "))")
+        }
         if !revoked.isEmpty {
             let names = revoked.map(\.id.text).joined(separator: ", ")
             Output.error(

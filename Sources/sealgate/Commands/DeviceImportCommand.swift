@@ -23,7 +23,8 @@ struct DeviceImportCommand: ParsableCommand {
               passphrase = "…"
 
             In place of the four secrets keys_of = "OTHER" says that its node has those of another device; psk = "…" is a \
-            key for TLS-PSK.
+            key for TLS-PSK. password_hash = "hex:…" is the hash of a password as "device export --secrets" writes it; a \
+            device that is there already keeps its password if its entry has none. "device password" sets one.
 
               sealgate device import nodes.keys
             """
@@ -69,6 +70,8 @@ struct DeviceImportCommand: ParsableCommand {
         let replaced = plan.changed.count - plan.added
         var counts = ["\(plan.added) added"]
         if replaced > 0 { counts.append("\(replaced) replaced") }
+        let withPassword = plan.changed.count { $0.password != nil }
+        if withPassword > 0 { counts.append("\(withPassword) with a password") }
         if plan.unchanged > 0 { counts.append("\(plan.unchanged) as they were") }
         let when = plan.changed.isEmpty ? "" : "; in force within one second"
         Output.line("devices: \(counts.joined(separator: ", "))\(when)")
@@ -97,6 +100,7 @@ struct DeviceImportCommand: ParsableCommand {
             device.v1Keys = entry.v1Keys
             device.keysOf = entry.keysOf
             device.psk = entry.psk
+            device.password = entry.password
             if rules.seal(of: device) == .v1, device.nodeID == nil { device.nodeID = entry.id.text }
             if let former = old[entry.id] {
                 guard self.replace else {
@@ -106,6 +110,7 @@ struct DeviceImportCommand: ParsableCommand {
                 device.epoch = former.epoch
                 device.isRevoked = former.isRevoked
                 device.created = former.created
+                device.password = entry.password ?? former.password
                 if device.isRevoked { plan.revoked.append(device.id) }
             }
             all[entry.id] = device

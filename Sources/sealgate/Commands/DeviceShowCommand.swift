@@ -8,7 +8,7 @@ struct DeviceShowCommand: ParsableCommand {
         abstract: "Show what is known of a device, and its topics.",
         discussion: """
             The filters of its profile are shown as they read for this device, each with its line of gateway.conf. Secrets \
-            are never shown; "device export --secrets" writes them to a file.
+            are never shown; "device export --secrets" writes them to a file. Of a password it is said that there is one.
 
               sealgate device show kitchen
             """

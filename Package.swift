@@ -53,7 +53,9 @@ let package = Package(
         .target(name: "Broker", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: strict),
         .target(
             name: "Store",
-            dependencies: ["Devices", "MQTTCodec", "Sealing", .nioCore, .dequeModule, .grdb, .grdbSQLite, .logging],
+            dependencies: [
+                "Broker", "Devices", "MQTTCodec", "Sealing", .nioCore, .dequeModule, .grdb, .grdbSQLite, .logging,
+            ],
             swiftSettings: strict
         ),
         .target(name: "Uplink", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: strict),
@@ -105,7 +107,7 @@ let package = Package(
         .testTarget(
             name: "StoreTests",
             dependencies: [
-                "Devices", "MQTTCodec", "Sealing", "Store", .nioCore, .nioPosix, .grdb, .grdbSQLite, .logging,
+                "Broker", "Devices", "MQTTCodec", "Sealing", "Store", .nioCore, .nioPosix, .grdb, .grdbSQLite, .logging,
             ],
             swiftSettings: strict
         ),
@@ -113,7 +115,8 @@ let package = Package(
         .testTarget(
             name: "TransportTests",
             dependencies: [
-                "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore, .nioEmbedded, .nioPosix, .logging,
+                "Broker", "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore, .nioEmbedded, .nioPosix,
+                .logging,
             ],
             swiftSettings: strict
         ),

@@ -20,6 +20,9 @@ fi
 echo "python syntax"
 git ls-files -z '*.py' | PYTHONPYCACHEPREFIX=.build/pycache xargs -0 -r python3 -m py_compile
 
+echo "conformance"
+python3 scripts/conformance.py
+
 if command -v luac5.1 >/dev/null; then
     echo "lua syntax"
     git ls-files -z '*.lua' | xargs -0 -r luac5.1 -p

@@ -1,13 +1,14 @@
 import NIOCore
 
-/// Persistent sessions whose client is away, in the order in which they left: a list through the sessions themselves, so
-/// that coming and going costs the same however many there are.
+/// Sessions whose client is away, in the order in which they left: a list through the sessions themselves, so that coming
+/// and going costs the same however many there are.
 ///
 /// Its owner takes a session out before it lets go of it. Bound to the gateway's loop.
 struct AbsentSessions {
     /// A session's place in the list.
     struct Place {
-        let since: NIODeadline
+        /// When the session ends; nil: never.
+        let ends: NIODeadline?
         fileprivate unowned var previous: Session?
         fileprivate unowned var next: Session?
     }
@@ -16,10 +17,10 @@ struct AbsentSessions {
     private(set) unowned var first: Session?
     private unowned var last: Session?
 
-    /// Puts the session at the end; `now` is never before that of an earlier one.
-    mutating func append(_ session: Session, now: NIODeadline) {
+    /// Puts the session at the end.
+    mutating func append(_ session: Session, ends: NIODeadline?) {
         guard session.absence == nil else { return }
-        session.absence = Place(since: now, previous: self.last, next: nil)
+        session.absence = Place(ends: ends, previous: self.last, next: nil)
         self.last?.absence?.next = session
         self.last = session
         if self.first == nil { self.first = session }
@@ -33,9 +34,12 @@ struct AbsentSessions {
         if let next = place.next { next.absence?.previous = place.previous } else { self.last = place.previous }
     }
 
-    /// The one that is absent for the longest time, if that is `limit` or longer.
-    func expired(after limit: TimeAmount, now: NIODeadline) -> Session? {
-        guard let session = self.first, let place = session.absence, now - place.since >= limit else { return nil }
-        return session
+    /// All of them, in order; the present one may be taken out.
+    func forEach(_ body: (Session) -> Void) {
+        var session = self.first
+        while let present = session {
+            session = present.absence?.next
+            body(present)
+        }
     }
 }

@@ -9,6 +9,8 @@ package final class LocalBroker {
     package struct Limits: Sendable, Equatable {
         /// Most sessions, those of absent clients included. Those of unproven clients and guests take at most half of them.
         package var sessions: Int
+        /// Most sessions of one device.
+        package var sessionsPerDevice: Int
         /// Most subscriptions of one session.
         package var subscriptions: Int
         /// Most bytes of the filters of one session, with ``Session/bytesPerLevel`` for each of their levels.
@@ -19,21 +21,23 @@ package final class LocalBroker {
         package var unprovenExpiry: TimeAmount
         /// How long the session of an absent device is kept.
         package var provenExpiry: TimeAmount
-        package var outbound: OutboundWindow.Limits
+        package var outbound: OutboundQueue.Limits
         package var retained: RetainedMessages.Limits
 
         /// - Parameter subscriptionBytes: If nil, 64 KiB, or 512 bytes for each subscription if that is more.
         package init(
             sessions: Int = 20_000,
+            sessionsPerDevice: Int = 100,
             subscriptions: Int = 100,
             subscriptionBytes: Int? = nil,
             queuedBytesTotal: Int = 64 << 20,
             unprovenExpiry: TimeAmount = .hours(1),
             provenExpiry: TimeAmount = .hours(7 * 24),
-            outbound: OutboundWindow.Limits = .init(),
+            outbound: OutboundQueue.Limits = .init(),
             retained: RetainedMessages.Limits = .init()
         ) {
             self.sessions = sessions
+            self.sessionsPerDevice = sessionsPerDevice
             self.subscriptions = subscriptions
             self.subscriptionBytes = subscriptionBytes ?? max(64 << 10, subscriptions * 512)
             self.queuedBytesTotal = queuedBytesTotal
@@ -47,9 +51,10 @@ package final class LocalBroker {
     /// How a CONNECT found its session.
     package enum Opening {
         /// - Parameters:
-        ///   - isPresent: Session Present of the CONNACK `[MQTT-3.2.2-2]`.
-        ///   - takenOver: The connection that had the session until now; the caller closes it `[MQTT-3.1.4-2]`.
-        case opened(Session, isPresent: Bool, takenOver: (any SessionConnection)?)
+        ///   - isPresent: Session Present of the CONNACK `[MQTT-3.2.2-2]`, `[MQTT-3.2.2-3]`.
+        ///   - takenOver: The connection that had the session until now; the caller closes it `[MQTT-3.1.4-3]`.
+        ///   - will: That of the session which ends with this CONNECT, to be published now.
+        case opened(Session, isPresent: Bool, takenOver: (any SessionConnection)?, will: PendingWill?)
         /// The limit of sessions is reached.
         case full
     }
@@ -70,15 +75,22 @@ package final class LocalBroker {
     }
 
     package let limits: Limits
+    /// Where sessions that outlive their connection are written down; nil: nowhere, and none outlives the process.
+    package weak var journal: (any SessionJournal)?
     private let queues: QueueBudget
     private var sessions: [Key: Session] = [:]
+    /// Of devices, for ``Limits/sessionsPerDevice``.
+    private var byOwner: [SessionOwner: Int] = [:]
+    /// Stored sessions by their number.
+    private var stored: [Int64: Session] = [:]
     /// Sessions of unproven clients and guests, absent or not.
     private var unprovenCount = 0
     private var absentProven = AbsentSessions()
     private var absentUnproven = AbsentSessions()
-    private var tree = SubscriptionTree<Session>()
-    private var round = 0
-    private var recipients: [Session] = []
+    var tree = SubscriptionTree<Session>()
+    var round = 0
+    var recipients: [Session] = []
+    var groups: [SharedGroup<Session>] = []
     /// The retained messages; the caller checks rights before it retains and before it serves.
     package var retained: RetainedMessages
 
@@ -93,75 +105,126 @@ package final class LocalBroker {
     /// Bytes that wait for clients, with what keeping them costs.
     package var queuedBytes: Int { self.queues.used }
 
-    /// Finds or makes the session for a CONNECT (MQTT 3.1.1 §3.1.2.4).
-    package func open(clientID: MQTTString, owner: SessionOwner, isClean: Bool) -> Opening {
+    // MARK: Opening
+
+    /// Finds or makes the session for a CONNECT (MQTT 5.0 §3.1.2.4).
+    ///
+    /// - Parameters:
+    ///   - cleanStart: Begin a new session `[MQTT-3.1.2-4]`; else go on with one that is there `[MQTT-3.1.2-5]`.
+    ///   - expiryInterval: In seconds, as asked for; cut to what the limits allow. See ``Session/expiryInterval``.
+    package func open(
+        clientID: MQTTString,
+        owner: SessionOwner,
+        cleanStart: Bool,
+        expiryInterval: UInt32,
+        now: NIODeadline = .now()
+    ) -> Opening {
+        let expiryInterval = self.granted(expiryInterval, to: owner)
         let existing = self.sessions[Key(owner, clientID)]
-        let previousConnection = existing?.connection
-        if let existing, !isClean, !existing.isClean {
-            self.returned(existing)
-            existing.connection = nil
-            return .opened(existing, isPresent: true, takenOver: previousConnection)
+        let takenOver = existing?.connection
+        var will: PendingWill?
+        if let existing {
+            let hasLapsed = existing.absence?.ends.map { $0 <= now } ?? false
+            // A session that would end with the connection that is being taken over is over.
+            if !cleanStart, !hasLapsed, takenOver == nil || existing.expiryInterval > 0 {
+                self.returned(existing)
+                existing.lostConnection()
+                existing.pendingWill = nil  // [MQTT-3.1.3-9]
+                self.setExpiry(of: existing, expiryInterval, leftAt: nil)
+                return .opened(existing, isPresent: true, takenOver: takenOver, will: nil)
+            }
+            will = existing.pendingWill
+            self.remove(existing)
         }
-        if let existing { self.remove(existing) }
         guard self.makeRoom(for: owner) else { return .full }
-        let session = Session(
-            clientID: clientID.compacted(),
-            owner: owner,
-            isClean: isClean,
-            limits: self.limits.outbound,
-            queues: self.queues
-        )
-        self.sessions[Key(session)] = session
-        if !owner.isProven { self.unprovenCount += 1 }
-        return .opened(session, isPresent: false, takenOver: previousConnection)
+        let session = self.make(clientID: clientID.compacted(), owner: owner, expiryInterval: expiryInterval)
+        return .opened(session, isPresent: false, takenOver: takenOver, will: will)
     }
 
-    /// The connection of the session is gone; a clean session goes with it, any other for ``Limits/unprovenExpiry`` or
-    /// ``Limits/provenExpiry`` after this moment.
-    package func disconnected(_ session: Session, connection: any SessionConnection, now: NIODeadline = .now()) {
+    /// Seconds that a session of this owner may outlive its connection, if so many are asked for.
+    package func granted(_ expiryInterval: UInt32, to owner: SessionOwner) -> UInt32 {
+        let limit = owner.isProven ? self.limits.provenExpiry : self.limits.unprovenExpiry
+        return min(expiryInterval, UInt32(clamping: max(limit.nanoseconds / 1_000_000_000, 1)))
+    }
+
+    private func make(clientID: MQTTString, owner: SessionOwner, expiryInterval: UInt32) -> Session {
+        let journal = expiryInterval > 0 ? self.journal : nil
+        let session = Session(
+            clientID: clientID,
+            owner: owner,
+            number: journal?.nextNumber() ?? 0,
+            expiryInterval: expiryInterval,
+            limits: self.limits.outbound,
+            queues: self.queues,
+            journal: journal
+        )
+        journal?.append(
+            .open(
+                SessionRecord(
+                    number: session.number,
+                    clientID: clientID.buffer,
+                    owner: owner,
+                    expiryInterval: expiryInterval,
+                    leftAt: nil
+                )
+            )
+        )
+        self.add(session)
+        return session
+    }
+
+    private func add(_ session: Session) {
+        self.sessions[Key(session)] = session
+        if session.isStored { self.stored[session.number] = session }
+        if session.owner.isProven { self.byOwner[session.owner, default: 0] += 1 } else { self.unprovenCount += 1 }
+    }
+
+    /// The stored session of this number.
+    package func session(numbered number: Int64) -> Session? { self.stored[number] }
+
+    // MARK: Leaving
+
+    /// The connection of the session is gone; a session without an expiry interval goes with it, any other that many
+    /// seconds later.
+    ///
+    /// - Parameters:
+    ///   - expiryInterval: If DISCONNECT changed it (MQTT 5.0 §3.14.2.2.2).
+    ///   - leftAt: The time of day in milliseconds since 1970, for the store; nil if the clock is not set.
+    package func disconnected(
+        _ session: Session,
+        connection: any SessionConnection,
+        expiryInterval: UInt32? = nil,
+        leftAt: Int64? = nil,
+        now: NIODeadline = .now()
+    ) {
         // A session that was taken over belongs to its new connection already.
         guard session.connection === connection else { return }
-        session.connection = nil
+        session.lostConnection()
         guard self.sessions[Key(session)] === session else { return }
-        if session.isClean {
-            self.remove(session)
-        } else if session.owner.isProven {
-            self.absentProven.append(session, now: now)
+        if let expiryInterval { session.expiryInterval = self.granted(expiryInterval, to: session.owner) }
+        guard session.expiryInterval > 0 else { return self.remove(session) }
+        self.setExpiry(of: session, session.expiryInterval, leftAt: leftAt)
+        self.left(session, ends: now + .seconds(Int64(session.expiryInterval)))
+    }
+
+    /// The connection took the session.
+    package func connected(_ session: Session, to connection: any SessionConnection, receiveMaximum: UInt16 = .max) {
+        session.resume(on: connection, receiveMaximum: receiveMaximum)
+    }
+
+    private func setExpiry(of session: Session, _ expiryInterval: UInt32, leftAt: Int64?) {
+        session.expiryInterval = expiryInterval
+        session.journal?.append(
+            .update(session: session.number, expiryInterval: expiryInterval, leftAt: leftAt)
+        )
+    }
+
+    private func left(_ session: Session, ends: NIODeadline?) {
+        if session.owner.isProven {
+            self.absentProven.append(session, ends: ends)
         } else {
-            self.absentUnproven.append(session, now: now)
+            self.absentUnproven.append(session, ends: ends)
         }
-    }
-
-    /// Ends the sessions of clients that have been away for too long; to be called every few seconds.
-    package func expire(now: NIODeadline) {
-        while let session = self.absentUnproven.expired(after: self.limits.unprovenExpiry, now: now) {
-            self.remove(session)
-        }
-        while let session = self.absentProven.expired(after: self.limits.provenExpiry, now: now) {
-            self.remove(session)
-        }
-    }
-
-    /// Ends the session whatever its kind: its device was revoked or removed.
-    package func remove(_ session: Session) {
-        guard self.sessions[Key(session)] === session else { return }
-        self.returned(session)
-        self.sessions[Key(session)] = nil
-        if !session.owner.isProven { self.unprovenCount -= 1 }
-        for filter in session.subscriptions.keys {
-            self.tree.remove(filter, for: session)
-        }
-        session.end()
-    }
-
-    /// Makes sure that a session more has its place. One of an absent client that proved nothing goes before anybody is
-    /// turned away, and what such clients have together never keeps a device out.
-    private func makeRoom(for owner: SessionOwner) -> Bool {
-        let isShareSpent = !owner.isProven && self.unprovenCount >= max(self.limits.sessions / 2, 1)
-        guard isShareSpent || self.sessions.count >= self.limits.sessions else { return true }
-        guard let session = self.absentUnproven.first else { return false }
-        self.remove(session)
-        return true
     }
 
     private func returned(_ session: Session) {
@@ -172,55 +235,112 @@ package final class LocalBroker {
         }
     }
 
-    /// All sessions that belong to this owner.
-    package func sessions(ownedBy owner: SessionOwner) -> [Session] {
-        self.sessions.values.filter { $0.owner == owner }
+    /// Ends the sessions of clients that have been away for too long.
+    ///
+    /// - Returns: Wills that are to be published now: their delay is over, or their session has ended `[MQTT-3.1.2-8]`.
+    package func expire(now: NIODeadline) -> [PendingWill] {
+        var wills: [PendingWill] = []
+        for list in [self.absentUnproven, self.absentProven] {
+            list.forEach { session in
+                let hasEnded = session.absence?.ends.map { $0 <= now } ?? false
+                if let will = session.pendingWill, hasEnded || will.due <= now {
+                    wills.append(will)
+                    session.pendingWill = nil
+                    session.journal?.append(.will(session: session.number, nil))
+                }
+                if hasEnded { self.remove(session) }
+            }
+        }
+        return wills
     }
 
-    /// Adds a subscription whose right was checked.
-    ///
-    /// - Returns: False if the session has as many as it may have, or as many bytes of them.
-    package func subscribe(_ session: Session, to filter: TopicFilter, qos: QoS) -> Bool {
-        if session.subscriptions[filter] == nil {
-            let bytes = session.subscriptionBytes + Session.cost(of: filter)
-            guard !session.hasEnded, session.subscriptions.count < self.limits.subscriptions,
-                bytes <= self.limits.subscriptionBytes
-            else { return false }
-            session.subscriptionBytes = bytes
+    /// When ``expire(now:)`` has something to do; nil: not before somebody leaves.
+    package var nextDeadline: NIODeadline? {
+        var next = NIODeadline.distantFuture
+        for list in [self.absentUnproven, self.absentProven] {
+            list.forEach { session in
+                if let ends = session.absence?.ends { next = min(next, ends) }
+                if let will = session.pendingWill { next = min(next, will.due) }
+            }
         }
-        let kept = filter.compacted()
-        session.subscriptions[kept] = qos
-        self.tree.insert(kept, qos: qos, for: session)
+        return next == .distantFuture ? nil : next
+    }
+
+    /// Ends the session whatever its kind: its device was revoked or removed.
+    package func remove(_ session: Session) {
+        guard self.sessions[Key(session)] === session else { return }
+        self.returned(session)
+        self.sessions[Key(session)] = nil
+        self.stored[session.number] = nil
+        if session.owner.isProven {
+            let left = self.byOwner[session.owner, default: 1] - 1
+            self.byOwner[session.owner] = left > 0 ? left : nil
+        } else {
+            self.unprovenCount -= 1
+        }
+        for filter in session.subscriptions.keys { self.removeFromTree(filter, session) }
+        session.end()
+    }
+
+    /// Makes sure that a session more has its place. One of an absent client that proved nothing goes before anybody is
+    /// turned away, and what such clients have together never keeps a device out.
+    private func makeRoom(for owner: SessionOwner) -> Bool {
+        if owner.isProven, self.byOwner[owner, default: 0] >= self.limits.sessionsPerDevice { return false }
+        let isShareSpent = !owner.isProven && self.unprovenCount >= max(self.limits.sessions / 2, 1)
+        guard isShareSpent || self.sessions.count >= self.limits.sessions else { return true }
+        guard let session = self.absentUnproven.first else { return false }
+        self.remove(session)
         return true
     }
 
-    /// Takes a subscription away `[MQTT-3.10.4-1]`.
-    package func unsubscribe(_ session: Session, from filter: TopicFilter) {
-        guard session.subscriptions.removeValue(forKey: filter) != nil else { return }
-        session.subscriptionBytes -= Session.cost(of: filter)
-        self.tree.remove(filter, for: session)
+    /// All sessions that belong to this owner.
+    package func sessions(ownedBy owner: SessionOwner) -> [Session] {
+        if owner.isProven, self.byOwner[owner] == nil { return [] }
+        return self.sessions.values.filter { $0.owner == owner }
     }
 
-    /// Calls `body` once for each session with a matching subscription, with the highest QoS among them
-    /// `[MQTT-3.3.5-1]`.
-    package func forEachRecipient(of topic: TopicName, _ body: (Session, QoS) -> Void) {
-        guard self.tree.count > 0 else { return }
-        self.round &+= 1
-        self.tree.forEachMatch(of: topic) { match in
-            let session = match.subscriber
-            if session.matchedRound != self.round {
-                session.matchedRound = self.round
-                session.matchedQoS = match.qos
-                self.recipients.append(session)
-            } else {
-                session.matchedQoS = max(session.matchedQoS, match.qos)
-            }
+    // MARK: Restoring
+
+    /// Takes a session that outlived the last run; its client is away.
+    ///
+    /// - Parameters:
+    ///   - messages: Those of the store by their number.
+    ///   - ends: When the session is over, if its client does not come back.
+    /// - Returns: Nil if there is no room for it.
+    package func restore(
+        _ stored: StoredSession,
+        messages: [Int64: KeptMessage],
+        ends: NIODeadline
+    ) -> Session? {
+        let record = stored.record
+        guard let clientID = try? MQTTString(validating: record.clientID),
+            self.sessions[Key(record.owner, clientID)] == nil, self.sessions.count < self.limits.sessions
+        else { return nil }
+        let session = Session(
+            clientID: clientID,
+            owner: record.owner,
+            number: record.number,
+            expiryInterval: record.expiryInterval,
+            limits: self.limits.outbound,
+            queues: self.queues,
+            journal: self.journal
+        )
+        self.add(session)
+        for subscription in stored.subscriptions {
+            guard let filter = try? TopicFilter(validating: subscription.filter) else { continue }
+            _ = self.insert(
+                session,
+                filter,
+                SubscriptionOptions(
+                    qos: QoS(rawValue: subscription.qos) ?? .atMostOnce,
+                    noLocal: subscription.noLocal,
+                    retainAsPublished: subscription.retainAsPublished,
+                    identifier: subscription.identifier
+                )
+            )
         }
-        guard !self.recipients.isEmpty else { return }
-        let found = self.recipients
-        self.recipients.removeAll(keepingCapacity: true)
-        for session in found {
-            body(session, session.matchedQoS)
-        }
+        session.restore(queue: stored.queue, held: stored.held, messages: messages)
+        self.left(session, ends: ends)
+        return session
     }
 }

@@ -36,13 +36,23 @@ package struct Message: Sendable, Equatable {
     }
 
     /// Bytes that keeping this message costs, for the limits that count bytes.
-    package var size: Int { self.topic.buffer.readableBytes + self.payload.readableBytes }
+    package var size: Int {
+        let properties = self.properties.isAbsent ? 0 : self.properties.countedBytes
+        return self.topic.buffer.readableBytes + self.payload.readableBytes + properties
+    }
 
     /// The same message in storage of its own, so that keeping it does not keep a whole read buffer.
     package func compacted() -> Message {
         var copy = self
         copy.topic = self.topic.compacted()
         copy.payload = ByteBuffer(bytes: self.payload.readableBytesView)
+        copy.properties = self.properties.compacted()
         return copy
+    }
+
+    /// Whether nobody should get it any more.
+    package func hasExpired(now: NIODeadline) -> Bool {
+        guard let expiry = self.expiry else { return false }
+        return expiry <= now
     }
 }

@@ -1,10 +1,9 @@
-import DequeModule
 package import MQTTCodec
 import NIOCore
 
-/// The network side of a session while its client is connected. Called on the gateway's loop only.
+/// The network side of a session, while its client is connected.
 package protocol SessionConnection: AnyObject {
-    /// Whether the client reads what it is sent; when not, QoS 0 is dropped and QoS 1 waits.
+    /// Whether the client reads what it is sent; when not, QoS 0 is dropped and the rest waits.
     var hasRoom: Bool { get }
 
     /// Writes one PUBLISH, with what is left of the message's expiry interval `[MQTT-3.3.2-6]`.
@@ -32,14 +31,18 @@ package enum SessionOwner: Hashable, Sendable {
     }
 }
 
-/// The state that the broker holds for one client identifier (MQTT 3.1.1 §3.1.2.4): subscriptions and what is on its
-/// way. Bound to the gateway's loop.
+/// The state that the broker holds for one client identifier (MQTT 5.0 §4.1): subscriptions and what is on its way in both
+/// directions. Bound to the gateway's loop.
+///
+/// A session that outlives its connection writes down what it must not forget, by its ``SessionJournal``. What is sent at
+/// QoS 2 goes out when it is on disk, and so do the answers that end a step of QoS 2: a crash between two of them would make
+/// one message two. At QoS 1 that is allowed, and nothing waits.
 package final class Session {
     /// What became of one delivery.
     package enum Outcome: Equatable, Sendable {
         case sent
         case queued
-        /// The client is slow or away and the message was QoS 0, or its queue is full.
+        /// The client is slow or away and the message was QoS 0, or its queue is full, or the packet is too large for it.
         case dropped
     }
 
@@ -58,135 +61,243 @@ package final class Session {
 
     package let clientID: MQTTString
     package let owner: SessionOwner
-    /// Ends with its connection `[MQTT-3.1.2-6]`.
-    package let isClean: Bool
-    /// The granted subscriptions.
-    package internal(set) var subscriptions: [TopicFilter: QoS] = [:]
+    /// Under which the store has it; 0: it ends with its connection and is not stored.
+    package let number: Int64
+    /// Seconds that it outlives its connection; `UInt32.max`: without end `[MQTT-3.1.2-23]`.
+    package internal(set) var expiryInterval: UInt32
+    /// The granted subscriptions, by the filters as the client named them.
+    package internal(set) var subscriptions: [TopicFilter: SubscriptionOptions] = [:]
     /// What the filters of ``subscriptions`` cost.
     var subscriptionBytes = 0
     /// What each level of a filter costs beside its bytes.
     package static let bytesPerLevel = 32
-    /// The connection, while there is one. The broker's owner sets and clears it.
-    package weak var connection: (any SessionConnection)?
+    /// The connection, while there is one. ``LocalBroker`` takes it away.
+    package internal(set) var connection: (any SessionConnection)?
     /// The owner's last answer to "may this session get messages of that topic?".
     package var lastCheck: DeliveryCheck?
-    private var outbound: OutboundWindow
+    /// A will that waits for its delay, or for the end of the session (MQTT 5.0 §3.1.3.2.2).
+    package var pendingWill: PendingWill?
+    let journal: (any SessionJournal)?
+    var outbound: OutboundQueue
     private let queues: QueueBudget
     /// What ``queues`` counts for this session.
     private var queuedBytes = 0
     /// The broker has let go of it.
-    private(set) var hasEnded = false
+    package private(set) var hasEnded = false
     /// Since when the client is away, and the session's place among those of other absent ones.
     var absence: AbsentSessions.Place?
-    /// QoS 2 messages of the client between PUBLISH and PUBREL; true when PUBREC was sent (MQTT 3.1.1 §4.3.3).
-    private var inboundQoS2: [UInt16: Bool] = [:]
+    /// QoS 2 messages of the client between PUBLISH and PUBREL; true when PUBREC was sent (MQTT 5.0 §4.3.3).
+    var held: [UInt16: Bool] = [:]
 
-    /// Set by ``LocalBroker`` while it looks for recipients: the best QoS of overlapping subscriptions.
+    /// Set by ``LocalBroker`` while it looks for recipients.
     var matchedRound = 0
-    var matchedQoS = QoS.atMostOnce
+    var match = Grant(qos: .atMostOnce)
 
+    /// - Parameter journal: Nil for a session that ends with its connection.
     init(
         clientID: MQTTString,
         owner: SessionOwner,
-        isClean: Bool,
-        limits: OutboundWindow.Limits,
-        queues: QueueBudget
+        number: Int64,
+        expiryInterval: UInt32,
+        limits: OutboundQueue.Limits,
+        queues: QueueBudget,
+        journal: (any SessionJournal)?
     ) {
         self.clientID = clientID
         self.owner = owner
-        self.isClean = isClean
-        self.outbound = OutboundWindow(limits: limits)
+        self.number = number
+        self.expiryInterval = expiryInterval
+        self.outbound = OutboundQueue(limits: limits)
         self.queues = queues
+        self.journal = journal
     }
+
+    /// Whether the store has it.
+    package var isStored: Bool { self.journal != nil }
+    /// Messages for the client, at it and waiting.
+    package var queuedCount: Int { self.outbound.count }
+
+    // MARK: Towards the client
 
     /// Sends the message, queues it, or drops it, by QoS and room.
     ///
-    /// - Parameter retain: Whether the RETAIN flag is set: only for what a new subscription gets `[MQTT-3.3.1-8]`,
-    ///   `[MQTT-3.3.1-9]`.
-    package func deliver(_ message: Message, qos: QoS, retain: Bool) -> Outcome {
+    /// - Parameters:
+    ///   - qos: Of the delivery: the lower of the message's and the subscription's `[MQTT-3.8.4-8]`.
+    ///   - retain: The RETAIN flag of the delivery.
+    package func deliver(
+        _ outgoing: inout OutgoingMessage,
+        qos: QoS,
+        retain: Bool,
+        identifiers: [UInt32] = []
+    ) -> Outcome {
         guard qos != .atMostOnce else {
             guard let connection = self.connection, connection.hasRoom else { return .dropped }
-            return connection.send(message, as: Delivery(qos: .atMostOnce, retain: retain)) ? .sent : .dropped
+            let delivery = Delivery(qos: .atMostOnce, retain: retain, subscriptionIdentifiers: identifiers)
+            return connection.send(outgoing.message, as: delivery) ? .sent : .dropped
         }
         guard !self.hasEnded else { return .dropped }
-        var copy = message
-        copy.retain = retain
-        let connection = self.connection
-        let mayQueue = self.queues.hasRoom(for: copy.size, isPresent: connection != nil)
-        let offer = self.outbound.offer(copy, canSend: connection?.hasRoom ?? false, mayQueue: mayQueue)
-        self.countQueue()
-        switch offer {
-        case .send(let packetID):
-            _ = connection?.send(copy, as: Delivery(qos: .atLeastOnce, retain: retain, packetID: packetID))
-            return .sent
-        case .queued: return .queued
-        case .dropped: return .dropped
+        let size = outgoing.message.size
+        let canSend = self.connection?.hasRoom == true && self.outbound.canSend(size: size)
+        if !canSend {
+            guard self.outbound.canQueue(size: size),
+                self.queues.hasRoom(for: size, isPresent: self.connection != nil)
+            else { return .dropped }
         }
-    }
-
-    /// A PUBACK of the client; frees its place and sends what waits.
-    package func acknowledged(_ packetID: UInt16) -> Bool {
-        let isKnown = self.outbound.acknowledged(packetID)
+        let kept = outgoing.keep()
+        var entry = OutboundQueue.Entry(
+            kept: kept,
+            order: self.journal?.nextNumber() ?? 0,
+            qos: qos,
+            retain: retain,
+            identifiers: identifiers
+        )
+        if canSend { entry.packetID = self.outbound.unusedPacketID() }
+        if let journal = self.journal {
+            if kept.number == 0 { kept.number = journal.keep(kept.message) }
+            entry.batch = journal.append(.enqueue(self.record(of: entry)))
+        }
+        self.outbound.append(entry)
         self.countQueue()
+        guard canSend else { return .queued }
         self.pump()
-        return isKnown
+        return .sent
     }
 
-    /// Sends waiting messages while the client has room: after a PUBACK, and when its socket takes bytes again.
-    package func pump() {
-        guard let connection = self.connection else { return }
-        while connection.hasRoom, let entry = self.outbound.next() {
-            self.send(entry, on: connection, isDuplicate: false)
+    /// PUBACK `[MQTT-4.3.2-3]`; frees its place and sends what waits.
+    ///
+    /// - Returns: False if no QoS 1 message is at the client under this identifier.
+    @discardableResult
+    package func acknowledged(_ packetID: UInt16) -> Bool {
+        guard let index = self.outbound.index(of: packetID), self.outbound[index].qos == .atLeastOnce else {
+            return false
         }
-    }
-
-    // MARK: QoS 2 from the client
-
-    /// What a QoS 2 PUBLISH of the client means.
-    package enum InboundQoS2: Equatable, Sendable {
-        /// To be published, then ``recorded(_:)``.
-        case new
-        /// A repetition whose PUBREC was sent: send it again `[MQTT-4.3.3-2]`.
-        case recorded
-        /// A repetition of one that is not safe yet; its PUBREC will come.
-        case underWay
-        /// More without PUBREL than a client may have.
-        case tooMany
-    }
-
-    /// Most QoS 2 messages of one client between PUBLISH and PUBREL.
-    package static let maxInboundQoS2 = 100
-
-    package func receivedQoS2(_ packetID: UInt16) -> InboundQoS2 {
-        switch self.inboundQoS2[packetID] {
-        case true?: return .recorded
-        case false?: return .underWay
-        case nil:
-            guard self.inboundQoS2.count < Self.maxInboundQoS2 else { return .tooMany }
-            self.inboundQoS2[packetID] = false
-            return .new
-        }
-    }
-
-    /// Whether an acknowledgement under this identifier is a PUBREC; it is owed now.
-    package func recorded(_ packetID: UInt16) -> Bool {
-        guard self.inboundQoS2[packetID] != nil else { return false }
-        self.inboundQoS2[packetID] = true
+        self.give(up: index)
+        self.pump()
         return true
     }
 
-    /// PUBREL, or the message could not be kept: the identifier is free.
-    package func released(_ packetID: UInt16) {
-        self.inboundQoS2[packetID] = nil
-    }
-
-    /// The client is back: what was not acknowledged goes out again, in order, then what waited.
-    package func resume(on connection: any SessionConnection) {
-        self.connection = connection
-        for entry in self.outbound.unacknowledged {
-            self.send(entry, on: connection, isDuplicate: true)
+    /// PUBREC: the client has the message, or refuses it `[MQTT-4.3.3-4]`.
+    ///
+    /// - Returns: False if no QoS 2 message is at the client under this identifier.
+    package func recorded(_ packetID: UInt16, isFailure: Bool) -> Bool {
+        guard let index = self.outbound.index(of: packetID), self.outbound[index].qos == .exactlyOnce else {
+            return false
+        }
+        if isFailure {
+            self.give(up: index)
+        } else {
+            self.outbound[index].owesRelease = true
+            if !self.outbound[index].isReceived {
+                self.outbound[index].isReceived = true
+                let change = SessionChange.received(session: self.number, order: self.outbound[index].order)
+                if let journal = self.journal { self.outbound[index].batch = journal.append(change) }
+            }
         }
         self.pump()
+        return true
+    }
+
+    /// PUBCOMP: the exchange is over, and the identifier is free.
+    @discardableResult
+    package func completed(_ packetID: UInt16) -> Bool {
+        guard let index = self.outbound.index(of: packetID), self.outbound[index].isReceived else { return false }
+        self.give(up: index)
+        self.pump()
+        return true
+    }
+
+    /// Sends what waits while the client has room: after an acknowledgement, after a commit, and when its socket takes
+    /// bytes again.
+    package func pump() {
+        guard let connection = self.connection else { return }
+        var waitsForDisk = self.sendReleases(on: connection)
+        while connection.hasRoom, let entry = self.outbound.next {
+            if !entry.wasSent, let expiry = entry.kept.message.expiry, expiry <= .now() {
+                self.give(up: self.outbound.inFlightCount)  // [MQTT-3.3.2-5]
+                continue
+            }
+            if entry.packetID == 0 {
+                self.outbound.assignPacketIDs { self.wroteDown($0) }
+                continue
+            }
+            guard entry.qos == .atLeastOnce || self.isSafe(entry) else {
+                self.outbound.assignPacketIDs { self.wroteDown($0) }
+                waitsForDisk = true
+                break
+            }
+            if entry.isReceived {
+                connection.release(entry.packetID)
+            } else if !connection.send(entry.kept.message, as: entry.delivery) {
+                self.give(up: self.outbound.inFlightCount)
+                continue
+            }
+            self.outbound.advance()
+        }
+        if waitsForDisk { self.journal?.wake(self) }
+        self.countQueue()
+    }
+
+    /// PUBRELs whose PUBREC is on disk; whether some have to wait.
+    private func sendReleases(on connection: any SessionConnection) -> Bool {
+        guard self.outbound.inFlightCount > 0 else { return false }
+        var waits = false
+        for index in self.outbound.owedReleases {
+            guard self.isSafe(self.outbound[index]) else {
+                waits = true
+                continue
+            }
+            self.outbound[index].owesRelease = false
+            connection.release(self.outbound[index].packetID)
+        }
+        return waits
+    }
+
+    private func isSafe(_ entry: OutboundQueue.Entry) -> Bool { self.journal?.isSafe(entry.batch) ?? true }
+
+    private func wroteDown(_ entry: OutboundQueue.Entry) -> UInt64 {
+        self.journal?.append(.sent(session: self.number, order: entry.order, packetID: entry.packetID)) ?? 0
+    }
+
+    private func record(of entry: OutboundQueue.Entry) -> QueuedMessageRecord {
+        QueuedMessageRecord(
+            session: self.number,
+            order: entry.order,
+            message: entry.kept.number,
+            qos: entry.qos.rawValue,
+            retain: entry.retain,
+            packetID: entry.packetID,
+            subscriptionIdentifiers: entry.identifiers
+        )
+    }
+
+    /// The message needs no more: it was delivered, refused, or is over.
+    private func give(up index: Int) {
+        let entry = self.outbound[index]
+        self.outbound.remove(at: index)
+        self.journal?.append(.dequeue(session: self.number, order: entry.order, message: entry.kept.number))
+        self.countQueue()
+    }
+
+    /// The message could not be written down: its publisher keeps it, so the queue must not.
+    package func undo(order: Int64) {
+        guard let index = self.outbound.index(ofOrder: order) else { return }
+        self.give(up: index)
+    }
+
+    // MARK: Connections
+
+    /// The client is back: what was not acknowledged goes out again, in order, then what waited.
+    ///
+    /// - Parameter receiveMaximum: What the client said of it; 65,535 in MQTT 3.x.
+    package func resume(on connection: any SessionConnection, receiveMaximum: UInt16 = .max) {
+        self.connection = connection
+        self.outbound.rewind(receiveMaximum: receiveMaximum)
+        self.pump()
+    }
+
+    func lostConnection() {
+        self.connection = nil
+        self.outbound.rewind()
     }
 
     /// The broker lets go of the session: what waits is given up.
@@ -194,8 +305,10 @@ package final class Session {
         self.hasEnded = true
         self.subscriptions = [:]
         self.subscriptionBytes = 0
+        self.held = [:]
         self.outbound.removeAll()
         self.countQueue()
+        self.journal?.append(.end(session: self.number))
     }
 
     /// What a filter counts for, with the nodes of the tree that it may need.
@@ -204,21 +317,21 @@ package final class Session {
         return filter.buffer.readableBytes + levels * Self.bytesPerLevel
     }
 
-    private func countQueue() {
+    func countQueue() {
         let bytes = self.outbound.bytes + self.outbound.count * QueueBudget.bytesPerMessage
         self.queues.change(from: self.queuedBytes, to: bytes)
         self.queuedBytes = bytes
     }
+}
 
-    private func send(_ entry: OutboundWindow.Entry, on connection: any SessionConnection, isDuplicate: Bool) {
-        _ = connection.send(
-            entry.message,
-            as: Delivery(
-                qos: .atLeastOnce,
-                retain: entry.message.retain,
-                packetID: entry.packetID,
-                isDuplicate: isDuplicate
-            )
+extension OutboundQueue.Entry {
+    fileprivate var delivery: Delivery {
+        Delivery(
+            qos: self.qos,
+            retain: self.retain,
+            packetID: self.packetID,
+            isDuplicate: self.wasSent,  // [MQTT-3.3.1-1]
+            subscriptionIdentifiers: self.identifiers
         )
     }
 }

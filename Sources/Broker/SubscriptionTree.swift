@@ -6,22 +6,42 @@ import NIOCore
 /// A lookup visits each node of the tree at most once and at most ``TopicName/maxLevels`` deep, whatever a client put
 /// into its filters. Bound to the gateway's loop.
 package struct SubscriptionTree<Subscriber: AnyObject> {
-    /// One subscription that matched.
-    package struct Match {
-        package let subscriber: Subscriber
-        package let qos: QoS
+    /// The subscriptions of one filter.
+    private struct Place {
+        var plain = SubscriberList<Subscriber>()
+        /// By ShareName; nil while there is none, which is nearly always.
+        var shared: [MQTTString: SharedGroup<Subscriber>]?
+
+        var isEmpty: Bool { self.plain.isEmpty && self.shared == nil }
+
+        mutating func set(_ subscriber: Subscriber, _ options: SubscriptionOptions, group: MQTTString?) -> Bool {
+            guard let group else { return self.plain.set(subscriber, options) }
+            if let members = self.shared?[group] { return members.set(subscriber, options) }
+            let members = SharedGroup<Subscriber>()
+            self.shared = self.shared ?? [:]
+            self.shared?[group.compacted()] = members
+            return members.set(subscriber, options)
+        }
+
+        mutating func remove(_ subscriber: Subscriber, group: MQTTString?) -> Bool {
+            guard let group else { return self.plain.remove(subscriber) }
+            guard let members = self.shared?[group], members.remove(subscriber) else { return false }
+            if members.isEmpty { self.shared?[group] = nil }
+            if self.shared?.isEmpty == true { self.shared = nil }
+            return true
+        }
     }
 
     private final class Node {
         var children: [LevelName: Node] = [:]
         var anyLevel: Node?
         /// Subscriptions whose filter ends at this node.
-        var subscriptions: [ObjectIdentifier: Match] = [:]
+        var own = Place()
         /// Subscriptions whose filter ends here with `#`.
-        var multiLevel: [ObjectIdentifier: Match] = [:]
+        var multiLevel = Place()
 
         var isEmpty: Bool {
-            self.children.isEmpty && self.anyLevel == nil && self.subscriptions.isEmpty && self.multiLevel.isEmpty
+            self.children.isEmpty && self.anyLevel == nil && self.own.isEmpty && self.multiLevel.isEmpty
         }
     }
 
@@ -33,19 +53,22 @@ package struct SubscriptionTree<Subscriber: AnyObject> {
 
     /// Adds or replaces `[MQTT-3.8.4-3]` the subscription of one subscriber to one filter.
     ///
+    /// - Parameter group: The ShareName of a shared subscription, whose `filter` is what stands behind it.
     /// - Returns: Whether it is new.
     @discardableResult
-    package mutating func insert(_ filter: TopicFilter, qos: QoS, for subscriber: Subscriber) -> Bool {
-        let match = Match(subscriber: subscriber, qos: qos)
-        let key = ObjectIdentifier(subscriber)
+    package mutating func insert(
+        _ filter: TopicFilter,
+        _ options: SubscriptionOptions,
+        for subscriber: Subscriber,
+        group: MQTTString? = nil
+    ) -> Bool {
         var node = self.root
+        var isMultiLevel = false
         var levels = TopicLevels(filter.buffer)
         while let level = levels.next() {
             switch level.wildcard {
             case .multiLevel:
-                let isNew = node.multiLevel.updateValue(match, forKey: key) == nil
-                self.count += isNew ? 1 : 0
-                return isNew
+                isMultiLevel = true  // The last one, by the filter's syntax.
             case .singleLevel:
                 let child = node.anyLevel ?? Node()
                 node.anyLevel = child
@@ -60,7 +83,9 @@ package struct SubscriptionTree<Subscriber: AnyObject> {
                 }
             }
         }
-        let isNew = node.subscriptions.updateValue(match, forKey: key) == nil
+        let isNew =
+            isMultiLevel
+            ? node.multiLevel.set(subscriber, options, group: group) : node.own.set(subscriber, options, group: group)
         self.count += isNew ? 1 : 0
         return isNew
     }
@@ -69,8 +94,7 @@ package struct SubscriptionTree<Subscriber: AnyObject> {
     ///
     /// - Returns: Whether there was one.
     @discardableResult
-    package mutating func remove(_ filter: TopicFilter, for subscriber: Subscriber) -> Bool {
-        let key = ObjectIdentifier(subscriber)
+    package mutating func remove(_ filter: TopicFilter, for subscriber: Subscriber, group: MQTTString? = nil) -> Bool {
         var path: [(parent: Node, level: TopicLevels.Level)] = []
         var node = self.root
         var isMultiLevel = false
@@ -85,9 +109,10 @@ package struct SubscriptionTree<Subscriber: AnyObject> {
             path.append((node, level))
             node = child
         }
-        let removed =
-            isMultiLevel ? node.multiLevel.removeValue(forKey: key) : node.subscriptions.removeValue(forKey: key)
-        guard removed != nil else { return false }
+        let wasThere =
+            isMultiLevel
+            ? node.multiLevel.remove(subscriber, group: group) : node.own.remove(subscriber, group: group)
+        guard wasThere else { return false }
         self.count -= 1
         for (parent, level) in path.reversed() {
             guard node.isEmpty else { break }
@@ -101,81 +126,33 @@ package struct SubscriptionTree<Subscriber: AnyObject> {
         return true
     }
 
-    /// Calls `body` for every subscription that matches; a subscriber with overlapping ones comes once for each.
-    package func forEachMatch(of topic: TopicName, _ body: (Match) -> Void) {
-        guard self.count > 0 else { return }
-        Self.visit(self.root, TopicLevels(topic.buffer), isFirst: true, startsWithDollar: topic.startsWithDollar, body)
+    /// Whether some filter has this first level, in those words.
+    package func hasSubscriptions(below firstLevel: String) -> Bool {
+        self.root.children[LevelName(buffer: ByteBuffer(string: firstLevel))] != nil
     }
 
-    private static func visit(
-        _ node: Node,
-        _ remaining: TopicLevels,
-        isFirst: Bool,
-        startsWithDollar: Bool,
-        _ body: (Match) -> Void
+    /// Calls `plain` for every subscription that matches, where a subscriber with overlapping ones comes once for each, and
+    /// `shared` for every shared subscription that does.
+    package func forEachMatch(
+        of topic: TopicName,
+        plain: (Subscriber, SubscriptionOptions) -> Void,
+        shared: (SharedGroup<Subscriber>) -> Void
     ) {
-        let wildcardsApply = !(isFirst && startsWithDollar)  // [MQTT-4.7.2-1]
-        if wildcardsApply {
-            for match in node.multiLevel.values { body(match) }
-        }
-        var rest = remaining
-        guard let level = rest.next() else {
-            for match in node.subscriptions.values { body(match) }
-            return
-        }
-        if let child = node.children[level.bytes] {
-            self.visit(child, rest, isFirst: false, startsWithDollar: startsWithDollar, body)
-        }
-        if wildcardsApply, let child = node.anyLevel {
-            self.visit(child, rest, isFirst: false, startsWithDollar: startsWithDollar, body)
-        }
-    }
-}
-
-/// Cuts a topic or a filter into its levels without copying.
-struct TopicLevels {
-    enum Wildcard { case singleLevel, multiLevel }
-
-    struct Level {
-        let bytes: LevelName
-        var wildcard: Wildcard? {
-            let buffer = self.bytes.buffer
-            guard buffer.readableBytes == 1 else { return nil }
-            switch buffer.getInteger(at: buffer.readerIndex, as: UInt8.self) {
-            case UInt8(ascii: "+"): return .singleLevel
-            case UInt8(ascii: "#"): return .multiLevel
-            default: return nil
+        guard self.count > 0 else { return }
+        func report(_ place: Place) {
+            for match in place.plain.matches { plain(match.subscriber, match.options) }
+            if let groups = place.shared {
+                for group in groups.values { shared(group) }
             }
         }
-    }
-
-    private var rest: ByteBuffer
-    private var isFinished = false
-
-    init(_ buffer: ByteBuffer) {
-        self.rest = buffer
-    }
-
-    mutating func next() -> Level? {
-        guard !self.isFinished else { return nil }
-        let length = self.rest.withUnsafeReadableBytes { bytes in
-            bytes.firstIndex(of: UInt8(ascii: "/")) ?? bytes.count
+        func visit(_ node: Node, _ remaining: TopicLevels, wildcardsApply: Bool) {
+            if wildcardsApply { report(node.multiLevel) }
+            var rest = remaining
+            guard let level = rest.next() else { return report(node.own) }
+            if let child = node.children[level.bytes] { visit(child, rest, wildcardsApply: true) }
+            if wildcardsApply, let child = node.anyLevel { visit(child, rest, wildcardsApply: true) }
         }
-        self.isFinished = length == self.rest.readableBytes
-        guard let bytes = self.rest.readSlice(length: length) else { return nil }
-        if !self.isFinished { self.rest.moveReaderIndex(forwardBy: 1) }
-        return Level(bytes: LevelName(buffer: bytes))
-    }
-}
-
-/// One level of a topic, compared by its bytes: `ByteBuffer`'s own `==` takes two windows of one storage for equal when
-/// only their lengths are.
-struct LevelName: Hashable {
-    let buffer: ByteBuffer
-
-    static func == (left: LevelName, right: LevelName) -> Bool { left.buffer.hasSameBytes(as: right.buffer) }
-
-    func hash(into hasher: inout Hasher) {
-        self.buffer.withUnsafeReadableBytes { hasher.combine(bytes: $0) }
+        // A wildcard at the first level never matches a topic that starts with $ [MQTT-4.7.2-1].
+        visit(self.root, TopicLevels(topic.buffer), wildcardsApply: !topic.startsWithDollar)
     }
 }

@@ -36,6 +36,9 @@ package struct DevicePolicy: Sendable {
     /// The profile behind it, for its limits and `retain`. Of a policy that refuses everything it lists nothing that counts.
     package var profile: Profile { self.rules.profile }
 
+    /// The basis of its response topics; nil: none.
+    package var responseInformation: String? { self.rules.responseInformation }
+
     /// Whether the device may publish on `topic`: a message, a will (at CONNECT, and again when it is sent), a retained one.
     ///
     /// Topics that start with `$` and ``ReservedTopics`` are refused, whatever the profile lists.
@@ -107,6 +110,7 @@ final class PolicyRules: Sendable {
     let subscribe: Rules
     let deny: Rules
     let reserved: ReservedTopics
+    let responseInformation: String?
 
     init(profile: Profile, device: DeviceID?, gateway: String, reserved: ReservedTopics) {
         func rules(_ lines: [PolicyLine]) -> Rules {
@@ -119,6 +123,9 @@ final class PolicyRules: Sendable {
         self.subscribe = rules(profile.subscribe.filter(isMeant))
         self.deny = rules(profile.deny)
         self.reserved = reserved
+        self.responseInformation = profile.responseInformation.map {
+            $0.expand(device: device, gateway: gateway).description
+        }
     }
 
     init(refusing outcome: Decision.Outcome, profile: Profile) {
@@ -128,6 +135,7 @@ final class PolicyRules: Sendable {
         self.subscribe = self.publish
         self.deny = self.publish
         self.reserved = ReservedTopics()
+        self.responseInformation = nil
     }
 
     /// The rules that can allow `action`.

@@ -40,6 +40,8 @@ package struct Profile: Sendable, Equatable {
     package var relay = false
     /// Whether its devices may publish retained messages.
     package var retain = true
+    /// What a client of MQTT 5.0 that asks for it is told as a basis for response topics (§4.10.1); nil: nothing.
+    package var responseInformation: TopicTemplate?
 
     /// A profile that allows nothing yet.
     package init(name: String, line: Int) {

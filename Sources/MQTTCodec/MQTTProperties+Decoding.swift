@@ -12,6 +12,11 @@ extension MQTTProperties {
             return
         }
         var reader = try packet.readSection(length: length, "Properties")
+        try self.init(section: &reader, in: place)
+    }
+
+    /// Reads properties to the end of the section.
+    init(section reader: inout PacketReader, in place: PropertyPlaces) throws(MQTTDecodeError) {
         var values = Values()
         var seen: UInt64 = 0  // One bit for each identifier; the highest is 0x2A.
         while reader.remaining > 0 {

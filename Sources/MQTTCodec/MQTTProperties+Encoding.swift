@@ -24,7 +24,7 @@ extension MQTTProperties {
     }
 
     /// Bytes of all properties, without the Property Length in front.
-    private var length: Int {
+    var length: Int {
         var length = 0
         self.values?.forEach { length += 1 + $1.size }
         return length
@@ -39,6 +39,11 @@ extension MQTTProperties {
     /// Writes Property Length and properties, by ascending identifier.
     func write(into buffer: inout ByteBuffer) {
         buffer.writeVariableByteInteger(self.length)
+        self.writeValues(into: &buffer)
+    }
+
+    /// Writes the properties without the Property Length, by ascending identifier.
+    func writeValues(into buffer: inout ByteBuffer) {
         self.values?.forEach { identifier, value in
             buffer.writeInteger(identifier.rawValue)
             switch value {

@@ -49,6 +49,9 @@ public struct MQTTProperties: Equatable, Sendable {
         return box.values == Values()
     }
 
+    /// Whether nothing was ever set, at no cost: what nearly every packet has.
+    package var isAbsent: Bool { self.box == nil }
+
     /// The values; nil if there is none.
     var values: Values? { self.box?.values }
 

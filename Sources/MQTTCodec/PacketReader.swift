@@ -19,6 +19,15 @@ struct PacketReader {
         self.maxUserProperties = maxUserProperties
     }
 
+    /// Reads properties of MQTT 5.0 that are no part of a packet; offsets count from the first of their bytes.
+    init(properties: ByteBuffer, maxUserProperties: Int) {
+        self.buffer = properties
+        self.base = -properties.readerIndex
+        self.version = .v5
+        self.sender = nil
+        self.maxUserProperties = maxUserProperties
+    }
+
     private init(section: ByteBuffer, base: Int, of parent: PacketReader) {
         self.buffer = section
         self.base = base

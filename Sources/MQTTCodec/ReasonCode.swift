@@ -66,7 +66,7 @@ public enum ReasonCode: UInt8, Sendable, Hashable, CaseIterable {
     public var isFailure: Bool { self.rawValue >= 0x80 }
 
     /// Whether a packet of `type` may carry this code (the table of §2.4).
-    func isAllowed(in type: MQTTPacketType) -> Bool {
+    package func isAllowed(in type: MQTTPacketType) -> Bool {
         switch type {
         case .connack: Self.connackCodes.contains(self)
         case .puback, .pubrec: Self.pubackCodes.contains(self)

@@ -23,6 +23,52 @@ struct PreparedStatement: ~Copyable {
         sqlite3_bind_int64(self.raw, index, value)
     }
 
+    /// Binds an integer or NULL.
+    func bind(_ value: Int64?, at index: Int32) {
+        if let value { sqlite3_bind_int64(self.raw, index, value) } else { sqlite3_bind_null(self.raw, index) }
+    }
+
+    /// Binds the readable bytes as a BLOB that SQLite copies: for what is small, or seldom written.
+    func bind(copying buffer: ByteBuffer, at index: Int32) {
+        buffer.withUnsafeReadableBytes { bytes in
+            guard let base = bytes.baseAddress, !bytes.isEmpty else {
+                sqlite3_bind_zeroblob(self.raw, index, 0)
+                return
+            }
+            sqlite3_bind_blob64(self.raw, index, base, UInt64(bytes.count), Self.copied)
+        }
+    }
+
+    /// ``bind(copying:at:)``, with NULL for no bytes.
+    func bind(copyingUnlessEmpty buffer: ByteBuffer, at index: Int32) {
+        if buffer.readableBytes > 0 {
+            self.bind(copying: buffer, at: index)
+        } else {
+            sqlite3_bind_null(self.raw, index)
+        }
+    }
+
+    /// Binds a TEXT that SQLite copies, or NULL.
+    func bind(copying text: String?, at index: Int32) {
+        guard var text else {
+            sqlite3_bind_null(self.raw, index)
+            return
+        }
+        _ = text.withUTF8 { bytes in
+            sqlite3_bind_text64(
+                self.raw,
+                index,
+                bytes.baseAddress,
+                UInt64(bytes.count),
+                Self.copied,
+                UInt8(SQLITE_UTF8)
+            )
+        }
+    }
+
+    /// SQLite's word for bytes that it must copy before the call returns.
+    private static let copied = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
+
     /// Binds bytes as a BLOB. They must stay where they are until ``run()`` or ``reset()`` has returned.
     func bind(blob bytes: UnsafeRawBufferPointer, at index: Int32) {
         if let base = bytes.baseAddress, !bytes.isEmpty {
@@ -59,6 +105,9 @@ struct PreparedStatement: ~Copyable {
         if code != SQLITE_OK { throw SQLiteFailure(connection: self.connection) }
     }
 
+    /// Rows that the last ``run()`` inserted, changed or deleted.
+    var changes: Int { Int(sqlite3_changes(self.connection)) }
+
     /// Goes to the next row; false at the end. After an error the statement is reset.
     func step() throws(SQLiteFailure) -> Bool {
         switch sqlite3_step(self.raw) {
@@ -84,6 +133,15 @@ struct PreparedStatement: ~Copyable {
     func bytes(_ index: Int32) -> UnsafeRawBufferPointer {
         let base = sqlite3_column_blob(self.raw, index)
         return UnsafeRawBufferPointer(start: base, count: base == nil ? 0 : Int(sqlite3_column_bytes(self.raw, index)))
+    }
+
+    /// An integer column; nil for NULL.
+    func optionalInteger(_ index: Int32) -> Int64? { self.isNull(index) ? nil : self.integer(index) }
+
+    /// A BLOB column in storage of its own; an empty one takes none.
+    func buffer(_ index: Int32) -> ByteBuffer {
+        let bytes = self.bytes(index)
+        return bytes.isEmpty ? ByteBuffer() : ByteBuffer(bytes: bytes)
     }
 
     /// A TEXT column as a string.

@@ -11,14 +11,16 @@ final class RetainedTable {
     init(on connection: OpaquePointer) throws(SQLiteFailure) {
         self.setStatement = try PreparedStatement(
             """
-            INSERT INTO retained (topic, payload, qos, device, stored_at) VALUES (?1, ?2, ?3, ?4, ?5)
-            ON CONFLICT (topic) DO UPDATE SET payload = ?2, qos = ?3, device = ?4, stored_at = ?5
+            INSERT INTO retained (topic, payload, qos, device, stored_at, properties, expires_at)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            ON CONFLICT (topic) DO UPDATE SET
+                payload = ?2, qos = ?3, device = ?4, stored_at = ?5, properties = ?6, expires_at = ?7
             """,
             on: connection
         )
         self.clearStatement = try PreparedStatement("DELETE FROM retained WHERE topic = ?1", on: connection)
         self.allStatement = try PreparedStatement(
-            "SELECT topic, payload, qos, device, stored_at FROM retained ORDER BY topic",
+            "SELECT topic, payload, qos, device, stored_at, properties, expires_at FROM retained ORDER BY topic",
             on: connection
         )
     }
@@ -39,6 +41,8 @@ final class RetainedTable {
     private func set(_ record: RetainedRecord) throws(SQLiteFailure) {
         self.setStatement.bind(Int64(record.qos.rawValue), at: 3)
         self.setStatement.bind(record.storedAt, at: 5)
+        self.setStatement.bind(copyingUnlessEmpty: record.properties, at: 6)
+        self.setStatement.bind(record.expiresAt, at: 7)
         let code = record.topic.withUnsafeReadableBytes { topic in
             record.payload.withUnsafeReadableBytes { payload in
                 self.setStatement.bind(blob: topic, at: 1)
@@ -67,7 +71,9 @@ final class RetainedTable {
                     payload: ByteBuffer(bytes: self.allStatement.bytes(1)),
                     qos: QoS(rawValue: UInt8(self.allStatement.integer(2) & 3)) ?? .atLeastOnce,
                     device: self.allStatement.text(3).flatMap { try? DeviceID($0) },
-                    storedAt: self.allStatement.integer(4)
+                    storedAt: self.allStatement.integer(4),
+                    properties: self.allStatement.buffer(5),
+                    expiresAt: self.allStatement.optionalInteger(6)
                 )
             )
         }

@@ -51,6 +51,70 @@ enum Schema {
                     """
             )
         }
+        migrator.registerMigration("2 sessions") { db in
+            try db.execute(
+                sql: """
+                    ALTER TABLE retained ADD COLUMN properties BLOB;
+                    ALTER TABLE retained ADD COLUMN expires_at INTEGER;
+
+                    CREATE TABLE session (
+                        number INTEGER PRIMARY KEY,
+                        client_id BLOB NOT NULL,
+                        owner TEXT NOT NULL,
+                        expiry_interval INTEGER NOT NULL,
+                        left_at INTEGER
+                    ) STRICT;
+
+                    -- options: as in SUBSCRIBE of MQTT 5.0, without Retain Handling.
+                    CREATE TABLE subscription (
+                        session INTEGER NOT NULL,
+                        filter BLOB NOT NULL,
+                        options INTEGER NOT NULL,
+                        identifier INTEGER NOT NULL,
+                        PRIMARY KEY (session, filter)
+                    ) STRICT, WITHOUT ROWID;
+
+                    CREATE TABLE message (
+                        number INTEGER PRIMARY KEY,
+                        topic BLOB NOT NULL,
+                        payload BLOB NOT NULL,
+                        qos INTEGER NOT NULL,
+                        properties BLOB,
+                        expires_at INTEGER,
+                        publisher TEXT
+                    ) STRICT;
+
+                    -- The position first: what is new is in one place, however many sessions it is for. No indices: the
+                    -- gateway counts in memory how many rows a message and a session have.
+                    -- flags: QoS in bits 0 and 1, RETAIN in bit 2, PUBREC came in bit 3.
+                    CREATE TABLE queue (
+                        position INTEGER NOT NULL,
+                        session INTEGER NOT NULL,
+                        message INTEGER NOT NULL,
+                        flags INTEGER NOT NULL,
+                        packet_id INTEGER NOT NULL,
+                        subscription_ids BLOB,
+                        PRIMARY KEY (position, session)
+                    ) STRICT, WITHOUT ROWID;
+
+                    CREATE TABLE held (
+                        session INTEGER NOT NULL,
+                        packet_id INTEGER NOT NULL,
+                        PRIMARY KEY (session, packet_id)
+                    ) STRICT, WITHOUT ROWID;
+
+                    -- flags: QoS in bits 0 and 1, RETAIN in bit 2.
+                    CREATE TABLE will (
+                        session INTEGER PRIMARY KEY,
+                        topic BLOB NOT NULL,
+                        payload BLOB NOT NULL,
+                        flags INTEGER NOT NULL,
+                        properties BLOB,
+                        delay INTEGER NOT NULL
+                    ) STRICT;
+                    """
+            )
+        }
         return migrator
     }
 

@@ -1,3 +1,4 @@
+package import Broker
 import Devices
 import Foundation
 import GRDB
@@ -6,7 +7,7 @@ package import Logging
 package import NIOCore
 import Synchronization
 
-/// Everything that the gateway keeps: devices, the spools of its uplinks, retained messages. One SQLite database in WAL
+/// Everything that the gateway keeps: devices, the spools of its uplinks, retained messages, sessions. One SQLite database in WAL
 /// mode with `synchronous = FULL`: what was committed survives `kill -9` and a power cut.
 ///
 /// The gateway's loop submits batches and is told when they are safe; a thread of the store's own does the work.
@@ -16,7 +17,8 @@ package final class Store: Sendable {
     package let directory: StateDirectory
     /// Where a damaged database was put when this one was opened; nil: there was none.
     package let setAside: String?
-    /// New records must have sequences above this one: no lower one is sure to be unused. (It is up to 2^20 past the
+    /// New records must have sequences above this one, and new sessions, their messages and places in queues numbers above
+    /// it: no lower one is sure to be unused. (It is up to 2^20 past the
     /// last one used: the mark on disk is not written in every commit.) 0 unless opened for the gateway.
     package let lastSequence: Int64
     /// What waits for each uplink, as the store was opened. Empty unless opened for the gateway.
@@ -69,7 +71,7 @@ package final class Store: Sendable {
             let message: Logger.Message =
                 """
                 The database is damaged. It was set aside and a new one begun, which has none of its devices, waiting \
-                messages and retained messages.
+                messages, sessions and retained messages.
                 """
             logger.error(
                 message,
@@ -268,6 +270,29 @@ package final class Store: Sendable {
         return try worker.withWriter(operation: "reading retained messages") { writer throws(SQLiteFailure) in
             try writer.retained.all()
         }.get()
+    }
+
+    /// The sessions in the order of their numbers, and the messages that they wait for. Only for the gateway.
+    ///
+    /// Rows that this release can't have written are left out and deleted, with one warning in the log: one bad row takes
+    /// its session, its message or only itself away, and nothing else.
+    package func sessions() throws(StoreError) -> (sessions: [StoredSession], messages: [Int64: StoredMessage]) {
+        let operation = "reading sessions"
+        guard let worker else { throw self.closedError(while: operation) }
+        let reading = try worker.withWriter(operation: operation) { writer throws(SQLiteFailure) in
+            try writer.readSessions()
+        }.get()
+        if !reading.bad.isEmpty {
+            self.logger.warning(
+                "parts of stored sessions can't be used, and were deleted",
+                metadata: [
+                    "sessions": "\(reading.bad.sessions.count)", "queued": "\(reading.bad.queue.count)",
+                    "messages": "\(reading.bad.messages.count)", "subscriptions": "\(reading.bad.subscriptions.count)",
+                    "identifiers": "\(reading.bad.held.count)", "wills": "\(reading.bad.wills.count)",
+                ]
+            )
+        }
+        return (reading.sessions, reading.messages)
     }
 
     /// Runs `body` on the connection, outside of any transaction.

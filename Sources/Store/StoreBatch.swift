@@ -1,3 +1,4 @@
+package import Broker
 package import Devices
 package import MQTTCodec
 package import NIOCore
@@ -59,14 +60,28 @@ package struct RetainedRecord: Sendable, Equatable {
     package var device: DeviceID?
     /// When it was accepted, in milliseconds since 1970.
     package var storedAt: Int64
+    /// As `MQTTProperties.serialized` gives them; empty: none.
+    package var properties: ByteBuffer
+    /// When it is worth nothing any more, in milliseconds since 1970; nil: never.
+    package var expiresAt: Int64?
 
     /// All of it.
-    package init(topic: ByteBuffer, payload: ByteBuffer, qos: QoS, device: DeviceID?, storedAt: Int64) {
+    package init(
+        topic: ByteBuffer,
+        payload: ByteBuffer,
+        qos: QoS,
+        device: DeviceID?,
+        storedAt: Int64,
+        properties: ByteBuffer = ByteBuffer(),
+        expiresAt: Int64? = nil
+    ) {
         self.topic = topic
         self.payload = payload
         self.qos = qos
         self.device = device
         self.storedAt = storedAt
+        self.properties = properties
+        self.expiresAt = expiresAt
     }
 }
 
@@ -124,6 +139,16 @@ package struct StoreBatch: Sendable {
     package var drops: [Drop] = []
     /// Applied in order.
     package var retained: [RetainedChange] = []
+    /// What ``sessions`` of this batch enqueue, in any order. One that nothing of the same commit enqueues is not kept.
+    package var messages: [StoredMessage] = []
+    /// Applied in order. What is enqueued and dequeued in one commit is never written, and nothing of a session that ends
+    /// in it. Changes of sessions that are not there are passed over, and so are messages to be enqueued that are neither
+    /// there nor in the commit.
+    ///
+    /// Of a failed batch, `end`, `dequeue`, `unsubscribe` and `free` are not lost (unless the batch takes them back): the
+    /// store keeps and retries them, 4,096 at most. Past that the oldest dequeues are forgotten first, and those messages
+    /// are sent again after a restart.
+    package var sessions: [SessionChange] = []
 
     /// An empty batch.
     package init() {}
@@ -131,10 +156,17 @@ package struct StoreBatch: Sendable {
     /// Whether there is nothing to do.
     package var isEmpty: Bool {
         self.inserts.isEmpty && self.acknowledged.isEmpty && self.drops.isEmpty && self.retained.isEmpty
+            && self.messages.isEmpty && self.sessions.isEmpty
     }
 
+    /// Whether it may have failed only because the disk is full.
+    var takesSpace: Bool { !self.inserts.isEmpty || !self.messages.isEmpty || !self.sessions.isEmpty }
+
     /// How many rows it touches, roughly: a bound for the size of one transaction.
-    var weight: Int { self.inserts.count + self.acknowledged.count + self.drops.count + self.retained.count }
+    var weight: Int {
+        self.inserts.count + self.acknowledged.count + self.drops.count + self.retained.count + self.messages.count
+            + self.sessions.count
+    }
 }
 
 /// What became of a batch that is safe on disk.

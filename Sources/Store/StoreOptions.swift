@@ -39,6 +39,10 @@ package enum StoreFaultPoint: Sendable, Equatable {
     case insert(Int)
     /// About to delete a range of the spool.
     case delete(Int)
+    /// About to change a row of a session, its subscriptions, queue or will.
+    case session(Int)
+    /// About to insert or delete a message that sessions wait for.
+    case message(Int)
     /// About to commit.
     case commit(Int)
 }

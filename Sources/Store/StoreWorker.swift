@@ -173,7 +173,7 @@ final class StoreWorker: @unchecked Sendable {
             metadata: ["error": "\(error)", "batches": "\(group.count)"]
         )
         self.deliver(group, group.map { _ in .failure(error) })
-        if error.kind == .diskFull, group.contains(where: { !$0.batch.inserts.isEmpty }) {
+        if error.kind == .diskFull, group.contains(where: { $0.batch.takesSpace }) {
             // What was acknowledged must go even if nothing new finds room, or the spool would stay full for ever.
             _ = self.withWriter(operation: Self.operation) { writer throws(SQLiteFailure) in
                 try writer.checkpoint(SQLITE_CHECKPOINT_PASSIVE)

@@ -1,30 +1,9 @@
 package import Broker
 package import MQTTCodec
 package import NIOCore
-package import OpenSSL
 
-/// What a connection asks of the gateway. Called on the loop only.
-package protocol MQTTConnectionDelegate: AnyObject {
-    /// TCP, and TLS if the listener has it, is up.
-    func opened(_ connection: MQTTConnection, peer: TLSPeer?)
-    /// Decide, then call ``MQTTConnection/accept(_:sessionPresent:)`` or ``MQTTConnection/refuse(_:reason:)`` before returning.
-    func received(_ connect: Connect)
-    func received(_ publish: Publish)
-    func received(_ subscribe: Subscribe)
-    func received(_ unsubscribe: Unsubscribe)
-    func acknowledged(packetID: UInt16)
-    /// PUBREL.
-    func released(packetID: UInt16)
-    /// The socket takes bytes again.
-    func hasRoomAgain()
-    /// Whether reading should stop until ``MQTTConnection/resumeReading()``.
-    var isCongested: Bool { get }
-    /// The connection is gone; `will` is to be published. The only call for one whose TLS handshake never finished.
-    func closed(_ connection: MQTTConnection, end: MQTTConnection.End, will: Will?)
-}
-
-/// One client's connection to an `mqtt` or `mqtts` listener: cuts frames, runs the ``ServerConnection`` machine and
-/// writes what the gateway answers, gathered so that a burst of packets costs one write.
+/// One client's connection to a listener: cuts frames, runs the ``ServerConnection`` machine and writes what the gateway
+/// answers, gathered so that a burst of packets costs one write.
 ///
 /// The one handler between socket (or TLS) and gateway: each pipeline hop costs more than decoding a packet does.
 package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, BurstFlushing {
@@ -32,61 +11,31 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     package typealias OutboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
-    /// How a connection ended.
-    package struct End: Sendable {
-        package enum Kind: Sendable {
-            /// DISCONNECT, the peer went away, or the gateway closed it.
-            case normal
-            /// The peer broke the protocol, or sent nothing in time.
-            case misbehaved
-            /// TLS was not set up.
-            case handshakeFailed
-        }
-
-        package let kind: Kind
-        /// In words for the operator; may hold what the peer sent.
-        package let reason: String
-    }
-
-    /// Limits and times of one connection.
-    package struct Configuration: Sendable {
-        /// Largest packet, fixed header included, once the client is connected.
-        package var maxPacketBytes = 256 << 10
-        /// Largest CONNECT.
-        package var maxConnectBytes = 64 << 10
-        /// CONNECT must be complete within this time of `accept`.
-        package var connectTimeout: TimeAmount = .seconds(5)
-        /// Longest keep alive that is watched, in seconds.
-        package var maxKeepAliveSeconds: UInt16 = 3600
-        /// Bytes that may wait for a slow reader.
-        package var maxQueuedBytes = 1 << 20
-        /// How long a client may let more than that wait before it is cut off.
-        package var slowReaderTimeout: TimeAmount = .seconds(30)
-        /// Most filters of one SUBSCRIBE or UNSUBSCRIBE.
-        package var maxFiltersPerPacket = 128
-
-        package init() {}
-    }
-
     /// The longest time for which the gateway does not listen to a client.
     static let maxPause: TimeAmount = .minutes(1)
+    /// What may wait behind a CONNECT while the gateway decides, in bytes. No reading is asked for meanwhile, so that it is
+    /// what one turn of the loop had read already, which is less; only the last bytes before a peer's close can be more.
+    static let maxHeldBytes = 128 << 10
 
-    private let configuration: Configuration
+    let configuration: Configuration
     private let delegate: any MQTTConnectionDelegate
     private let burst: WriteBurst
     private let expectsTLS: Bool
     private(set) var context: ChannelHandlerContext?
-    private var machine: ServerConnection
+    var machine: ServerConnection
     private var frames: MQTTFrameDecoder
-    /// Bytes of an incomplete frame.
+    /// Bytes of an incomplete frame, or those behind a CONNECT that is not decided about.
     private var partial = PartialFrame()
-    private var output: ByteBuffer?
+    private(set) var output: ByteBuffer?
     private var isInBurst = false
-    private var isClosed = false
+    private(set) var isClosed = false
     /// TCP, and TLS if the listener has it, was up.
     private var isOpen = false
+    /// Frames are being taken from what was read.
+    private var isTaking = false
     private var isReadPending = false
     private var isReadPaused = false
+    /// Of CONNECT, then of the decision, then of the keep alive.
     private var timer: Scheduled<Void>?
     private var pause: Scheduled<Void>?
     /// Runs while the client does not take what it is sent.
@@ -107,7 +56,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         self.delegate = delegate
         self.burst = burst
         self.expectsTLS = expectsTLS
-        self.machine = ServerConnection(now: .now(), maxFiltersPerPacket: configuration.maxFiltersPerPacket)
+        self.machine = ServerConnection(now: .now(), limits: configuration.limits)
         self.frames = MQTTFrameDecoder(maxPacketSize: configuration.maxConnectBytes, expectsConnect: true)
     }
 
@@ -133,16 +82,8 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        var buffer = self.partial.join(self.unwrapInboundIn(data))
-        let now = context.eventLoop.now
-        do throws(MQTTDecodeError) {
-            while !self.isClosed, let frame = try self.frames.nextFrame(&buffer) {
-                self.perform(self.machine.received(frame, now: now))
-            }
-        } catch {
-            self.perform(self.machine.failed(error))
-        }
-        if !self.isClosed { self.partial.keep(buffer) }
+        let buffer = self.partial.join(self.unwrapInboundIn(data))
+        self.take(buffer, now: context.eventLoop.now)
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {
@@ -150,9 +91,11 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         context.fireChannelReadComplete()
     }
 
-    /// Reads on only while the peer takes its answers and the gateway keeps up with the disk.
+    /// Reads on only while the peer takes its answers and the gateway keeps up with it, the disk and CONNECT.
     package func read(context: ChannelHandlerContext) {
-        guard !self.isReadPaused, context.channel.isWritable || self.isClosed, !self.delegate.isCongested else {
+        guard !self.isReadPaused, !self.machine.isDeciding, context.channel.isWritable || self.isClosed,
+            !self.delegate.isCongested
+        else {
             self.isReadPending = true
             return
         }
@@ -168,7 +111,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         } else if self.slowReader == nil, !self.isClosed {
             let loop = context.eventLoop.assumeIsolated()
             self.slowReader = loop.scheduleTask(in: self.configuration.slowReaderTimeout) { [weak self] in
-                self?.close(reason: "too slow a reader")
+                self?.close(.quotaExceeded, reason: "too slow a reader")
             }
         }
         context.fireChannelWritabilityChanged()
@@ -191,66 +134,47 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
 
     // MARK: What the gateway calls
 
-    /// Lets the client in: CONNACK 0.
-    package func accept(_ connect: Connect, sessionPresent: Bool) {
-        self.machine.accept(connect, maxKeepAlive: self.configuration.maxKeepAliveSeconds)
-        self.frames.maxPacketSize = self.configuration.maxPacketBytes
-        self.frames.expectsConnect = false
+    /// Lets the client in: CONNACK 0, then what came behind its CONNECT, not before this returns. Nothing happens if the
+    /// connection has ended since.
+    package func accept(_ connect: Connect, _ acceptance: Acceptance) {
+        guard !self.isClosed, self.machine.isDeciding, let context = self.context else { return }
+        guard let connAck = self.machine.accept(connect, acceptance, now: context.eventLoop.now) else {
+            return self.refuse(.packetTooLarge, reason: "its maximum packet size leaves no room for CONNACK")
+        }
         self.timer?.cancel()
         self.timer = nil
-        self.write { $0.writeMultipleIntegers(UInt8(0x20), UInt8(2), UInt8(sessionPresent ? 1 : 0), UInt8(0)) }
+        self.frames.maxPacketSize = self.configuration.maxPacketBytes
+        self.frames.expectsConnect = false
+        let version = self.machine.version
+        self.write { MQTTPacket.connack(connAck).encode(into: &$0, version: version) }
         self.armKeepAlive()
+        guard !self.isTaking else { return }
+        // The caller may have more to do before it can hear of packets.
+        context.eventLoop.assumeIsolated().execute {
+            if let context = self.context { self.take(self.partial.join(ByteBuffer()), now: context.eventLoop.now) }
+            self.resumeReading()
+        }
     }
 
-    /// Turns the client away: CONNACK with this code, then close `[MQTT-3.2.2-5]`.
-    package func refuse(_ code: ConnectReturnCode, reason: String) {
-        self.write { $0.writeMultipleIntegers(UInt8(0x20), UInt8(2), UInt8(0), code.rawValue) }
-        self.close(reason: reason)
+    /// Turns the client away: CONNACK with this code, where its version has a word for it, then close `[MQTT-3.2.2-7]`.
+    ///
+    /// - Parameter reason: for the operator's log; the client is not told.
+    package func refuse(_ code: ReasonCode, reason: String) {
+        self.close(code, reason: reason)
     }
 
-    /// PUBACK, or another acknowledgement of a PUBLISH or PUBREL that is nothing but its identifier.
-    package func acknowledge(_ packetID: UInt16, with type: MQTTPacketType = .puback) {
-        guard !self.isClosed else { return }
-        self.write { PubAck.write(type, packetID: packetID, into: &$0) }
-    }
-
-    /// SUBACK, UNSUBACK: any packet that is not on the per-message path.
-    package func send(_ packet: MQTTPacket) {
-        guard !self.isClosed else { return }
-        let version = self.machine.version
-        self.write { packet.encode(into: &$0, version: version) }
-    }
-
-    package var hasRoom: Bool {
-        guard !self.isClosed, let context = self.context, context.channel.isWritable else { return false }
-        return (self.output?.readableBytes ?? 0) < self.configuration.maxQueuedBytes
-    }
-
-    package func send(_ message: Message, as delivery: Delivery) -> Bool {
-        guard !self.isClosed else { return true }
-        let version = self.machine.version
-        let publish = Publish(
-            topic: message.topic,
-            payload: message.payload,
-            qos: delivery.qos,
-            retain: delivery.retain,
-            dup: delivery.isDuplicate,
-            packetID: delivery.packetID
-        )
-        self.write { publish.encode(into: &$0, version: version) }
-        return true
-    }
-
-    package func release(_ packetID: UInt16) {
-        self.acknowledge(packetID, with: .pubrel)
-    }
-
-    /// Ends the connection for a reason of the gateway's; what is written already is sent first.
-    package func close(reason: String) {
+    /// Ends the connection for a reason of the gateway's; what is written already is sent first, and a client of MQTT 5.0 is
+    /// told the code `[MQTT-3.14.4-1]`.
+    ///
+    /// - Parameter reason: for the operator's log; the client is not told.
+    package func close(_ code: ReasonCode, reason: String) {
         guard !self.isClosed else { return }
         self.ownReason = reason
-        self.machine.close()
-        self.closeNow()
+        self.closeNow(code)
+    }
+
+    package func close(reason: String) {
+        self.close(.unspecifiedError, reason: reason)
     }
 
     /// The gateway can take more: ``MQTTConnectionDelegate/isCongested`` is over.
@@ -274,6 +198,16 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         }
     }
 
+    /// Adds bytes to what is sent at the end of the burst.
+    func write(_ body: (inout ByteBuffer) -> Void) {
+        var buffer = self.output.take() ?? self.burst.takeBuffer()
+        body(&buffer)
+        self.output = buffer
+        guard !self.isInBurst else { return }
+        self.isInBurst = true
+        self.burst.add(self)
+    }
+
     /// Writes and flushes what gathered since the last time.
     package func flushBurst() {
         self.isInBurst = false
@@ -294,48 +228,64 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         self.delegate.opened(self, peer: nil)
     }
 
+    /// Takes frame after frame, up to a CONNECT that has to be decided about; keeps what is left.
+    private func take(_ buffer: ByteBuffer, now: NIODeadline) {
+        var buffer = buffer
+        self.isTaking = true
+        do throws(MQTTDecodeError) {
+            while !self.isClosed, !self.machine.isDeciding, let frame = try self.frames.nextFrame(&buffer) {
+                self.perform(self.machine.received(frame, now: now))
+            }
+        } catch {
+            self.perform(self.machine.failed(error))
+        }
+        self.isTaking = false
+        guard !self.isClosed else { return }
+        guard !self.machine.isDeciding || buffer.readableBytes <= Self.maxHeldBytes else {
+            return self.close(.quotaExceeded, reason: "too much sent behind CONNECT")
+        }
+        self.partial.keep(buffer)
+    }
+
     private func perform(_ event: ServerConnection.Event) {
         switch event {
         case .none: break
         case .publish(let publish): self.delegate.received(publish)
-        case .acknowledged(let packetID): self.delegate.acknowledged(packetID: packetID)
+        case .acknowledged(let packetID, let code): self.delegate.acknowledged(packetID: packetID, code: code)
+        case .recorded(let packetID, let code): self.delegate.recorded(packetID: packetID, code: code)
+        case .completed(let packetID, let code): self.delegate.completed(packetID: packetID, code: code)
         case .release(let packetID): self.delegate.released(packetID: packetID)
-        case .connect(let connect): self.delegate.received(connect)
+        case .connect(let connect): self.received(connect)
         case .subscribe(let subscribe): self.delegate.received(subscribe)
         case .unsubscribe(let unsubscribe): self.delegate.received(unsubscribe)
         case .ping: self.write { $0.writeInteger(0xD000, as: UInt16.self) }
         case .close(let closure):
             self.closeReason = closure
-            if closure == .unsupportedProtocol {
-                // CONNACK 0x01, or for 5.0 its own form of "unsupported protocol version".
-                let answer: [UInt8] = self.machine.version == .v5 ? [0x20, 3, 0, 0x84, 0] : [0x20, 2, 0, 1]
-                self.write { $0.writeBytes(answer) }
-            }
-            self.closeNow()
+            self.closeNow(closure.reasonCode)
         }
     }
 
-    private func write(_ body: (inout ByteBuffer) -> Void) {
-        var buffer = self.output.take() ?? self.burst.takeBuffer()
-        body(&buffer)
-        self.output = buffer
-        guard !self.isInBurst else { return }
-        self.isInBurst = true
-        self.burst.add(self)
+    private func received(_ connect: Connect) {
+        self.timer?.cancel()
+        self.timer = nil
+        self.delegate.received(connect)
+        guard self.machine.isDeciding, !self.isClosed, let context = self.context else { return }
+        self.timer = context.eventLoop.assumeIsolated().scheduleTask(in: self.configuration.decisionTimeout) {
+            [weak self] in
+            guard let self else { return }
+            self.perform(self.machine.decisionTimedOut())
+        }
     }
 
-    private func closeNow() {
+    private func closeNow(_ code: ReasonCode?) {
+        if let code, let farewell = self.machine.farewell(code) {
+            let version = self.machine.version
+            self.write { farewell.encode(into: &$0, version: version) }
+        }
+        self.machine.close()
         self.flushBurst()
         self.isClosed = true
         self.context?.close(promise: nil)
-    }
-
-    private var endKind: End.Kind {
-        if !self.isOpen { return .handshakeFailed }
-        switch self.closeReason {
-        case .malformed, .protocolError, .unsupportedProtocol, .connectTimeout: return .misbehaved
-        case .disconnected, .keepAliveExpired, nil: return .normal
-        }
     }
 
     private func end() {
@@ -348,8 +298,12 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         self.slowReader = nil
         self.output = nil
         self.partial.clear()
-        let reason = self.ownReason ?? self.closeReason?.description ?? "the client closed the connection"
-        self.delegate.closed(self, end: End(kind: self.endKind, reason: reason), will: self.machine.takeWill())
+        let end = End(
+            kind: self.isOpen ? End.Kind(self.closeReason) : .handshakeFailed,
+            reason: self.ownReason ?? self.closeReason?.description ?? "the client closed the connection",
+            sessionExpiryInterval: self.machine.changedSessionExpiry
+        )
+        self.delegate.closed(self, end: end, will: self.machine.takeWill())
     }
 
     private func armKeepAlive() {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Gateway
 
 /// The program: what a person types, and the exit status that scripts rely on.
 @main
@@ -61,9 +62,4 @@ struct Sealgate: AsyncParsableCommand {
         }
         Self.exit(withError: code)
     }
-}
-
-/// The version of this build.
-enum Version {
-    static let text = "0.1.0"
 }

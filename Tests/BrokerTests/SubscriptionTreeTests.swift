@@ -29,13 +29,17 @@ struct SubscriptionTreeTests {
         let subscriber = Subscriber("a")
         let filter = try TopicFilter(row.filter)
         let topic = try TopicName(row.topic)
-        let isNew = tree.insert(filter, qos: .atLeastOnce, for: subscriber)
+        let isNew = tree.insert(filter, .init(qos: .atLeastOnce), for: subscriber)
         #expect(isNew)
         var found = 0
-        tree.forEachMatch(of: topic) { match in
-            found += 1
-            #expect(match.qos == .atLeastOnce)
-        }
+        tree.forEachMatch(
+            of: topic,
+            plain: { _, options in
+                found += 1
+                #expect(options.qos == .atLeastOnce)
+            },
+            shared: { _ in Issue.record("nothing is shared") }
+        )
         #expect((found > 0) == row.matches)
         #expect(filter.matches(topic) == row.matches)
     }
@@ -47,14 +51,14 @@ struct SubscriptionTreeTests {
         let second = Subscriber("second")
         let filter = try TopicFilter("a/+/#")
         let areNew = [
-            tree.insert(filter, qos: .atMostOnce, for: first),
-            tree.insert(filter, qos: .atMostOnce, for: second),
-            tree.insert(filter, qos: .atLeastOnce, for: first),
+            tree.insert(filter, .init(qos: .atMostOnce), for: first),
+            tree.insert(filter, .init(qos: .atMostOnce), for: second),
+            tree.insert(filter, .init(qos: .atLeastOnce), for: first),
         ]
         #expect(areNew == [true, true, false])
         #expect(tree.count == 2)
         var qos: [String: QoS] = [:]
-        tree.forEachMatch(of: try TopicName("a/b/c")) { qos[$0.subscriber.name] = $0.qos }
+        tree.forEachMatch(of: try TopicName("a/b/c"), plain: { qos[$0.name] = $1.qos }, shared: { _ in })
         #expect(qos == ["first": .atLeastOnce, "second": .atMostOnce])
     }
 
@@ -63,7 +67,7 @@ struct SubscriptionTreeTests {
         var tree = SubscriptionTree<Subscriber>()
         let subscriber = Subscriber("a")
         let filters = try ["a", "a/b", "a/+", "a/#", "#", "+/+/+", "a/b/c/d"].map { try TopicFilter($0) }
-        for filter in filters { tree.insert(filter, qos: .atMostOnce, for: subscriber) }
+        for filter in filters { tree.insert(filter, .init(qos: .atMostOnce), for: subscriber) }
         #expect(tree.count == filters.count)
         for filter in filters {
             let wereThere = [tree.remove(filter, for: subscriber), tree.remove(filter, for: subscriber)]
@@ -71,7 +75,11 @@ struct SubscriptionTreeTests {
         }
         #expect(tree.count == 0)
         for topic in ["a", "a/b", "a/b/c/d"] {
-            tree.forEachMatch(of: try TopicName(topic)) { _ in Issue.record("\(topic) still matches") }
+            tree.forEachMatch(
+                of: try TopicName(topic),
+                plain: { _, _ in Issue.record("\(topic) still matches") },
+                shared: { _ in }
+            )
         }
     }
 
@@ -81,11 +89,10 @@ struct SubscriptionTreeTests {
         let subscriber = Subscriber("a")
         let levels = TopicName.maxLevels
         let filter = try TopicFilter(Array(repeating: "+", count: levels).joined(separator: "/"))
-        tree.insert(filter, qos: .atMostOnce, for: subscriber)
+        tree.insert(filter, .init(qos: .atMostOnce), for: subscriber)
         var found = 0
-        tree.forEachMatch(of: try TopicName(Array(repeating: "x", count: levels).joined(separator: "/"))) { _ in
-            found += 1
-        }
+        let topic = try TopicName(Array(repeating: "x", count: levels).joined(separator: "/"))
+        tree.forEachMatch(of: topic, plain: { _, _ in found += 1 }, shared: { _ in })
         #expect(found == 1)
     }
 }

@@ -64,7 +64,7 @@ struct FrameDecoderTests {
         #expect(exact.readableBytes == 0)
     }
 
-    @Test("before CONNECT anything else is refused from its first byte")
+    @Test("before CONNECT anything else is refused from its first byte")  // [MQTT-3.1.0-1]
     func expectsConnect() throws {
         var decoder = MQTTFrameDecoder(maxPacketSize: 1000, expectsConnect: true)
         var request = ByteBuffer(string: "G")

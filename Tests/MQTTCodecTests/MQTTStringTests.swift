@@ -4,6 +4,7 @@ import Testing
 
 @Suite("Strings")
 struct MQTTStringTests {
+    // [MQTT-1.5.4-3]
     @Test("takes well-formed text as it is", arguments: ["", "a", "\u{FEFF}", "\u{FFFF}", "café", "𝄞", "\u{1}"])
     func good(text: String) throws {
         let string = try MQTTString(text)
@@ -13,7 +14,7 @@ struct MQTTStringTests {
         #expect(string.compacted() == string)
     }
 
-    @Test("refuses what is no text")
+    @Test("refuses what is no text")  // [MQTT-1.5.4-1], [MQTT-1.5.4-2]
     func bad() {
         typealias Failure = MQTTString.ValidationError
         let withNull = "a\0"
@@ -24,7 +25,7 @@ struct MQTTStringTests {
         #expect(throws: Never.self) { try MQTTString(String(repeating: "a", count: 65_535)) }
     }
 
-    @Test("agrees with the standard library about every sequence of three bytes that matters")
+    @Test("agrees with the standard library about every sequence of three bytes that matters")  // [MQTT-1.5.4-1]
     func exhaustive() {
         let interesting: [UInt8] = [
             0x01, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE,

@@ -50,7 +50,7 @@ struct PacketVector: Sendable, CustomTestStringConvertible {
             .connect(Connect(version: .v311, clientID: "node", keepAlive: 60))
         ),
         PacketVector(
-            "CONNECT with everything",
+            "CONNECT with everything",  // [MQTT-3.1.2-9], [MQTT-3.1.2-17], [MQTT-3.1.2-19], [MQTT-3.1.3-1]
             "3.1",
             .v311,
             "10 27 0004'MQTT' 04 EE 000A 0004'node' 0006'node/w' 0004'gone' 0003'bob' 0002'pw'",
@@ -130,7 +130,7 @@ struct PacketVector: Sendable, CustomTestStringConvertible {
             .connack(ConnAck(reasonCode: .notAuthorized))
         ),
         PacketVector(
-            "PUBLISH, QoS 0",
+            "PUBLISH, QoS 0",  // [MQTT-2.2.1-2]
             "3.3",
             .v311,
             "30 07 0003'a/b' 'hi'",

@@ -41,7 +41,7 @@ extension PacketVector {
             )
         ),
         PacketVector(
-            "CONNECT with a will and a password alone",
+            "CONNECT with a will and a password alone",  // [MQTT-3.1.2-9], [MQTT-3.1.2-19], [MQTT-3.1.3-1]
             "3.1.3.2",
             .v5,
             """
@@ -115,7 +115,7 @@ extension PacketVector {
             )
         ),
         PacketVector(
-            "PUBLISH, QoS 0",
+            "PUBLISH, QoS 0",  // [MQTT-2.2.2-1]
             "3.3",
             .v5,
             "30 08 0003'a/b' 00 'hi'",

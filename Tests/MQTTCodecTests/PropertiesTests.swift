@@ -120,7 +120,7 @@ struct PropertiesTests {
         #expect(second.receiveMaximum == 2 && second.userProperties.count == 1)
     }
 
-    @Test("user properties keep their order and their repetitions")
+    @Test("user properties keep their order and their repetitions")  // [MQTT-3.3.2-18]
     func order() throws {
         let bytes = wire("30 19 0001'a' 15 260001'b'0001'1' 260001'a'0001'2' 260001'b'0001'1'")
         guard case .publish(let publish) = try decode(bytes, .v5) else {

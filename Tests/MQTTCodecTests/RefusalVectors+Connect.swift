@@ -3,7 +3,7 @@ import MQTTCodec
 extension RefusalVector {
     static let connect: [RefusalVector] = [
         .init(
-            "reserved Connect Flag",
+            "reserved Connect Flag",  // [MQTT-3.1.2-3]
             .v311,
             accepted: connect311,
             refused: "10 10 0004'MQTT' 04 03 003C 0004'node'",
@@ -12,7 +12,7 @@ extension RefusalVector {
             9
         ),
         .init(
-            "Will QoS 3",
+            "Will QoS 3",  // [MQTT-3.1.2-12]
             .v311,
             accepted: "10 14 0004'MQTT' 04 16 0000 0001'n' 0001'w' 0002'by'",
             refused: "10 14 0004'MQTT' 04 1E 0000 0001'n' 0001'w' 0002'by'",
@@ -21,7 +21,7 @@ extension RefusalVector {
             9
         ),
         .init(
-            "Will QoS without will",
+            "Will QoS without will",  // [MQTT-3.1.2-11]
             .v311,
             accepted: connect311,
             refused: "10 10 0004'MQTT' 04 0A 003C 0004'node'",
@@ -30,7 +30,7 @@ extension RefusalVector {
             9
         ),
         .init(
-            "Will Retain without will",
+            "Will Retain without will",  // [MQTT-3.1.2-13]
             .v5,
             accepted: connect5,
             refused: "10 0E 0004'MQTT' 05 22 0000 00 0001'n'",
@@ -48,7 +48,7 @@ extension RefusalVector {
             14
         ),
         .init(
-            "no will where the flag says so",
+            "no will where the flag says so",  // [MQTT-3.1.2-9]
             .v311,
             accepted: "10 0D 0004'MQTT' 04 02 0000 0001'n'",
             refused: "10 0D 0004'MQTT' 04 06 0000 0001'n'",
@@ -57,7 +57,7 @@ extension RefusalVector {
             15
         ),
         .init(
-            "a password without user name",
+            "a password without user name",  // [MQTT-3.1.2-22 of 3.1.1]
             .v311,
             accepted: "10 13 0004'MQTT' 04 C2 0000 0001'n' 0001'u' 0001'p'",
             refused: "10 10 0004'MQTT' 04 42 0000 0001'n' 0001'p'",
@@ -66,7 +66,7 @@ extension RefusalVector {
             9
         ),
         .init(
-            "a password beyond the packet",
+            "a password beyond the packet",  // [MQTT-3.1.2-19]
             .v311,
             accepted: "10 13 0004'MQTT' 04 C2 0000 0001'n' 0001'u' 0001'p'",
             refused: "10 13 0004'MQTT' 04 C2 0000 0001'n' 0001'u' 0002'p'",
@@ -75,7 +75,7 @@ extension RefusalVector {
             18
         ),
         .init(
-            "another protocol",
+            "another protocol",  // [MQTT-3.1.2-1]
             .v311,
             accepted: connect311,
             refused: "10 10 0004'MQTX' 04 02 003C 0004'node'",
@@ -93,7 +93,7 @@ extension RefusalVector {
             2
         ),
         .init(
-            "level 6",
+            "level 6",  // [MQTT-3.1.2-2]
             .v311,
             accepted: connect311,
             refused: "10 10 0004'MQTT' 06 02 003C 0004'node'",
@@ -129,7 +129,34 @@ extension RefusalVector {
             8
         ),
         .init(
-            "an ill-formed client identifier",
+            "no client identifier",  // [MQTT-3.1.3-3]
+            .v311,
+            accepted: connect311,
+            refused: "10 0A 0004'MQTT' 04 02 003C",
+            .truncated,
+            "Client Identifier",
+            12
+        ),
+        .init(
+            "an ill-formed will topic",  // [MQTT-3.1.3-11]
+            .v311,
+            accepted: "10 11 0004'MQTT' 04 06 0000 0000 0001'w' 0000",
+            refused: "10 11 0004'MQTT' 04 06 0000 0000 0001 FF 0000",
+            .topicName(.illFormedUTF8),
+            "Will Topic",
+            14
+        ),
+        .init(
+            "a user name beyond the packet",  // [MQTT-3.1.2-17]
+            .v311,
+            accepted: "10 10 0004'MQTT' 04 82 0000 0001'n' 0001'u'",
+            refused: "10 10 0004'MQTT' 04 82 0000 0001'n' 0002'u'",
+            .truncated,
+            "User Name",
+            15
+        ),
+        .init(
+            "an ill-formed client identifier",  // [MQTT-3.1.3-4]
             .v311,
             accepted: "10 0D 0004'MQTT' 04 02 0000 0001'n'",
             refused: "10 0D 0004'MQTT' 04 02 0000 0001 FF",
@@ -138,7 +165,7 @@ extension RefusalVector {
             12
         ),
         .init(
-            "U+0000 in the user name",
+            "U+0000 in the user name",  // [MQTT-3.1.3-12]
             .v311,
             accepted: "10 10 0004'MQTT' 04 82 0000 0001'n' 0001'u'",
             refused: "10 10 0004'MQTT' 04 82 0000 0001'n' 0001 00",

@@ -5,7 +5,7 @@ extension RefusalVector {
         .init("type 0", .v311, accepted: "C0 00", refused: "00 00", .reservedPacketType(0), typeField, 0),
         .init("AUTH before 5.0", .v311, accepted: "E0 00", refused: "F0 00", .reservedPacketType(15), typeField, 0),
         .init(
-            "flags of PINGREQ",
+            "flags of PINGREQ",  // [MQTT-2.1.3-1]
             .v311,
             accepted: "C0 00",
             refused: "C1 00",
@@ -14,7 +14,7 @@ extension RefusalVector {
             0
         ),
         .init(
-            "flags of SUBSCRIBE",
+            "flags of SUBSCRIBE",  // [MQTT-3.8.1-1]
             .v311,
             accepted: subscribe311,
             refused: "80 08 0001 0003'a/b' 00",
@@ -23,12 +23,39 @@ extension RefusalVector {
             0
         ),
         .init(
-            "flags of PUBREL",
+            "flags of PUBREL",  // [MQTT-3.6.1-1]
             .v5,
             accepted: "62 02 0001",
             refused: "60 02 0001",
             .reservedBits(0),
             "flags of pubrel",
+            0
+        ),
+        .init(
+            "flags of UNSUBSCRIBE",  // [MQTT-3.10.1-1]
+            .v311,
+            accepted: "A2 07 0001 0003'a/b'",
+            refused: "A0 07 0001 0003'a/b'",
+            .reservedBits(0),
+            "flags of unsubscribe",
+            0
+        ),
+        .init(
+            "flags of DISCONNECT",  // [MQTT-3.14.1-1]
+            .v5,
+            accepted: "E0 00",
+            refused: "E1 00",
+            .reservedBits(1),
+            "flags of disconnect",
+            0
+        ),
+        .init(
+            "flags of AUTH",  // [MQTT-3.15.1-1]
+            .v5,
+            accepted: "F0 00",
+            refused: "F1 00",
+            .reservedBits(1),
+            "flags of auth",
             0
         ),
         .init(
@@ -50,7 +77,7 @@ extension RefusalVector {
             0
         ),
         .init(
-            "padded Remaining Length",
+            "padded Remaining Length",  // [MQTT-1.5.5-1]
             .v5,
             accepted: "C0 00",
             refused: "C0 80 00",
@@ -104,7 +131,7 @@ extension RefusalVector {
             2
         ),
         .init(
-            "bytes behind CONNECT",
+            "bytes behind CONNECT",  // [MQTT-3.1.2-16], [MQTT-3.1.2-18]
             .v311,
             accepted: connect311,
             refused: "10 12 0004'MQTT' 04 02 003C 0004'node' 0000",
@@ -131,7 +158,7 @@ extension RefusalVector {
             3
         ),
         .init(
-            "flags of CONNACK",
+            "flags of CONNACK",  // [MQTT-3.2.2-1]
             .v311,
             accepted: "20 02 01 00",
             refused: "20 02 02 00",

@@ -3,7 +3,7 @@ import MQTTCodec
 extension RefusalVector {
     static let lists: [RefusalVector] = [
         .init(
-            "SUBSCRIBE with packet identifier 0",
+            "SUBSCRIBE with packet identifier 0",  // [MQTT-2.2.1-3]
             .v311,
             accepted: subscribe311,
             refused: "82 08 0000 0003'a/b' 00",
@@ -21,7 +21,7 @@ extension RefusalVector {
             2
         ),
         .init(
-            "empty SUBSCRIBE",
+            "empty SUBSCRIBE",  // [MQTT-3.8.3-2]
             .v311,
             accepted: subscribe311,
             refused: "82 02 0001",
@@ -30,7 +30,7 @@ extension RefusalVector {
             4
         ),
         .init(
-            "empty SUBSCRIBE",
+            "empty SUBSCRIBE",  // [MQTT-3.8.3-2]
             .v5,
             accepted: "82 09 0001 00 0003'a/b' 00",
             refused: "82 03 0001 00",
@@ -39,7 +39,7 @@ extension RefusalVector {
             5
         ),
         .init(
-            "empty UNSUBSCRIBE",
+            "empty UNSUBSCRIBE",  // [MQTT-3.10.3-2]
             .v311,
             accepted: "A2 07 0001 0003'a/b'",
             refused: "A2 02 0001",
@@ -75,7 +75,7 @@ extension RefusalVector {
             4
         ),
         .init(
-            "SUBACK with a code of 5.0",
+            "SUBACK with a code of 5.0",  // [MQTT-3.9.3-2 of 3.1.1]
             .v311,
             accepted: "90 03 0001 80",
             refused: "90 03 0001 87",
@@ -93,7 +93,7 @@ extension RefusalVector {
             9
         ),
         .init(
-            "QoS 3 requested",
+            "QoS 3 requested",  // [MQTT-3.8.3-4 of 3.1.1]
             .v311,
             accepted: "82 08 0001 0003'a/b' 02",
             refused: "82 08 0001 0003'a/b' 03",
@@ -102,7 +102,7 @@ extension RefusalVector {
             9
         ),
         .init(
-            "options before 5.0",
+            "options before 5.0",  // [MQTT-3.8.3-4 of 3.1.1]
             .v311,
             accepted: "82 08 0001 0003'a/b' 02",
             refused: "82 08 0001 0003'a/b' 06",
@@ -129,7 +129,7 @@ extension RefusalVector {
             4
         ),
         .init(
-            "the second filter",
+            "the second filter",  // [MQTT-3.8.3-1]
             .v311,
             accepted: "82 0A 0001 0001'a' 00 0001'+' 00",
             refused: "82 0A 0001 0001'a' 00 0001 FF 00",
@@ -138,7 +138,16 @@ extension RefusalVector {
             8
         ),
         .init(
-            "a shared subscription without group",
+            "the filter of UNSUBSCRIBE",  // [MQTT-3.10.3-1]
+            .v311,
+            accepted: "A2 05 0001 0001'a'",
+            refused: "A2 05 0001 0001 FF",
+            .topicFilter(.illFormedUTF8),
+            "Topic Filter",
+            4
+        ),
+        .init(
+            "a shared subscription without group",  // [MQTT-4.8.2-1]
             .v311,
             accepted: "82 0F 0001 000A'$share/g/a' 00",
             refused: "82 0E 0001 0009'$share//a' 00",
@@ -147,7 +156,7 @@ extension RefusalVector {
             4
         ),
         .init(
-            "a shared subscription without filter",
+            "a shared subscription without filter",  // [MQTT-4.8.2-2]
             .v5,
             accepted: "82 10 0001 00 000A'$share/g/a' 00",
             refused: "82 12 0001 00 000C'$share/topic' 00",
@@ -156,7 +165,7 @@ extension RefusalVector {
             5
         ),
         .init(
-            "a wildcard for a group",
+            "a wildcard for a group",  // [MQTT-4.8.2-2]
             .v5,
             accepted: "82 10 0001 00 000A'$share/g/+' 00",
             refused: "82 10 0001 00 000A'$share/+/a' 00",
@@ -165,7 +174,7 @@ extension RefusalVector {
             5
         ),
         .init(
-            "No Local on a shared subscription",
+            "No Local on a shared subscription",  // [MQTT-3.8.3-4]
             .v5,
             accepted: "82 10 0002 00 000A'$share/g/t' 01",
             refused: "82 10 0002 00 000A'$share/g/t' 05",
@@ -174,7 +183,7 @@ extension RefusalVector {
             17
         ),
         .init(
-            "reserved options",
+            "reserved options",  // [MQTT-3.8.3-5]
             .v5,
             accepted: "82 09 0001 00 0003'a/b' 2E",
             refused: "82 09 0001 00 0003'a/b' 6E",

@@ -129,7 +129,7 @@ extension RefusalVector {
             6
         ),
         .init(
-            "Topic Alias 0",
+            "Topic Alias 0",  // [MQTT-3.3.2-8]
             .v5,
             accepted: "30 07 0001'a' 03 230001",
             refused: "30 07 0001'a' 03 230000",
@@ -138,7 +138,7 @@ extension RefusalVector {
             7
         ),
         .init(
-            "a wildcard in the Response Topic",
+            "a wildcard in the Response Topic",  // [MQTT-3.3.2-14]
             .v5,
             accepted: "30 08 0001'a' 04 080001'r'",
             refused: "30 08 0001'a' 04 080001'#'",
@@ -147,7 +147,16 @@ extension RefusalVector {
             7
         ),
         .init(
-            "ill-formed Content Type",
+            "an ill-formed Response Topic",  // [MQTT-3.3.2-13]
+            .v5,
+            accepted: "30 08 0001'a' 04 080001'r'",
+            refused: "30 08 0001'a' 04 080001 80",
+            .topicName(.illFormedUTF8),
+            "Response Topic",
+            7
+        ),
+        .init(
+            "ill-formed Content Type",  // [MQTT-3.3.2-19]
             .v5,
             accepted: "30 08 0001'a' 04 030001'c'",
             refused: "30 08 0001'a' 04 030001 80",
@@ -156,7 +165,7 @@ extension RefusalVector {
             7
         ),
         .init(
-            "U+0000 in the value of a user property",
+            "U+0000 in the value of a user property",  // [MQTT-1.5.7-1]
             .v5,
             accepted: "30 0B 0001'a' 07 260001'k'0001'v'",
             refused: "30 0B 0001'a' 07 260001'k'0001 00",

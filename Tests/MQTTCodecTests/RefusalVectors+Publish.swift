@@ -3,7 +3,7 @@ import MQTTCodec
 extension RefusalVector {
     static let publish: [RefusalVector] = [
         .init(
-            "DUP with QoS 0",
+            "DUP with QoS 0",  // [MQTT-3.3.1-2]
             .v311,
             accepted: "3A 07 0003'a/b' 0001",
             refused: "38 05 0003'a/b'",
@@ -12,7 +12,7 @@ extension RefusalVector {
             0
         ),
         .init(
-            "QoS 3",
+            "QoS 3",  // [MQTT-3.3.1-4]
             .v311,
             accepted: "34 07 0003'a/b' 0001",
             refused: "36 07 0003'a/b' 0001",
@@ -21,7 +21,7 @@ extension RefusalVector {
             0
         ),
         .init(
-            "packet identifier 0",
+            "packet identifier 0",  // [MQTT-2.2.1-3]
             .v311,
             accepted: "32 07 0003'a/b' 0001",
             refused: "32 07 0003'a/b' 0000",
@@ -48,7 +48,7 @@ extension RefusalVector {
             7
         ),
         .init(
-            "a topic beyond the packet",
+            "a topic beyond the packet",  // [MQTT-3.3.2-1]
             .v311,
             accepted: "30 05 0003'a/b'",
             refused: "30 05 0004'a/b'",
@@ -84,7 +84,7 @@ extension RefusalVector {
             2
         ),
         .init(
-            "a wildcard in the topic",
+            "a wildcard in the topic",  // [MQTT-3.3.2-2]
             .v311,
             accepted: "30 05 0003'a/b'",
             refused: "30 05 0003'a/+'",
@@ -111,7 +111,7 @@ extension RefusalVector {
             2
         ),
         .init(
-            "U+0000 in the topic",
+            "U+0000 in the topic",  // [MQTT-4.7.3-2]
             .v311,
             accepted: "30 05 0003 61 01 62",
             refused: "30 05 0003 61 00 62",
@@ -120,7 +120,7 @@ extension RefusalVector {
             2
         ),
         .init(
-            "an overlong slash in the topic",
+            "an overlong slash in the topic",  // [MQTT-3.3.2-1]
             .v311,
             accepted: "30 04 0002 C2AF",
             refused: "30 04 0002 C0AF",

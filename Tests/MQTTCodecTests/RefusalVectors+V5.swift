@@ -30,7 +30,7 @@ extension RefusalVector {
             3
         ),
         .init(
-            "a code that AUTH does not have",
+            "a code that AUTH does not have",  // [MQTT-3.15.2-1]
             .v5,
             accepted: "F0 06 18 04 150001'm'",
             refused: "F0 06 01 04 150001'm'",
@@ -39,7 +39,7 @@ extension RefusalVector {
             2
         ),
         .init(
-            "a code that PUBACK does not have",
+            "a code that PUBACK does not have",  // [MQTT-3.4.2-1]
             .v5,
             accepted: "40 03 0001 97",
             refused: "40 03 0001 92",
@@ -48,7 +48,43 @@ extension RefusalVector {
             4
         ),
         .init(
-            "a code that PUBREL does not have",
+            "a code that PUBREC does not have",  // [MQTT-3.5.2-1]
+            .v5,
+            accepted: "50 03 0001 97",
+            refused: "50 03 0001 92",
+            .invalidReasonCode(0x92),
+            "Reason Code",
+            4
+        ),
+        .init(
+            "a code that PUBCOMP does not have",  // [MQTT-3.7.2-1]
+            .v5,
+            accepted: "70 03 0001 92",
+            refused: "70 03 0001 97",
+            .invalidReasonCode(0x97),
+            "Reason Code",
+            4
+        ),
+        .init(
+            "a code that SUBACK does not have",  // [MQTT-3.9.3-2]
+            .v5,
+            accepted: "90 04 0001 00 02",
+            refused: "90 04 0001 00 92",
+            .invalidReasonCode(0x92),
+            "Reason Code",
+            5
+        ),
+        .init(
+            "a code that UNSUBACK does not have",  // [MQTT-3.11.3-2]
+            .v5,
+            accepted: "B0 04 0001 00 11",
+            refused: "B0 04 0001 00 01",
+            .invalidReasonCode(1),
+            "Reason Code",
+            5
+        ),
+        .init(
+            "a code that PUBREL does not have",  // [MQTT-3.6.2-1]
             .v5,
             accepted: "62 03 0001 92",
             refused: "62 03 0001 97",
@@ -57,7 +93,7 @@ extension RefusalVector {
             4
         ),
         .init(
-            "a code that DISCONNECT does not have",
+            "a code that DISCONNECT does not have",  // [MQTT-3.14.2-1]
             .v5,
             accepted: "E0 01 04",
             refused: "E0 01 84",
@@ -66,7 +102,7 @@ extension RefusalVector {
             2
         ),
         .init(
-            "a code that nothing has",
+            "a code that nothing has",  // [MQTT-3.2.2-8]
             .v5,
             accepted: "20 03 00 87 00",
             refused: "20 03 00 FF 00",
@@ -75,7 +111,7 @@ extension RefusalVector {
             3
         ),
         .init(
-            "a session in a refusal",
+            "a session in a refusal",  // [MQTT-3.2.2-6]
             .v5,
             accepted: "20 03 00 87 00",
             refused: "20 03 01 87 00",
@@ -84,7 +120,7 @@ extension RefusalVector {
             2
         ),
         .init(
-            "a subscription identifier in a client's PUBLISH",
+            "a subscription identifier in a client's PUBLISH",  // [MQTT-3.3.4-6]
             .v5,
             from: .client,
             accepted: "30 07 0001'a' 03 230001",
@@ -94,7 +130,7 @@ extension RefusalVector {
             6
         ),
         .init(
-            "a session expiry in a server's DISCONNECT",
+            "a session expiry in a server's DISCONNECT",  // [MQTT-3.14.2-2]
             .v5,
             from: .server,
             accepted: "E0 09 9D 07 1C0004'host'",

@@ -22,7 +22,7 @@ struct TopicMatchingTests {
     }
 
     @Test(
-        "a filter does not match (the standard's examples among them)",
+        "a filter does not match (the standard's examples among them)",  // [MQTT-4.7.2-1]
         arguments: [
             ("sport/tennis/+", "sport/tennis/player1/ranking"), ("sport/+", "sport"), ("+", "/finance"),
             ("#", "$SYS/x"), ("+/monitor/Clients", "$SYS/monitor/Clients"), ("#", "$"), ("+", "$SYS"), ("+/#", "$SYS"),

@@ -22,7 +22,7 @@ struct TopicTests {
     }
 
     @Test(
-        "refuses what is no name",
+        "refuses what is no name",  // [MQTT-4.7.0-1], [MQTT-4.7.3-1]
         arguments: [
             ("", TopicError.empty), ("+", .misplacedWildcard), ("a/#", .misplacedWildcard), ("a+b", .misplacedWildcard),
             ("#", .misplacedWildcard), ("12345678+", .misplacedWildcard), ("1234567#", .misplacedWildcard),
@@ -51,6 +51,7 @@ struct TopicTests {
     }
 
     @Test(
+        // [MQTT-4.7.1-1], [MQTT-4.7.1-2], [MQTT-4.7.3-1]
         "refuses what is no filter (the standard's examples among them)",
         arguments: [
             ("", TopicError.empty), ("sport/tennis#", .misplacedWildcard),
@@ -84,7 +85,7 @@ struct TopicTests {
         }
     }
 
-    @Test("65,535 bytes are a name, one more is not")
+    @Test("65,535 bytes are a name, one more is not")  // [MQTT-4.7.3-3]
     func length() throws {
         let longest = String(repeating: "a", count: 65_535)
         #expect(try TopicName(longest).buffer.readableBytes == 65_535)
@@ -108,7 +109,7 @@ struct TopicTests {
         #expect(try !pluses.matches(TopicName(String(repeating: "/", count: 126))))
     }
 
-    @Test("topics are bytes: the composed and the decomposed é differ")
+    @Test("topics are bytes: the composed and the decomposed é differ")  // [MQTT-4.7.3-4]
     func canonicalEquivalence() throws {
         let composed = "caf\u{E9}"
         let decomposed = "cafe\u{301}"

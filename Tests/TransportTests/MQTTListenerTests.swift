@@ -1,3 +1,4 @@
+import Broker
 import Logging
 import MQTTCodec
 import NIOCore
@@ -26,11 +27,13 @@ import Testing
             self.log.append("opened, buffers up to \(allocator?.maximum ?? 0)")
         }
 
-        func received(_ connect: Connect) { self.connection?.accept(connect, sessionPresent: false) }
+        func received(_ connect: Connect) { self.connection?.accept(connect, Acceptance()) }
         func received(_ publish: Publish) {}
         func received(_ subscribe: Subscribe) {}
         func received(_ unsubscribe: Unsubscribe) {}
-        func acknowledged(packetID: UInt16) {}
+        func acknowledged(packetID: UInt16, code: ReasonCode) {}
+        func recorded(packetID: UInt16, code: ReasonCode) {}
+        func completed(packetID: UInt16, code: ReasonCode) {}
         func released(packetID: UInt16) {}
         func hasRoomAgain() {}
         func closed(_ connection: MQTTConnection, end: MQTTConnection.End, will: Will?) { self.connection = nil }

@@ -40,6 +40,14 @@ package struct ListenerConfiguration: Sendable, Equatable {
         case guest
     }
 
+    /// What becomes of a client of MQTT 3.x that publishes where it may not; one of 5.0 is told.
+    package enum OnDenied: String, Sendable, Hashable, CaseIterable {
+        /// The message is acknowledged, and dropped.
+        case acknowledge
+        /// The connection is closed.
+        case close
+    }
+
     /// The line of `[[listener]]` in gateway.conf.
     package var line: Int
     /// What is spoken there; `mqtt` or `mqtts` in this version.
@@ -48,6 +56,8 @@ package struct ListenerConfiguration: Sendable, Equatable {
     package var bind: NetworkAddress
     /// What becomes of a connection that proves nothing.
     package var anonymous: Anonymous = .refused
+    /// What becomes of a client of MQTT 3.x that publishes where it may not.
+    package var onDenied: OnDenied = .acknowledge
     /// Whether devices prove themselves with their TLS-PSK.
     package var psk = false
     /// The gateway's certificate, with the chain behind it; with ``key``.
@@ -81,6 +91,7 @@ extension ListenerConfiguration {
         if !reader.has("protocol") { reader.error("protocol", "missing; write \"mqtt\" or \"mqtts\"") }
         let bind = Self.readBind(reader)
         let anonymous = reader.boolOr("guest", "anonymous")
+        let onDenied: OnDenied? = reader.choice("on_denied")
         let psk = reader.bool("psk")
         let certificate = reader.file("certificate", .certificates, directory: directory)
         let key = reader.file("key", .privateKey, directory: directory)
@@ -96,6 +107,7 @@ extension ListenerConfiguration {
             case .word: .guest
             case .bool(false), nil: .refused
             }
+        if let onDenied { self.onDenied = onDenied }
         self.psk = psk ?? false
         self.certificate = certificate
         self.key = key

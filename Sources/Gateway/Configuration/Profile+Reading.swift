@@ -28,6 +28,7 @@ extension Profile {
         if let rotate = reader.bool("rotate_on_failure") { self.rotateOnFailure = rotate }
         if let relay = reader.bool("relay") { self.relay = relay }
         if let retain = reader.bool("retain") { self.retain = retain }
+        self.responseInformation = Self.readResponseInformation(reader)
         reader.finish(reserved: ["bind_topic"])
     }
 
@@ -41,6 +42,16 @@ extension Profile {
         }
         guard !template.text.hasPrefix("$") else {
             return reader.refuse("session_topic", "starts with $, where no node can subscribe to it")
+        }
+        return template
+    }
+
+    private static func readResponseInformation(_ reader: ConfigurationReader) -> TopicTemplate? {
+        guard reader.has("response_information"), let template = reader.template("response_information") else {
+            return nil
+        }
+        guard !template.hasWildcards else {
+            return reader.refuse("response_information", "is the beginning of topics, so that it can have no + or #")
         }
         return template
     }

@@ -21,12 +21,20 @@ final class Client: MQTTConnectionDelegate {
     }
 
     let core: GatewayCore
-    let anonymous: ListenerConfiguration.Anonymous
+    let listener: ListenerConfiguration
     private(set) var connection: MQTTConnection?
     private(set) var identity = Identity.unproven
     private var peer: TLSPeer?
     private(set) var session: Session?
     private(set) var clientID: String?
+    /// A broker that bridges: what it sent does not go back to it, and RETAIN stays as it was published.
+    private(set) var isBridge = false
+    /// Its device's connections count it.
+    private(set) var isCounted = false
+    /// CONNACK said that retained messages are not supported.
+    private var wasToldNotToRetain = false
+    /// Its CONNECT had a will.
+    private var hadWill = false
     /// The device that the last accepted seal proved; a revocation closes its connection.
     private(set) var lastProven: DeviceID?
 
@@ -34,9 +42,21 @@ final class Client: MQTTConnectionDelegate {
     private var plannedGeneration = -1
     private var plan = PublishPlan.refused(.notProven, device: "", detail: "")
 
-    init(core: GatewayCore, anonymous: ListenerConfiguration.Anonymous) {
+    init(core: GatewayCore, listener: ListenerConfiguration) {
         self.core = core
-        self.anonymous = anonymous
+        self.listener = listener
+    }
+
+    /// Whoever left a will in a session that outlived the last run.
+    init(core: GatewayCore, listener: ListenerConfiguration, restored session: Session) {
+        self.core = core
+        self.listener = listener
+        self.clientID = session.clientID.description
+        switch session.owner {
+        case .device(let text): self.identity = (try? DeviceID(text)).map { .device($0) } ?? .unproven
+        case .guest: self.identity = .guest
+        case .unproven: self.identity = .unproven
+        }
     }
 
     /// For the log: the proven device, the claimed client id with a question mark, or the address.
@@ -64,25 +84,36 @@ final class Client: MQTTConnectionDelegate {
     func received(_ connect: Connect) {
         guard let connection = self.connection else { return }
         self.clientID = connect.clientID.isEmpty ? nil : String(buffer: connect.clientID.buffer)
-        switch self.core.identify(self.peer, connect: connect, client: self) {
-        case .failure(let refusal):
-            self.core.counters.connectionsRefused += 1
-            self.core.logRefusedConnection(self, refusal.detail)
-            connection.refuse(refusal.code, reason: refusal.detail)
-        case .success(let identity):
-            self.identity = identity
-            self.open(connect, on: connection)
+        self.isBridge = connect.isBridge
+        self.core.identify(
+            self.peer,
+            connect: connect,
+            anonymous: self.listener.anonymous,
+            usesPassword: self.listener.password,
+            clientID: self.clientID,
+            address: self.address
+        ) { result in
+            // A password takes its time; the client may be gone.
+            guard self.connection === connection else { return }
+            switch result {
+            case .failure(let refusal): self.turnAway(refusal.code, refusal.detail)
+            case .success(let identity):
+                self.identity = identity
+                self.open(connect)
+            }
         }
     }
 
     func received(_ publish: Publish) {
         self.core.counters.received += 1
         if publish.qos == .exactlyOnce, let session = self.session {
-            switch session.receivedQoS2(publish.packetID) {
+            switch session.receivedQoS2(publish.packetID, limit: self.core.configuration.limits.receiveMaximum) {
             case .new: break
             case .recorded: return self.connection?.acknowledge(publish.packetID, with: .pubrec) ?? ()
             case .underWay: return self.core.commits.acknowledge(publish.packetID, to: self, isRepeat: true)
-            case .tooMany: return self.close(reason: "too many QoS 2 messages without PUBREL")
+            case .tooMany:
+                self.core.counters.count(.receiveMaximum)
+                return self.close(.receiveMaximumExceeded, reason: "too many QoS 2 messages without PUBREL")
             }
         }
         self.process(publish)
@@ -95,20 +126,34 @@ final class Client: MQTTConnectionDelegate {
 
     func received(_ unsubscribe: Unsubscribe) {
         guard let session = self.session else { return }
-        for filter in unsubscribe.filters {
-            self.core.broker.unsubscribe(session, from: filter)
-        }
-        self.connection?.send(.unsuback(UnsubAck(packetID: unsubscribe.packetID)))  // [MQTT-3.10.4-5]
+        self.core.unsubscribe(self, session, unsubscribe)
     }
 
-    func acknowledged(packetID: UInt16) {
+    func acknowledged(packetID: UInt16, code: ReasonCode) {
         // An identifier that is not in flight may be a late repetition; it changes nothing.
-        _ = self.session?.acknowledged(packetID)
+        self.session?.acknowledged(packetID)
+    }
+
+    func recorded(packetID: UInt16, code: ReasonCode) {
+        guard let session = self.session, !session.recorded(packetID, isFailure: code.isFailure) else { return }
+        guard !code.isFailure else { return }
+        // Of a message that is over: the client wants to get rid of it `[MQTT-4.3.3-4]`.
+        self.connection?.acknowledge(packetID, with: .pubrel, code: .packetIdentifierNotFound)
+    }
+
+    func completed(packetID: UInt16, code: ReasonCode) {
+        self.session?.completed(packetID)
     }
 
     func released(packetID: UInt16) {
-        self.session?.released(packetID)
-        self.connection?.acknowledge(packetID, with: .pubcomp)  // Also for an identifier that is not known any more.
+        guard let session = self.session else { return }
+        guard session.released(packetID) else {
+            self.connection?.acknowledge(packetID, with: .pubcomp, code: .packetIdentifierNotFound)
+            return
+        }
+        // After a crash in between the client could use the identifier for another message, which would be taken for this.
+        guard session.isStored else { return self.connection?.acknowledge(packetID, with: .pubcomp) ?? () }
+        self.core.commits.whenSafe(for: self) { self.connection?.acknowledge(packetID, with: .pubcomp) }
     }
 
     func hasRoomAgain() {
@@ -116,12 +161,41 @@ final class Client: MQTTConnectionDelegate {
     }
 
     func closed(_ connection: MQTTConnection, end: MQTTConnection.End, will: Will?) {
-        if let session = self.session { self.core.broker.disconnected(session, connection: connection) }
+        self.leave(connection, end, will)
         self.log(end, address: connection.address.text)
-        if let will { self.process(will.publish) }  // [MQTT-3.1.2-8]; every right is checked again.
         self.session = nil
         self.connection = nil
         self.core.remove(self)
+    }
+
+    /// The session without its connection, and the will: published now, later, or never.
+    private func leave(_ connection: MQTTConnection, _ end: MQTTConnection.End, _ will: Will?) {
+        let delay = will?.properties.willDelayInterval ?? 0
+        guard let session = self.session else { return }
+        let isCurrent = session.connection === connection
+        self.core.broker.disconnected(
+            session,
+            connection: connection,
+            expiryInterval: end.sessionExpiryInterval,
+            leftAt: self.core.wallClock.present
+        )
+        defer { self.core.armSessionTimer() }
+        guard let will else {
+            if isCurrent, self.hadWill { session.journal(will: nil) }
+            return
+        }
+        if delay == 0 || session.hasEnded {
+            if isCurrent { session.journal(will: nil) }
+            self.publish(will)  // [MQTT-3.1.2-8]
+        } else if isCurrent {
+            session.pendingWill = PendingWill(will: will, due: .now() + .seconds(Int64(delay)), sender: self)
+        }
+        // Else the client has come back to its session before the delay was over [MQTT-3.1.3-9].
+    }
+
+    /// Publishes a will of this client; every right is checked again.
+    func publish(_ will: Will) {
+        self.process(will.publish)
     }
 
     private func log(_ end: MQTTConnection.End, address: String) {
@@ -153,19 +227,21 @@ final class Client: MQTTConnectionDelegate {
 
     // MARK: What the core calls
 
-    /// PUBACK or PUBREC, when the message is safe; packet identifier 0 is a will's, which nobody waits for.
+    /// PUBACK or PUBREC, when the message is safe or refused; packet identifier 0 is a will's, which nobody waits for.
     ///
     /// - Parameter session: That of the PUBLISH: its record of a QoS 2 message outlives this connection.
-    func acknowledge(_ packetID: UInt16, _ session: Session?) {
+    func acknowledge(_ packetID: UInt16, _ session: Session?, code: ReasonCode) {
         guard packetID != 0 else { return }
-        let isQoS2 = session?.recorded(packetID) ?? false
-        self.connection?.acknowledge(packetID, with: isQoS2 ? .pubrec : .puback)
+        let isQoS2 = session?.isHeld(packetID) ?? false
+        if isQoS2, code.isFailure { session?.released(packetID) }  // The identifier is free again (MQTT 5.0 §4.3.3).
+        self.connection?.acknowledge(packetID, with: isQoS2 ? .pubrec : .puback, code: code)
     }
 
-    /// The message could not be stored: without an acknowledgement the node keeps it, and sends it again when it is back.
-    func storeFailed(_ packetID: UInt16, _ session: Session?) {
-        session?.released(packetID)
-        self.connection?.close(reason: "the message could not be stored")
+    /// What the client was to be answered could not be stored: without an acknowledgement it keeps its message, and sends it
+    /// again when it is back.
+    func storeFailed(_ packetID: UInt16?, _ session: Session?) {
+        if let packetID { session?.released(packetID) }
+        self.connection?.close(.unspecifiedError, reason: "what the client sent could not be stored")
     }
 
     /// The device behind the connection may not be here any more, or proves itself with other keys now.
@@ -174,8 +250,8 @@ final class Client: MQTTConnectionDelegate {
         return self.lastProven.map(devices.contains) ?? false
     }
 
-    func close(reason: String) {
-        self.connection?.close(reason: reason)
+    func close(_ code: ReasonCode, reason: String) {
+        self.connection?.close(code, reason: reason)
     }
 
     // MARK: The way of a message
@@ -185,6 +261,10 @@ final class Client: MQTTConnectionDelegate {
             self.plannedTopic = publish.topic.compacted()
             self.plannedGeneration = self.core.registry.generation
             self.plan = self.core.plan(for: self, topic: publish.topic)
+        }
+        if publish.retain, self.wasToldNotToRetain {
+            self.session?.released(publish.packetID)
+            return self.close(.retainNotSupported, reason: "a retained message, which its profile forbids")
         }
         switch self.plan {
         case .plain(let destination):
@@ -292,10 +372,11 @@ final class Client: MQTTConnectionDelegate {
 
     /// Turns a message away.
     ///
-    /// What a policy forbids is acknowledged and dropped, as MQTT 3.1.1 has no other answer but to close `[MQTT-3.3.5-2]`.
-    /// What is not proven gets no acknowledgement, for that would promise an honest node with an old session ID that its
-    /// message is safe: at QoS 1 the connection is closed, whatever the reason was, so that a forger learns nothing. A relay
-    /// is the exception: it can't mend what it carries, so one such message would hold up all nodes behind it for ever.
+    /// What a policy forbids is acknowledged and dropped, as MQTT 3.1.1 has no other answer but to close, which the listener
+    /// may ask for; MQTT 5.0 has reason codes. What is not proven gets no acknowledgement in 3.1.1, for that would promise an
+    /// honest node with an old session ID that its message is safe: at QoS 1 the connection is closed, whatever the reason
+    /// was, so that a forger learns nothing. A relay is the exception: it can't mend what it carries, so one such message
+    /// would hold up all nodes behind it for ever.
     ///
     /// - Parameter claimed: The device that the message claims to be of.
     func refuse(
@@ -316,26 +397,48 @@ final class Client: MQTTConnectionDelegate {
             now: now
         )
         switch refusal {
-        case .policy, .tooLarge, .retained:
-            if publish.qos != .atMostOnce { self.core.commits.acknowledge(publish.packetID, to: self) }
+        case .policy: self.answerForbidden(publish, .notAuthorized)
+        case .tooLarge, .retained: self.answerForbidden(publish, .quotaExceeded)
+        case .topic: self.answerForbidden(publish, .topicNameInvalid)
         case .notProven, .badSeal, .replay, .sealRequired, .identityMismatch, .revoked:
             let mayStay = self.core.failures.spend(self.budget(for: claimed), now: now)
             if self.isRelay {
                 if publish.qos != .atMostOnce { self.core.commits.acknowledge(publish.packetID, to: self) }
-                return
+            } else if self.speaksV5, mayStay {
+                // One code for all of them, and no words: it tells a forger nothing.
+                if publish.qos != .atMostOnce { self.answer(publish, .notAuthorized) }
+            } else {
+                self.session?.released(publish.packetID)
+                if publish.qos != .atMostOnce || !mayStay { self.close(.notAuthorized, reason: "refused") }
             }
-            self.session?.released(publish.packetID)
-            if publish.qos != .atMostOnce || !mayStay { self.connection?.close(reason: "refused") }
         case .throttled where self.isRelay:
             if publish.qos != .atMostOnce { self.core.commits.acknowledge(publish.packetID, to: self) }
         case .throttled:
             self.session?.released(publish.packetID)
-            self.connection?.close(reason: "refused")
+            self.close(.notAuthorized, reason: "refused")
+        case .spoolFull where self.speaksV5:
+            if publish.qos != .atMostOnce { self.answer(publish, .quotaExceeded) }
         case .spoolFull, .handshake, .protocolError:
             self.session?.released(publish.packetID)
-            if publish.qos != .atMostOnce { self.connection?.close(reason: "no room for the message") }
+            if publish.qos != .atMostOnce { self.close(.quotaExceeded, reason: "no room for the message") }
         }
     }
+
+    /// A proven sender asked for what it may not do: a client of MQTT 5.0 is told, one of 3.1.1 can't be `[MQTT-3.3.5-2 of
+    /// 3.1.1]`.
+    private func answerForbidden(_ publish: Publish, _ code: ReasonCode) {
+        if !self.speaksV5, self.listener.onDenied == .close {
+            self.session?.released(publish.packetID)
+            return self.close(code, reason: "a message that it may not publish")
+        }
+        if publish.qos != .atMostOnce { self.answer(publish, self.speaksV5 ? code : .success) }
+    }
+
+    private func answer(_ publish: Publish, _ code: ReasonCode) {
+        self.core.commits.acknowledge(publish.packetID, to: self, code: code)
+    }
+
+    var speaksV5: Bool { self.connection?.version == .v5 }
 
     /// Whose failures count together: a proven device's own, so that a forger at the same address can't silence it; a
     /// relay's by the device it claims to carry a message of; everybody else's by address.
@@ -351,40 +454,72 @@ final class Client: MQTTConnectionDelegate {
 
     // MARK: CONNECT
 
-    private func open(_ connect: Connect, on connection: MQTTConnection) {
-        guard !connect.clientID.isEmpty || connect.cleanStart else {
-            // [MQTT-3.1.3-8]
-            return connection.refuse(.identifierRejected, reason: "an empty client id needs a clean session")
+    private func turnAway(_ code: ReasonCode, _ detail: String) {
+        self.core.counters.connectionsRefused += 1
+        self.core.logRefusedConnection(self, detail)
+        self.connection?.refuse(code, reason: detail)
+    }
+
+    private func open(_ connect: Connect) {
+        guard let connection = self.connection else { return }
+        let isV5 = connect.version == .v5
+        guard !connect.clientID.isEmpty || connect.cleanStart || isV5 else {
+            // [MQTT-3.1.3-8 of 3.1.1]
+            return self.turnAway(.clientIdentifierNotValid, "an empty client id needs a clean session")
         }
         if let will = connect.will, let problem = self.core.objection(to: will, of: self) {
-            self.core.counters.connectionsRefused += 1
-            self.core.logRefusedConnection(self, "its will on \(Printable.text(will.topic.buffer)): \(problem)")
-            return connection.refuse(.notAuthorized, reason: "the will is not allowed")
+            return self.turnAway(.notAuthorized, "its will on \(Printable.text(will.topic.buffer)): \(problem)")
         }
-        let clientID =
-            connect.clientID.isEmpty ? self.core.makeClientID() : connect.clientID  // [MQTT-3.1.3-6]
-        let owner: SessionOwner =
-            switch self.identity {
-            case .device(let id): .device(id.text)
-            case .guest: .guest
-            case .unproven: .unproven
-            }
-        switch self.core.broker.open(clientID: clientID, owner: owner, isClean: connect.cleanStart) {
+        self.isCounted = self.core.countConnection(of: self.identity)
+        guard self.isCounted else {
+            self.core.counters.count(.connectionsPerDevice)
+            return self.turnAway(.quotaExceeded, "the device has as many connections as it may have")
+        }
+        let assigned = connect.clientID.isEmpty ? self.core.makeClientID() : nil  // [MQTT-3.1.3-6], [MQTT-3.1.3-7]
+        let asked = isV5 ? connect.properties.sessionExpiryInterval ?? 0 : connect.cleanStart ? 0 : UInt32.max
+        let opening = self.core.broker.open(
+            clientID: assigned ?? connect.clientID,
+            owner: self.owner,
+            cleanStart: connect.cleanStart,
+            expiryInterval: asked
+        )
+        switch opening {
         case .full:
-            self.core.counters.connectionsRefused += 1
-            self.core.logRefusedConnection(self, "the limit of sessions is reached")
-            connection.refuse(.serverUnavailable, reason: "the limit of sessions is reached")
-        case .opened(let session, let isPresent, let takenOver):
-            (takenOver as? MQTTConnection)?.close(reason: "taken over by a new connection with its client id")
+            self.core.counters.count(.sessions)
+            self.turnAway(.quotaExceeded, "the limit of sessions is reached")
+        case .opened(let session, let isPresent, let takenOver, let lapsedWill):
+            if let lapsedWill { self.core.publish(lapsedWill) }
+            (takenOver as? MQTTConnection)?.close(
+                .sessionTakenOver,
+                reason: "taken over by a new connection with its client id"
+            )
             self.session = session
-            session.connection = connection
-            connection.accept(connect, sessionPresent: isPresent)
+            self.hadWill = connect.will != nil
+            if session.isStored { session.journal(will: connect.will) }
+            var acceptance = MQTTConnection.Acceptance(sessionPresent: isPresent)
+            acceptance.assignedClientID = assigned
+            if session.expiryInterval != asked { acceptance.sessionExpiryInterval = session.expiryInterval }
+            if connect.properties.requestResponseInformation == true {
+                acceptance.responseInformation = self.core.responseInformation(for: self.identity)
+            }
+            acceptance.retainAvailable = self.core.mayRetain(self.identity)
+            self.wasToldNotToRetain = isV5 && !acceptance.retainAvailable
+            connection.accept(connect, acceptance)
             self.core.logger.debug(
                 "connected",
                 metadata: ["client": "\(self.name)", "from": "\(self.address)"]
             )
-            session.resume(on: connection)
+            self.core.broker.connected(session, to: connection, receiveMaximum: connection.clientReceiveMaximum)
             if isPresent { self.core.sendSessionIDs(to: session) }
+        }
+    }
+
+    /// Whom a session of this client belongs to.
+    private var owner: SessionOwner {
+        switch self.identity {
+        case .device(let id): .device(id.text)
+        case .guest: .guest
+        case .unproven: .unproven
         }
     }
 }
@@ -392,6 +527,12 @@ final class Client: MQTTConnectionDelegate {
 extension Will {
     /// The message it stands for, as its client would have published it.
     var publish: Publish {
-        Publish(topic: self.topic, payload: self.payload, qos: min(self.qos, .atLeastOnce), retain: self.retain)
+        Publish(
+            topic: self.topic,
+            payload: self.payload,
+            qos: self.qos,
+            retain: self.retain,
+            properties: self.properties
+        )
     }
 }

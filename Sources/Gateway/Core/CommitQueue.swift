@@ -1,5 +1,6 @@
 import Broker
 import DequeModule
+import MQTTCodec
 import NIOCore
 import Sealing
 import Store
@@ -10,12 +11,19 @@ import Store
 /// One batch is being committed while the next one fills. Acknowledgements leave in the order in which they were asked
 /// for, so PUBACKs of one connection keep the order of its PUBLISHes `[MQTT-4.6.0-2]`. Bound to the gateway's loop.
 final class CommitQueue {
-    /// An acknowledgement that waits for the disk.
+    /// An answer that waits for the disk.
     struct Waiter {
+        enum Answer {
+            /// PUBACK or PUBREC.
+            case publish(packetID: UInt16, code: ReasonCode)
+            /// Whatever the client was promised.
+            case action(() -> Void)
+        }
+
         let client: Client
-        /// The session of the PUBLISH, which may have another connection by the time of the commit.
+        /// The session of the packet, which may have another connection by the time of the commit.
         let session: Session?
-        let packetID: UInt16
+        let answer: Answer
         /// Undone if the commit fails, so that the node's retransmission is accepted.
         let undo: (() -> Void)?
         /// Asks for the acknowledgement of an earlier message, which may be in any batch that is not safe yet.
@@ -25,15 +33,16 @@ final class CommitQueue {
 
     /// Bytes that may wait for the disk before the listeners stop reading, with what the queue itself needs for each.
     static let congestionBytes = 16 << 20
-    private static let recordOverhead = 256
+    static let recordOverhead = 256
     private static let waiterOverhead = 128
     /// How long deletions alone wait for company before they are worth a commit of their own.
     private static let deletionDelay = TimeAmount.milliseconds(100)
-    /// Deletion ranges that are worth a commit of their own at once.
+    /// Deletions that are worth a commit of their own at once.
     private static let deletionRanges = 256
 
     private let store: Store
     private let loop: any EventLoop
+    private let wallClock: WallClock
     /// Called with each committed record, in order.
     var committed: (SpoolRecord) -> Void = { _ in }
     /// Called after each batch, with the batch.
@@ -42,16 +51,23 @@ final class CommitQueue {
     private var filling = StoreBatch()
     private var fillingBytes = 0
     private var fillingNumber: UInt64 = 1
+    /// The filling batch holds what an answer can wait for.
+    private var isFillingUrgent = false
     private var committing: StoreBatch?
     private var committingBytes = 0
+    /// Batches up to this one are on disk, or undone.
+    private var safeThrough: UInt64 = 0
     private var waiters: Deque<Waiter> = []
+    /// Sessions that have something to send after the next commit.
+    private var woken: [Session] = []
     private var nextSequence: Int64
     private var isScheduled = false
     private var deletionTimer: Scheduled<Void>?
 
-    init(store: Store, loop: any EventLoop) {
+    init(store: Store, loop: any EventLoop, wallClock: WallClock) {
         self.store = store
         self.loop = loop
+        self.wallClock = wallClock
         self.nextSequence = store.lastSequence + 1
     }
 
@@ -60,25 +76,24 @@ final class CommitQueue {
         self.fillingBytes + self.committingBytes + self.waiters.count * Self.waiterOverhead > Self.congestionBytes
     }
     /// Everything that an acknowledgement may be owed for is on disk.
-    var isSafe: Bool { self.waiters.isEmpty && self.committing == nil && !self.filling.holdsMessages }
+    var isSafe: Bool { self.waiters.isEmpty && self.committing == nil && !self.isFillingUrgent }
     /// Nothing waits for the disk.
     var isIdle: Bool { self.committing == nil && self.filling.isEmpty }
+
+    // MARK: What is to be written
 
     /// Adds one record; its sequence is assigned here.
     func append(_ record: SpoolRecord) {
         var record = record
-        record.sequence = self.nextSequence
-        self.nextSequence += 1
-        self.fillingBytes += record.countedBytes + Self.recordOverhead
+        record.sequence = self.nextNumber()
         self.filling.inserts.append(record)
-        self.schedule()
+        self.added(record.countedBytes)
     }
 
     /// Adds a change of the retained messages.
     func append(_ change: RetainedChange) {
-        self.fillingBytes += change.bytes + Self.recordOverhead
         self.filling.retained.append(change)
-        self.schedule()
+        self.added(change.bytes)
     }
 
     /// The outside broker has the record; it leaves the disk with one of the next commits.
@@ -92,14 +107,7 @@ final class CommitQueue {
         } else {
             self.filling.acknowledged.append(.init(uplink: uplink, sequences: sequence...sequence))
         }
-        if self.filling.acknowledged.count >= Self.deletionRanges {
-            self.schedule()
-        } else if self.deletionTimer == nil, !self.isScheduled {
-            self.deletionTimer = self.loop.assumeIsolated().scheduleTask(in: Self.deletionDelay) {
-                self.deletionTimer = nil
-                self.submit()
-            }
-        }
+        self.scheduleDeletion(isFull: self.filling.acknowledged.count >= Self.deletionRanges)
     }
 
     /// Records are to go without having been delivered: a limit of the spool.
@@ -108,21 +116,36 @@ final class CommitQueue {
         self.schedule()
     }
 
+    private func added(_ bytes: Int) {
+        self.fillingBytes += bytes + Self.recordOverhead
+        self.isFillingUrgent = true
+        self.schedule()
+    }
+
+    // MARK: Who waits for it
+
     /// Acknowledges a PUBLISH as soon as everything added so far is on disk: at once if nothing waits.
     ///
     /// - Parameters:
+    ///   - code: What a client of MQTT 5.0 is told.
     ///   - isRepeat: The message came before, and may be in an older batch than the newest.
     ///   - undo: Called if the commit fails.
-    func acknowledge(_ packetID: UInt16, to client: Client, isRepeat: Bool = false, undo: (() -> Void)? = nil) {
+    func acknowledge(
+        _ packetID: UInt16,
+        to client: Client,
+        code: ReasonCode = .success,
+        isRepeat: Bool = false,
+        undo: (() -> Void)? = nil
+    ) {
         guard let batch = self.newestBatch else {
-            client.acknowledge(packetID, client.session)
+            client.acknowledge(packetID, client.session, code: code)
             return
         }
         self.waiters.append(
             Waiter(
                 client: client,
                 session: client.session,
-                packetID: packetID,
+                answer: .publish(packetID: packetID, code: code),
                 undo: undo,
                 isRepeat: isRepeat,
                 batch: batch
@@ -130,19 +153,35 @@ final class CommitQueue {
         )
     }
 
+    /// Calls `action` as soon as everything added so far is on disk: at once if nothing waits. If the commit fails the
+    /// connection is closed instead.
+    func whenSafe(for client: Client, _ action: @escaping () -> Void) {
+        guard let batch = self.newestBatch else { return action() }
+        self.waiters.append(
+            Waiter(
+                client: client,
+                session: client.session,
+                answer: .action(action),
+                undo: nil,
+                isRepeat: false,
+                batch: batch
+            )
+        )
+    }
+
     /// Submits what waits without waiting for more; for the shutdown.
     func flush() {
-        self.deletionTimer?.cancel()
-        self.deletionTimer = nil
         self.submit()
     }
 
     /// The number of the newest batch that holds anything, or nil if all is on disk.
     private var newestBatch: UInt64? {
-        if self.filling.holdsMessages { return self.fillingNumber }
+        if self.isFillingUrgent { return self.fillingNumber }
         if self.committing != nil || !self.waiters.isEmpty { return self.fillingNumber - 1 }
         return nil
     }
+
+    // MARK: Batches
 
     /// After the events that this turn of the loop still has in hand: they belong into the same commit.
     private func schedule() {
@@ -154,15 +193,28 @@ final class CommitQueue {
         }
     }
 
+    /// What only takes away can wait for company.
+    private func scheduleDeletion(isFull: Bool) {
+        if isFull {
+            self.schedule()
+        } else if self.deletionTimer == nil, !self.isScheduled {
+            self.deletionTimer = self.loop.assumeIsolated().scheduleTask(in: Self.deletionDelay) {
+                self.deletionTimer = nil
+                self.submit()
+            }
+        }
+    }
+
     private func submit() {
-        guard self.committing == nil, !self.filling.isEmpty else { return }
         self.deletionTimer?.cancel()
         self.deletionTimer = nil
+        guard self.committing == nil, !self.filling.isEmpty else { return }
         let batch = self.filling
         self.committing = batch
         self.committingBytes = self.fillingBytes
         self.filling = StoreBatch()
         self.fillingBytes = 0
+        self.isFillingUrgent = false
         let number = self.fillingNumber
         self.fillingNumber += 1
         let own = NIOLoopBound(self, eventLoop: self.loop)
@@ -175,13 +227,19 @@ final class CommitQueue {
         let batch = self.committing
         self.committing = nil
         self.committingBytes = 0
+        if case .failure = result { self.keepForNextBatch(batch?.sessions ?? []) }
         // The next batch goes to the disk while this one's acknowledgements are written.
         self.submit()
         switch result {
         case .success:
+            self.safeThrough = number
             while let waiter = self.waiters.first, waiter.batch <= number {
                 self.waiters.removeFirst()
-                waiter.client.acknowledge(waiter.packetID, waiter.session)
+                switch waiter.answer {
+                case .publish(let packetID, let code):
+                    waiter.client.acknowledge(packetID, waiter.session, code: code)
+                case .action(let action): action()
+                }
             }
             for record in batch?.inserts ?? [] { self.committed(record) }
         case .failure:
@@ -190,16 +248,80 @@ final class CommitQueue {
             self.waiters.removeAll { $0.batch <= number || $0.isRepeat }
             for waiter in failed {
                 waiter.undo?()
-                waiter.client.storeFailed(waiter.packetID, waiter.session)
+                let packetID: UInt16? = if case .publish(let packetID, _) = waiter.answer { packetID } else { nil }
+                waiter.client.storeFailed(packetID, waiter.session)
             }
         }
         self.finished(result, batch ?? StoreBatch())
+        self.pumpWoken()
+    }
+
+    private func pumpWoken() {
+        guard !self.woken.isEmpty else { return }
+        let woken = self.woken
+        self.woken.removeAll(keepingCapacity: woken.count <= 1024)
+        for session in woken { session.pump() }
+    }
+
+    /// A batch failed. What sessions wrote about themselves is still true, so it goes into the next batch; messages are
+    /// undone by the core (see ``GatewayCore``), for their publishers keep them.
+    private func keepForNextBatch(_ changes: [SessionChange]) {
+        let kept = changes.filter { change in
+            switch change {
+            case .enqueue: false
+            case .open, .update, .end, .subscribe, .unsubscribe, .sent, .received, .dequeue, .hold, .free, .will: true
+            }
+        }
+        guard !kept.isEmpty else { return }
+        self.filling.sessions.insert(contentsOf: kept, at: 0)
+        self.fillingBytes += kept.count * Self.recordOverhead
+        self.scheduleDeletion(isFull: false)
     }
 }
 
-extension StoreBatch {
-    /// Whether it holds what an acknowledgement can wait for.
-    fileprivate var holdsMessages: Bool { !self.inserts.isEmpty || !self.retained.isEmpty }
+// MARK: - Sessions
+
+extension CommitQueue: SessionJournal {
+    func nextNumber() -> Int64 {
+        defer { self.nextSequence += 1 }
+        return self.nextSequence
+    }
+
+    @discardableResult
+    func append(_ change: SessionChange) -> UInt64 {
+        self.filling.sessions.append(change)
+        switch change {
+        case .dequeue, .update:
+            self.fillingBytes += Self.recordOverhead
+            self.scheduleDeletion(isFull: self.filling.sessions.count >= Self.deletionRanges)
+        case .open, .end, .subscribe, .unsubscribe, .enqueue, .sent, .received, .hold, .free, .will:
+            self.added(0)
+        }
+        return self.fillingNumber
+    }
+
+    func keep(_ message: Message) -> Int64 {
+        let number = self.nextNumber()
+        self.filling.messages.append(
+            StoredMessage(
+                number: number,
+                topic: message.topic.buffer,
+                payload: message.payload,
+                qos: message.qos.rawValue,
+                properties: message.properties.serialized,
+                expiresAt: self.wallClock.milliseconds(at: message.expiry),
+                publisher: message.publisher
+            )
+        )
+        self.added(message.size)
+        return number
+    }
+
+    func isSafe(_ batch: UInt64) -> Bool { batch <= self.safeThrough }
+
+    func wake(_ session: Session) {
+        if self.woken.last !== session { self.woken.append(session) }
+    }
 }
 
 extension RetainedChange {

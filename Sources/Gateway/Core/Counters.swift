@@ -28,6 +28,19 @@ package enum Refusal: String, Sendable, CaseIterable {
     case protocolError = "protocol error"
     /// The profile may not publish retained messages, or the table of retained messages is full.
     case retained = "retained"
+    /// The topic is longer or deeper than the limits allow.
+    case topic = "topic over the limits"
+}
+
+/// A limit that somebody ran into, as `[limits]` of gateway.conf names it.
+package enum LimitHit: String, Sendable, CaseIterable {
+    case connectionsPerDevice = "max_connections_per_device"
+    case sessions = "max_sessions"
+    case subscriptions = "max_subscriptions"
+    case topicSize = "max_topic_levels"
+    case queue = "max_queued_messages"
+    case receiveMaximum = "max_inflight_inbound"
+    case retainedMessages = "max_retained"
 }
 
 /// What the gateway counted since it started. Bound to the gateway's loop.
@@ -40,6 +53,7 @@ package struct Counters: Sendable, Equatable {
     /// Exact repetitions of an accepted message: acknowledged, not forwarded.
     package var repeated = 0
     package var refused: [Refusal: Int] = [:]
+    package var limits: [LimitHit: Int] = [:]
     /// Records handed to the store.
     package var spooled = 0
     /// QoS 0 messages sent to an uplink without the store.
@@ -68,5 +82,9 @@ package struct Counters: Sendable, Equatable {
 
     mutating func count(_ refusal: Refusal) {
         self.refused[refusal, default: 0] += 1
+    }
+
+    mutating func count(_ limit: LimitHit) {
+        self.limits[limit, default: 0] += 1
     }
 }

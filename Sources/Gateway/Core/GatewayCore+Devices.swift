@@ -108,6 +108,23 @@ extension GatewayCore {
         return device.psk ?? derived
     }
 
+    // MARK: What CONNACK says
+
+    /// The basis of response topics that `response_information` of the profile names (MQTT 5.0 §4.10.1); nil: none.
+    func responseInformation(for identity: Client.Identity) -> MQTTString? {
+        guard case .device(let id) = identity, let policy = self.registry.policy(for: id) else { return nil }
+        return policy.responseInformation.flatMap { try? MQTTString($0) }
+    }
+
+    /// Whether a client of this identity may have messages retained; whoever proves nothing is many.
+    func mayRetain(_ identity: Client.Identity) -> Bool {
+        switch identity {
+        case .device(let id): self.registry.profile(of: id)?.retain ?? true
+        case .guest: self.registry.guestPolicy(profile: "guest")?.profile.retain ?? true
+        case .unproven: true
+        }
+    }
+
     // MARK: Changes
 
     /// Takes the devices as the store has them now: rights change at once, connections of lost or re-keyed devices are closed.
@@ -205,10 +222,18 @@ extension GatewayCore {
     func publish(_ issued: [SessionID], of channel: SealedChannel) {
         guard !issued.isEmpty else { return }
         for id in issued {
-            let message = Message(topic: channel.topic, payload: id.payload, qos: .atLeastOnce, retain: false)
-            self.broker.forEachRecipient(of: channel.topic) { session, granted in
-                guard session.connection != nil else { return }
-                self.deliver(message, to: session, qos: min(.atLeastOnce, granted), retain: false)
+            var outgoing = OutgoingMessage(
+                Message(topic: channel.topic, payload: id.payload, qos: .atLeastOnce, retain: false)
+            )
+            self.broker.forEachRecipient(of: channel.topic, from: nil) { session, grant in
+                guard session.connection != nil else { return false }
+                return self.deliver(
+                    &outgoing,
+                    to: session,
+                    qos: min(.atLeastOnce, grant.qos),
+                    retain: false,
+                    identifiers: grant.identifiers
+                )
             }
         }
     }

@@ -12,6 +12,10 @@ extension GatewayCore {
 
     /// Works out what happens to messages of this connection on this topic.
     func plan(for client: Client, topic: TopicName) -> PublishPlan {
+        if let problem = self.configuration.limits.problem(with: topic.buffer) {
+            self.counters.count(.topicSize)
+            return .refused(.topic, device: client.name, detail: problem)
+        }
         switch client.identity {
         case .device(let id):
             return self.plan(proven: id, topic: topic)
@@ -156,24 +160,36 @@ extension GatewayCore {
                 detail: "the spool of uplink \(self.links[route.uplink].name) is full"
             )
         }
+        if publish.retain, client.speaksV5, let problem = self.objection(toRetaining: publish, of: destination, client) {
+            undo?()
+            return client.refuse(publish, .retained, device: destination.name, detail: problem)
+        }
         if let pace = destination.pace, let pause = pace.take(now: .now()) {
             client.connection?.pauseReading(for: pause)
         }
         for route in destination.routes {
             self.forward(publish, payload: payload, along: route, device: destination.device)
         }
-        let message = Message(
+        var message = Message(
             topic: destination.topic,
             payload: payload,
             qos: publish.qos,
             retain: publish.retain && destination.profile.retain,
             publisher: destination.device?.text ?? Self.guestPublisher
         )
-        // Who a guest was is not on disk, so what it left is not either.
-        self.distribute(message, isStored: destination.device != nil)
-        if publish.qos != .atMostOnce {
-            self.commits.acknowledge(publish.packetID, to: client, undo: undo)
+        if !publish.properties.isAbsent {
+            message.properties = publish.properties.ofMessage
+            message.expiry = publish.properties.messageExpiryInterval.map { .now() + .seconds(Int64($0)) }
         }
+        let wasTaken = self.distribute(message, from: client.session, isStored: true)
+        guard publish.qos != .atMostOnce else { return }
+        let isOfUse = wasTaken || !destination.routes.isEmpty || !client.speaksV5
+        self.commits.acknowledge(
+            publish.packetID,
+            to: client,
+            code: isOfUse ? .success : .noMatchingSubscribers,
+            undo: undo
+        )
     }
 
     private func forward(_ publish: Publish, payload: ByteBuffer, along route: RoutedTopic, device: DeviceID?) {
@@ -212,54 +228,99 @@ extension GatewayCore {
     /// Stands for guests as the publisher of a message; no device id has a `?`.
     static let guestPublisher = "?guest"
 
+    /// Why a client of MQTT 5.0 can't have this message retained; one of 3.x can't be told, so its message goes on without.
+    private func objection(toRetaining publish: Publish, of destination: Destination, _ client: Client) -> String? {
+        guard publish.payload.readableBytes > 0, destination.profile.retain else { return nil }
+        let message = Message(
+            topic: destination.topic,
+            payload: publish.payload,
+            qos: publish.qos,
+            retain: true,
+            publisher: destination.device?.text ?? Self.guestPublisher
+        )
+        guard !self.broker.retained.hasRoom(for: message) else { return nil }
+        self.counters.count(.retainedMessages)
+        return "as many messages are retained as may be"
+    }
+
     /// Retains a message if it says so, and delivers it to the local subscribers.
     ///
-    /// - Parameter isStored: Whether a retained one outlives a restart.
-    func distribute(_ message: Message, isStored: Bool) {
-        if message.retain {
-            switch self.broker.retained.retain(message) {
-            case .stored where isStored:
-                self.commits.append(
-                    .set(
-                        RetainedRecord(
-                            topic: message.topic.buffer,
-                            payload: message.payload,
-                            qos: message.qos,
-                            device: message.publisher.flatMap { try? DeviceID($0) },
-                            storedAt: self.wallClock.stamp
-                        )
+    /// - Parameters:
+    ///   - origin: The session that published it, for No Local.
+    ///   - isStored: Whether a retained one outlives a restart.
+    /// - Returns: Whether it was of use: retained, or for some subscriber.
+    @discardableResult
+    func distribute(_ message: Message, from origin: Session? = nil, isStored: Bool) -> Bool {
+        var wasTaken = message.retain
+        if message.retain { self.retain(message, isStored: isStored) }
+        var outgoing = OutgoingMessage(message)
+        self.broker.forEachRecipient(of: message.topic, from: origin) { session, grant in
+            wasTaken = true
+            return self.deliver(
+                &outgoing,
+                to: session,
+                qos: min(message.qos, grant.qos),
+                retain: message.retain && grant.retainAsPublished,  // [MQTT-3.3.1-12], [MQTT-3.3.1-13]
+                identifiers: grant.identifiers
+            )
+        }
+        return wasTaken
+    }
+
+    private func retain(_ message: Message, isStored: Bool) {
+        switch self.broker.retained.retain(message) {
+        case .stored where isStored:
+            self.commits.append(
+                .set(
+                    RetainedRecord(
+                        topic: message.topic.buffer,
+                        payload: message.payload,
+                        qos: message.qos,
+                        device: message.publisher.flatMap { try? DeviceID($0) },
+                        storedAt: self.wallClock.stamp,
+                        properties: message.properties.serialized,
+                        expiresAt: self.wallClock.milliseconds(at: message.expiry)
                     )
                 )
-            case .cleared where isStored: self.commits.append(.clear(topic: message.topic.buffer))
-            case .full:
-                self.counters.count(.retained)
-                // The old value is not the topic's value any more.
-                self.forgetRetained(message.topic)
-            case .stored, .cleared, .unchanged: break
-            }
-        }
-        self.broker.forEachRecipient(of: message.topic) { session, granted in
-            self.deliver(message, to: session, qos: min(message.qos, granted), retain: false)
+            )
+        case .cleared where isStored: self.commits.append(.clear(topic: message.topic.buffer))
+        case .full:
+            self.counters.count(.retainedMessages)
+            // The old value is not the topic's value any more.
+            self.forgetRetained(message.topic)
+        case .stored, .cleared, .unchanged: break
         }
     }
 
     /// Clears a topic's retained message, if there is one.
     private func forgetRetained(_ topic: TopicName) {
-        guard let kept = self.broker.retained[topic] else { return }
-        let clear = Message(topic: topic, payload: ByteBuffer(), qos: .atMostOnce, retain: true)
-        _ = self.broker.retained.retain(clear)
+        guard let kept = self.broker.retained[topic], self.broker.retained.clear(topic) else { return }
         if kept.publisher != nil { self.commits.append(.clear(topic: topic.buffer)) }
     }
 
     /// One delivery, if the policy still allows it.
-    func deliver(_ message: Message, to session: Session, qos: QoS, retain: Bool) {
-        guard self.mayReceive(session, message.topic) else {
+    ///
+    /// - Returns: Whether it is with the session, or on its way to it.
+    @discardableResult
+    func deliver(
+        _ outgoing: inout OutgoingMessage,
+        to session: Session,
+        qos: QoS,
+        retain: Bool,
+        identifiers: [UInt32] = []
+    ) -> Bool {
+        guard self.mayReceive(session, outgoing.message.topic) else {
             self.counters.deliveriesDropped += 1
-            return
+            return false
         }
-        switch session.deliver(message, qos: qos, retain: retain) {
-        case .sent, .queued: self.counters.delivered += 1
-        case .dropped: self.counters.deliveriesDropped += 1
+        switch session.deliver(&outgoing, qos: qos, retain: retain, identifiers: identifiers) {
+        case .sent, .queued:
+            self.counters.delivered += 1
+            return true
+        case .dropped:
+            self.counters.deliveriesDropped += 1
+            if qos != .atMostOnce { self.counters.count(.queue) }
+            return false
         }
     }
 
@@ -276,7 +337,7 @@ extension GatewayCore {
         let message = Message(
             topic: incoming.topic,
             payload: publish.payload,
-            qos: min(publish.qos, .atLeastOnce),
+            qos: publish.qos,
             retain: publish.retain
         )
         // A broker sends RETAIN only with what it had at the subscription. A later message means that this is out of date.

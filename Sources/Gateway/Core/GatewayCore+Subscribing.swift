@@ -7,78 +7,152 @@ import Sealing
 import Transport
 
 extension GatewayCore {
-    /// SUBSCRIBE: each filter is decided by itself `[MQTT-3.8.4-4]`, then SUBACK, then what is retained.
+    /// SUBSCRIBE: each filter is decided by itself `[MQTT-3.8.4-5]`, then SUBACK, then what is retained.
     func subscribe(_ client: Client, _ session: Session, _ subscribe: Subscribe) {
         var codes: [ReasonCode] = []
-        var granted: [(filter: TopicFilter, qos: QoS)] = []
-        for subscription in subscribe.subscriptions {
+        var wanted: [Subscription] = []
+        let identifier = subscribe.properties.subscriptionIdentifiers.first ?? 0
+        for asked in subscribe.subscriptions {
+            let subscription = client.isBridge ? asked.ofBridge : asked
             let filter = subscription.filter
-            let decision = self.decide(subscribe: filter, client: client)
-            let qos = min(subscription.qos, .atLeastOnce)
-            guard decision.isAllowed else {
-                self.counters.count(.policy)
-                self.refusals.note(
-                    .policy,
-                    device: client.name,
-                    topic: filter.buffer,
-                    from: client.address,
-                    detail: decision.explanation,
-                    now: .now()
-                )
-                codes.append(.notAuthorized)  // 0x80 in 3.1.1 [MQTT-3.8.4-5].
+            if let problem = self.objection(to: filter, of: client) {
+                codes.append(problem)
                 continue
             }
-            guard self.broker.subscribe(session, to: filter, qos: qos) else {
+            let options = SubscriptionOptions(
+                qos: subscription.qos,
+                noLocal: subscription.noLocal,
+                retainAsPublished: subscription.retainAsPublished,
+                identifier: identifier
+            )
+            let outcome = self.broker.subscribe(session, to: filter, options)
+            guard outcome != .full else {
                 codes.append(.quotaExceeded)
+                self.counters.count(.subscriptions)
                 self.logger.warning(
                     "subscription refused: the session has as many as it may have",
                     metadata: ["client": "\(client.name)", "filter": "\(Printable.text(filter.buffer))"]
                 )
                 continue
             }
-            codes.append(qos == .atMostOnce ? .success : .grantedQoS1)
+            codes.append(.granted(subscription.qos))
             // Naming a filter twice in one packet does not make the gateway look twice.
-            if !granted.contains(where: { $0.filter == filter }) { granted.append((filter, qos)) }
+            if subscription.wantsRetained(isNew: outcome == .new), !wanted.contains(where: { $0.filter == filter }) {
+                wanted.append(subscription)
+            }
         }
-        client.connection?.send(.suback(SubAck(packetID: subscribe.packetID, reasonCodes: codes)))  // [MQTT-3.8.4-1]
-        for (filter, qos) in granted {
-            self.sendRetained(to: session, matching: filter, qos: qos)
+        let suback = MQTTPacket.suback(SubAck(packetID: subscribe.packetID, reasonCodes: codes))
+        self.answer(client, session) {
+            client.connection?.send(suback)  // [MQTT-3.8.4-1], [MQTT-3.8.4-6]
+            for subscription in wanted { self.sendRetained(to: session, for: subscription, identifier) }
         }
+    }
+
+    /// UNSUBSCRIBE `[MQTT-3.10.4-4]`.
+    func unsubscribe(_ client: Client, _ session: Session, _ unsubscribe: Unsubscribe) {
+        let codes = unsubscribe.filters.map { filter -> ReasonCode in
+            self.broker.unsubscribe(session, from: filter) ? .success : .noSubscriptionExisted  // [MQTT-3.11.3-2]
+        }
+        let unsuback = MQTTPacket.unsuback(UnsubAck(packetID: unsubscribe.packetID, reasonCodes: codes))
+        self.answer(client, session) { client.connection?.send(unsuback) }  // [MQTT-3.10.4-5]
+    }
+
+    /// A subscription that the client was told of must be there after a crash, if its session is.
+    private func answer(_ client: Client, _ session: Session, _ body: @escaping () -> Void) {
+        guard session.isStored else { return body() }
+        self.commits.whenSafe(for: client) { if client.session === session { body() } }
+    }
+
+    /// Why a client can't have this subscription, for SUBACK; the operator is told.
+    private func objection(to filter: TopicFilter, of client: Client) -> ReasonCode? {
+        // What is behind the ShareName is what is matched, so it is what is decided about; decoding has checked the form.
+        let matched = ((try? SharedSubscription.parse(filter)) ?? nil)?.filter ?? filter
+        if let problem = self.configuration.limits.problem(with: matched.buffer) {
+            self.counters.count(.topicSize)
+            self.note(.topic, filter, of: client, problem)
+            return .topicFilterInvalid
+        }
+        let decision = self.decide(subscribe: matched, client: client)
+        guard !decision.isAllowed else { return nil }
+        self.counters.count(.policy)
+        self.note(.policy, filter, of: client, decision.explanation)
+        return .notAuthorized  // 0x80 in 3.1.1 [MQTT-3.8.4-5 of 3.1.1].
+    }
+
+    private func note(_ refusal: Refusal, _ filter: TopicFilter, of client: Client, _ detail: String) {
+        self.refusals.note(
+            refusal,
+            device: client.name,
+            topic: filter.buffer,
+            from: client.address,
+            detail: detail,
+            now: .now()
+        )
     }
 
     /// What a new subscription gets at once: retained messages whose publisher may still publish there, and the session
     /// IDs that are valid now, oldest first.
-    private func sendRetained(to session: Session, matching filter: TopicFilter, qos: QoS) {
-        var found: [Message] = []
-        self.broker.retained.forEachMatch(of: filter) { found.append($0) }
-        for message in found where self.mayStillBeRetained(message) {
-            self.deliver(message, to: session, qos: min(message.qos, qos), retain: true)
+    private func sendRetained(to session: Session, for subscription: Subscription, _ identifier: UInt32) {
+        let identifiers = identifier == 0 ? [] : [identifier]
+        var found: [KeptMessage] = []
+        self.broker.retained.forEachMatch(of: subscription.filter) { found.append($0) }
+        for kept in found where self.mayStillBeRetained(kept.message) {
+            var outgoing = OutgoingMessage(kept)
+            self.deliver(
+                &outgoing,
+                to: session,
+                qos: min(kept.message.qos, subscription.qos),
+                retain: true,  // [MQTT-3.3.1-8 of 3.1.1]
+                identifiers: identifiers
+            )
         }
-        self.sendSessionIDs(to: session, matching: filter, qos: qos)
+        self.sendSystemTopics(to: session, matching: subscription.filter, qos: subscription.qos, identifiers)
+        self.sendSessionIDs(to: session, matching: subscription.filter, qos: subscription.qos, identifiers)
     }
 
     /// What a kept session missed while its client was away.
     func sendSessionIDs(to session: Session) {
-        for (filter, qos) in session.subscriptions { self.sendSessionIDs(to: session, matching: filter, qos: qos) }
+        for (filter, options) in session.subscriptions {
+            let identifiers = options.identifier == 0 ? [] : [options.identifier]
+            self.sendSessionIDs(to: session, matching: filter, qos: options.qos, identifiers)
+        }
     }
 
-    private func sendSessionIDs(to session: Session, matching filter: TopicFilter, qos: QoS) {
+    private func sendSessionIDs(
+        to session: Session,
+        matching filter: TopicFilter,
+        qos: QoS,
+        _ identifiers: [UInt32]
+    ) {
         if !filter.hasWildcards {
             guard let topic = try? TopicName(validating: filter.buffer), let channel = self.channels[topic] else {
                 return
             }
-            self.sendSessionIDs(of: channel, to: session, qos: qos)
+            self.sendSessionIDs(of: channel, to: session, qos: qos, identifiers)
         } else {
             for (topic, channel) in self.channels where filter.matches(topic) {
-                self.sendSessionIDs(of: channel, to: session, qos: qos)
+                self.sendSessionIDs(of: channel, to: session, qos: qos, identifiers)
             }
         }
     }
 
-    private func sendSessionIDs(of channel: SealedChannel, to session: Session, qos: QoS) {
+    private func sendSessionIDs(
+        of channel: SealedChannel,
+        to session: Session,
+        qos: QoS,
+        _ identifiers: [UInt32]
+    ) {
         for id in channel.receiver.validSessionIDs {
-            let message = Message(topic: channel.topic, payload: id.payload, qos: .atLeastOnce, retain: true)
-            self.deliver(message, to: session, qos: min(.atLeastOnce, qos), retain: true)
+            var outgoing = OutgoingMessage(
+                Message(topic: channel.topic, payload: id.payload, qos: .atLeastOnce, retain: true)
+            )
+            self.deliver(
+                &outgoing,
+                to: session,
+                qos: min(.atLeastOnce, qos),
+                retain: true,
+                identifiers: identifiers
+            )
         }
     }
 
@@ -124,11 +198,13 @@ extension GatewayCore {
 
     /// Whether the session may get messages of this topic now: the subscription may be older than the policy. The last
     /// answer is kept with the session.
+    ///
+    /// - Parameter topic: In storage of its own, as that of every message on its way to subscribers is.
     func mayReceive(_ session: Session, _ topic: TopicName) -> Bool {
         let generation = self.registry.generation
         if let last = session.lastCheck, last.generation == generation, last.topic == topic { return last.isAllowed }
         let isAllowed = self.checkReceive(session, topic)
-        session.lastCheck = .init(topic: topic.compacted(), generation: generation, isAllowed: isAllowed)
+        session.lastCheck = .init(topic: topic, generation: generation, isAllowed: isAllowed)
         return isAllowed
     }
 
@@ -143,6 +219,27 @@ extension GatewayCore {
             if self.channels[topic] != nil { return true }
             guard let filter = try? TopicFilter(validating: topic.buffer) else { return false }
             return self.policy(unproven: filter, clientID: session.clientID.description)?.mayReceive(topic) ?? false
+        }
+    }
+}
+
+extension Subscription {
+    /// What a bridge means: nothing comes back to it, and RETAIN is the publisher's.
+    fileprivate var ofBridge: Subscription {
+        var copy = self
+        copy.noLocal = (try? SharedSubscription.parse(self.filter)) == .some(nil)
+        copy.retainAsPublished = true
+        return copy
+    }
+
+    /// Whether retained messages are sent at once: by Retain Handling `[MQTT-3.3.1-9]`, `[MQTT-3.3.1-10]`,
+    /// `[MQTT-3.3.1-11]`, and never for shared ones (MQTT 5.0 §4.8.2).
+    fileprivate func wantsRetained(isNew: Bool) -> Bool {
+        if let shared = try? SharedSubscription.parse(self.filter), shared != nil { return false }
+        return switch self.retainHandling {
+        case .send: true
+        case .sendIfNew: isNew
+        case .doNotSend: false
         }
     }
 }

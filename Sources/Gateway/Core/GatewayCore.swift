@@ -40,10 +40,16 @@ final class GatewayCore {
     private(set) var commits: CommitQueue
     var paces: [DeviceID: SenderPace] = [:]
     private var clients: [ObjectIdentifier: Client] = [:]
+    private var connectionsOf: [DeviceID: Int] = [:]
     private var wasCongested = false
     private var isDraining = false
     private var housekeeping: Scheduled<Void>?
+    var systemTimer: Scheduled<Void>?
+    let started = NIODeadline.now()
     private var lastStoreProblem: NIODeadline = .distantPast
+    /// The next time at which a session ends or a will is due.
+    var sessionTimer: (deadline: NIODeadline, task: Scheduled<Void>)?
+    var systemTopics: SystemTopics
 
     /// - Parameters:
     ///   - registry: Filled with the devices that the store has now.
@@ -74,20 +80,15 @@ final class GatewayCore {
             )
         )
         let limits = configuration.limits
-        self.broker = LocalBroker(
-            limits: .init(
-                sessions: limits.maxConnections * 2,
-                subscriptions: limits.maxSubscriptions,
-                outbound: .init(inFlight: limits.maxInflight, queuedBytes: limits.maxQueuedBytes),
-                retained: .init(messages: limits.maxRetained, bytes: limits.maxRetainedBytes)
-            )
-        )
+        self.broker = LocalBroker(limits: .init(limits))
         let rate = limits.failureRate
         self.failures = FailureBudget { now in
             TokenBucket(rate: Double(rate.count) / rate.interval.seconds, burst: rate.count, now: now)
         }
-        self.commits = CommitQueue(store: store, loop: loop)
+        self.commits = CommitQueue(store: store, loop: loop, wallClock: self.wallClock)
+        self.systemTopics = SystemTopics(interval: limits.systemInterval)
         self.clockWatch = ClockWatch(now: .now(), wallMilliseconds: self.wallClock.milliseconds)
+        self.broker.journal = self.commits
     }
 
     /// Takes the uplinks and begins to hear of commits.
@@ -99,6 +100,7 @@ final class GatewayCore {
             link.committed(record)
         }
         self.startHousekeeping()
+        self.startSystemTopics()
         self.commits.finished = { [unowned self] result, batch in self.batchFinished(result, batch) }
     }
 
@@ -109,14 +111,30 @@ final class GatewayCore {
     }
 
     func remove(_ client: Client) {
-        self.clients[ObjectIdentifier(client)] = nil
+        guard self.clients.removeValue(forKey: ObjectIdentifier(client)) != nil else { return }
+        guard client.isCounted, case .device(let id) = client.identity else { return }
+        let left = self.connectionsOf[id, default: 1] - 1
+        self.connectionsOf[id] = left > 0 ? left : nil
     }
+
+    /// Counts a connection of a proven device.
+    ///
+    /// - Returns: False if it has as many as it may have.
+    func countConnection(of identity: Client.Identity) -> Bool {
+        guard case .device(let id) = identity else { return true }
+        guard self.connectionsOf[id, default: 0] < self.configuration.limits.maxConnectionsPerDevice else { return false }
+        self.connectionsOf[id, default: 0] += 1
+        return true
+    }
+
+    /// Connections that are open.
+    var clientCount: Int { self.clients.count }
 
     /// Closes every connection that one of these devices is behind.
     func closeClients(of devices: Set<DeviceID>, reason: String) {
         guard !devices.isEmpty else { return }
         for client in self.clients.values where client.isOf(devices) {
-            client.close(reason: reason)
+            client.close(.notAuthorized, reason: reason)
         }
         for device in devices {
             for session in self.broker.sessions(ownedBy: .device(device.text)) { self.broker.remove(session) }
@@ -125,24 +143,10 @@ final class GatewayCore {
 
     /// Ends all connections, for the shutdown.
     func closeAllClients() {
-        for client in self.clients.values { client.close(reason: "the gateway is shutting down") }
+        for client in self.clients.values { client.close(.serverShuttingDown, reason: "the gateway is shutting down") }
     }
 
     // MARK: Life
-
-    /// Takes the retained messages that outlived the last run.
-    func restore(_ records: [RetainedRecord]) {
-        for record in records {
-            let message = Message(
-                topic: TopicName(unchecked: record.topic),
-                payload: record.payload,
-                qos: record.qos,
-                retain: true,
-                publisher: record.device?.text
-            )
-            _ = self.broker.retained.retain(message)
-        }
-    }
 
     /// Another process changed devices; these are all there are now.
     func devicesChanged(_ devices: Result<[Device], StoreError>) {
@@ -167,7 +171,7 @@ final class GatewayCore {
     private func housekeep() {
         self.refusals.tick(now: .now())
         self.expireSessionIDs(now: .now())
-        self.broker.expire(now: .now())
+        for topic in self.broker.retained.expire(now: .now()) { self.commits.append(.clear(topic: topic.buffer)) }
         let now = self.wallClock.milliseconds
         let upTime = self.clockWatch.jumpedUpTime(now: .now(), wallMilliseconds: now)
         for link in self.links { link.expire(nowMilliseconds: now, jumpedUpTime: upTime) }
@@ -178,6 +182,8 @@ final class GatewayCore {
     func drain(until deadline: NIODeadline) -> EventLoopFuture<Void> {
         self.isDraining = true
         self.housekeeping?.cancel()
+        self.sessionTimer?.task.cancel()
+        self.systemTimer?.cancel()
         let done = self.loop.makePromise(of: Void.self)
         self.wait(until: deadline, for: { $0.commits.isSafe }) { core in
             core.closeAllClients()  // Their wills may be stored yet.
@@ -231,6 +237,7 @@ final class GatewayCore {
             }
             for totals in batch.totals { self.links[self.linkIndex(totals.uplink)].counted(totals) }
         case .failure(let error):
+            self.undo(attempted)
             for record in attempted.inserts {
                 self.links[self.linkIndex(record.uplink)].settled(bytes: record.countedBytes)
             }

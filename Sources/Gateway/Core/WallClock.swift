@@ -1,4 +1,5 @@
 import Glibc
+import NIOCore
 
 /// The time of day, for what people read: when a record was stored. Nothing is ordered by it; a Pi without a battery
 /// starts in 1970.
@@ -12,6 +13,26 @@ struct WallClock {
     var stamp: Int64 {
         let now = self.milliseconds
         return now >= Self.plausible ? now : Self.unknown
+    }
+
+    /// The present, or nil while the clock is not set.
+    var present: Int64? {
+        let now = self.milliseconds
+        return now >= Self.plausible ? now : nil
+    }
+
+    /// A moment of the monotonic clock as one of this clock, for the store; nil for none, and while the clock is not set:
+    /// better to keep a message for too long than to lose it to a wrong clock.
+    func milliseconds(at deadline: NIODeadline?) -> Int64? {
+        guard let deadline, let present = self.present else { return nil }
+        return present + (deadline - .now()).nanoseconds / 1_000_000
+    }
+
+    /// The other way round; nil for none.
+    func deadline(at milliseconds: Int64?) -> NIODeadline? {
+        guard let milliseconds, let present = self.present else { return nil }
+        let left = min(max(milliseconds - present, 0), 366 * 86_400_000)
+        return .now() + .milliseconds(left)
     }
 
     /// Milliseconds since 1970.

@@ -1,0 +1,124 @@
+import Broker
+import MQTTCodec
+import NIOCore
+import Transport
+
+extension GatewayCore {
+    private static let systemLevel = "$SYS"
+
+    /// Begins to publish `$SYS`, to those who listen there.
+    func startSystemTopics() {
+        guard self.systemTopics.interval > .zero else { return }
+        self.systemTimer = self.loop.assumeIsolated().scheduleTask(in: TimeAmount(self.systemTopics.interval)) {
+            [weak self] in
+            guard let self else { return }
+            self.publishSystemTopics()
+            self.startSystemTopics()
+        }
+    }
+
+    private func publishSystemTopics() {
+        guard self.broker.hasSubscribers(below: Self.systemLevel) else { return }
+        for message in self.systemTopics.changed(of: self.systemValues()) {
+            self.distribute(message.asLive, isStored: false)
+        }
+    }
+
+    /// What a new subscription gets at once.
+    func sendSystemTopics(to session: Session, matching filter: TopicFilter, qos: QoS, _ identifiers: [UInt32]) {
+        guard self.systemTopics.interval > .zero, filter.buffer.readableBytesView.starts(with: "$SYS/".utf8) else {
+            return
+        }
+        for (name, value) in self.systemValues() {
+            guard let message = SystemTopics.message(name, value), filter.matches(message.topic) else { continue }
+            var outgoing = OutgoingMessage(message)
+            self.deliver(&outgoing, to: session, qos: qos, retain: true, identifiers: identifiers)
+        }
+    }
+
+    private func systemValues() -> [(name: String, value: String)] {
+        let counters = self.counters
+        let upTime = (NIODeadline.now() - self.started).nanoseconds / 1_000_000_000
+        let connected = self.clientCount
+        let sessions = self.broker.sessionCount
+        var values: [(name: String, value: String)] = [
+            ("broker/version", "sealgate \(Version.text)"),
+            ("broker/uptime", "\(upTime) seconds"),
+            ("broker/clients/connected", "\(connected)"),
+            ("broker/clients/total", "\(sessions)"),
+            ("broker/clients/disconnected", "\(max(sessions - connected, 0))"),
+            ("broker/subscriptions/count", "\(self.broker.subscriptionCount)"),
+            ("broker/retained messages/count", "\(self.broker.retained.count)"),
+            ("broker/publish/messages/received", "\(counters.received)"),
+            ("broker/publish/messages/sent", "\(counters.delivered)"),
+            ("broker/publish/messages/dropped", "\(counters.deliveriesDropped)"),
+            ("broker/bytes/received", "\(self.burst.bytesRead)"),
+            ("broker/bytes/sent", "\(self.burst.bytesWritten)"),
+            ("broker/store/messages/bytes", "\(self.broker.queuedBytes)"),
+            ("gateway/connections/accepted", "\(counters.connectionsAccepted)"),
+            ("gateway/connections/refused", "\(counters.connectionsRefused + self.limiter.refused)"),
+            ("gateway/sealed/opened", "\(counters.opened)"),
+            ("gateway/sealed/repeated", "\(counters.repeated)"),
+            ("gateway/commits/failed", "\(counters.failedCommits)"),
+            ("gateway/devices", "\(self.registry.count)"),
+        ]
+        for refusal in Refusal.allCases {
+            let name = refusal.rawValue.replacing(" ", with: "-")
+            values.append(("gateway/refused/\(name)", "\(counters.refused[refusal, default: 0])"))
+        }
+        for limit in LimitHit.allCases {
+            values.append(("gateway/limits/\(limit.rawValue)", "\(counters.limits[limit, default: 0])"))
+        }
+        for link in self.links { values += link.systemValues(now: self.wallClock.present) }
+        return values
+    }
+}
+
+extension Message {
+    /// The same, sent because it has changed and not because somebody has subscribed.
+    fileprivate var asLive: Message {
+        var copy = self
+        copy.retain = false
+        return copy
+    }
+}
+
+extension UplinkLink {
+    /// What `$SYS` says of the link.
+    ///
+    /// - Parameter now: In milliseconds since 1970; nil while the clock is not set.
+    fileprivate func systemValues(now: Int64?) -> [(name: String, value: String)] {
+        let age = now.flatMap { now in self.totals.oldestStoredAt.map { max(now - $0, 0) / 1000 } } ?? 0
+        let base = "gateway/uplink/\(self.name)"
+        return [
+            ("\(base)/state", self.isConnected ? "connected" : "disconnected"),
+            ("\(base)/spool/messages", "\(self.totals.messages)"),
+            ("\(base)/spool/bytes", "\(self.totals.bytes)"),
+            ("\(base)/spool/oldest", "\(age) seconds"),
+        ]
+    }
+}
+
+extension LocalBroker.Limits {
+    /// What `[limits]` says of the broker.
+    init(_ limits: GatewayLimits) {
+        self.init(
+            sessions: limits.maxSessions ?? limits.maxConnections * 2,
+            sessionsPerDevice: limits.maxSessionsPerDevice,
+            subscriptions: limits.maxSubscriptions,
+            queuedBytesTotal: limits.maxQueuedTotal,
+            unprovenExpiry: TimeAmount(limits.sessionExpiryUnproven),
+            provenExpiry: TimeAmount(limits.sessionExpiry),
+            outbound: .init(
+                inFlight: limits.maxInflight,
+                queuedMessages: limits.maxQueuedMessages,
+                queuedBytes: limits.maxQueuedBytes
+            ),
+            retained: .init(
+                messages: limits.maxRetained,
+                bytes: limits.maxRetainedBytes,
+                messagesPerPublisher: limits.maxRetainedPerDevice
+            )
+        )
+    }
+}

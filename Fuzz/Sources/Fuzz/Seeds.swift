@@ -12,6 +12,9 @@ enum Seeds {
             number += 1
             Self.write(bytes, to: "\(directory)/\(target)/seed-\(number)")
         }
+        // CONNECT of 5.0, messages by name and alias, their ends, a subscription, DISCONNECT: all of them good packets.
+        add([0, 0, 0x22, 0x17, 2, 0x15, 2, 0x23, 2, 0x12, 3, 1, 6, 1, 10, 1, 2, 0, 12, 13, 1], to: "connection")
+        add([1, 1, 0x32, 2, 0x05, 1, 2, 0x06, 2, 6, 1, 11, 0, 0, 7, 3, 9, 3, 13, 0], to: "connection")
         for file in files {
             let name = file.split(separator: "/").last.map(String.init) ?? file
             let text = Self.read(file)
@@ -21,10 +24,11 @@ enum Seeds {
                 let literals = Self.literals(text)
                 for (first, second) in zip(literals, literals.dropFirst()) {
                     add(Array("\(first)\0\(second)\0\(second)".utf8), to: "topics")
-                    add(
-                        [0] + Array(first.utf8) + [0, 4] + Array(second.utf8) + [0, 3] + Array(second.utf8),
-                        to: "tree"
-                    )
+                    // Subscribed by one, shared by all, looked up, taken away, looked up.
+                    let name = Array(second.utf8) + [0]
+                    let filter = Array(first.utf8) + [0]
+                    let shared = Array("$share/g/".utf8) + filter
+                    add([0] + filter + [0x80] + shared + [3] + name + [0x82] + shared + [3] + name, to: "tree")
                 }
             } else {
                 for (version, packet) in Self.packets(text) {

@@ -46,7 +46,8 @@ for target in "${targets[@]}"; do
     printf '%-12s %10s %8s %9s %8s %7s  %s\n' "$target" "${executions:-0}" "${speed:-0}" "${coverage:-0}" \
         "${inputs:-0}" "$count" "$tally"
     if [ "$status" -ne 0 ]; then
-        grep -E 'Fatal error|ERROR: |Test unit written|^    #[0-9]+ .* in .*Sources' "$log" || tail -20 "$log"
+        grep -E 'Fatal error|Assertion failed|ERROR: |Test unit written' "$log" || tail -20 "$log"
+        grep -m 8 -E '^ +#[0-9]+ .*/Sources/' "$log" || true
     fi
     total=$((total + ${executions:-0}))
 done

@@ -5,6 +5,7 @@ RELEASE_FLAGS ?= -c release --static-swift-stdlib
 # A target that imports what it does not depend on is an error.
 CHECK_IMPORTS  = --explicit-target-dependency-import-check error
 BENCH         ?= quick
+FUZZ_SECONDS  ?= 60
 PREFIX        ?= /usr/local
 DESTDIR       ?=
 
@@ -26,9 +27,14 @@ build: ## release build: .build/release/sealgate
 test: ## all tests, with real Mosquitto, Lua and Python peers (installs what is missing)
 	@scripts/setup.sh
 	@scripts/setup-tests.sh
+	FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
 	PYTHONDONTWRITEBYTECODE=1 .venv/bin/python -m unittest discover -s Examples/nodes/python
 	$(SWIFT) build --build-tests $(CHECK_IMPORTS)
 	$(SWIFT) test --skip-build --disable-xctest
+
+fuzz: ## feed the decoders what no peer should send, for FUZZ_SECONDS (60)
+	@scripts/setup.sh
+	FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
 
 lint: ## layout and syntax; changes nothing
 	@scripts/lint.sh
@@ -50,8 +56,8 @@ install: ## to PREFIX (/usr/local), with a systemd unit; after make build, as ro
 	@echo 'Next: systemd-sysusers; edit /etc/sealgate/gateway.conf; systemctl enable --now sealgate'
 
 clean: ## remove what was built
-	rm -rf .build .venv
+	rm -rf .build .venv Fuzz/.build Fuzz/finds
 	$(MAKE) --no-print-directory -C Benchmarks clean
 
-.PHONY: help demo build test lint bench install clean
+.PHONY: help demo build test fuzz lint bench install clean
 .DEFAULT_GOAL := help

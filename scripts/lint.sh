@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-swift_paths=(Package.swift Sources)
+swift_paths=(Package.swift Sources Fuzz/Package.swift Fuzz/Sources/Fuzz)
 [ -d Tests ] && swift_paths+=(Tests)
 echo "swift format lint"
 swift format lint --strict --recursive "${swift_paths[@]}"

@@ -20,7 +20,7 @@ public struct MQTTDecodeError: Error, Equatable, Sendable, CustomStringConvertib
         case notAllowed(from: MQTTPeer)
         /// Some other packet before CONNECT `[MQTT-3.1.0-1]`.
         case expectedConnect
-        /// QoS 3, or 2 for Maximum QoS.
+        /// QoS 3 in PUBLISH or of a will (`[MQTT-3.3.1-4]`, `[MQTT-3.1.2-12]`).
         case invalidQoS(UInt8)
         /// DUP set in a PUBLISH of QoS 0 `[MQTT-3.3.1-2]`.
         case duplicateFlagWithQoS0

@@ -52,7 +52,8 @@ public struct Subscription: Hashable, Sendable {
             // [MQTT-3.8.3-5] of 5.0, [MQTT-3.8.3-4] of 3.1.1
             throw reader.error(.reservedBits(byte & reserved), field, at: offset)
         }
-        guard let qos = QoS(rawValue: byte & 0b11) else { throw reader.error(.invalidQoS(3), field, at: offset) }
+        // A protocol error here (§3.8.3.1), where in PUBLISH and for a will the packet is malformed.
+        guard let qos = QoS(rawValue: byte & 0b11) else { throw reader.error(.invalidValue(3), field, at: offset) }
         guard let handling = RetainHandling(rawValue: byte >> 4 & 0b11) else {
             throw reader.error(.invalidValue(3), "Retain Handling", at: offset)
         }

@@ -97,7 +97,7 @@ extension RefusalVector {
             .v311,
             accepted: "82 08 0001 0003'a/b' 02",
             refused: "82 08 0001 0003'a/b' 03",
-            .invalidQoS(3),
+            .invalidValue(3),
             "Requested QoS",
             9
         ),
@@ -205,7 +205,7 @@ extension RefusalVector {
             .v5,
             accepted: "82 09 0001 00 0003'a/b' 02",
             refused: "82 09 0001 00 0003'a/b' 03",
-            .invalidQoS(3),
+            .invalidValue(3),
             "Subscription Options",
             10
         ),

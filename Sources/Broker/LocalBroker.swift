@@ -240,30 +240,31 @@ package final class LocalBroker {
     /// - Returns: Wills that are to be published now: their delay is over, or their session has ended `[MQTT-3.1.2-8]`.
     package func expire(now: NIODeadline) -> [PendingWill] {
         var wills: [PendingWill] = []
-        for list in [self.absentUnproven, self.absentProven] {
-            list.forEach { session in
-                let hasEnded = session.absence?.ends.map { $0 <= now } ?? false
-                if let will = session.pendingWill, hasEnded || will.due <= now {
-                    wills.append(will)
-                    session.pendingWill = nil
-                    session.journal?.append(.will(session: session.number, nil))
-                }
-                if hasEnded { self.remove(session) }
+        func look(at session: Session) {
+            let hasEnded = session.absence?.ends.map { $0 <= now } ?? false
+            if let will = session.pendingWill, hasEnded || will.due <= now {
+                wills.append(will)
+                session.pendingWill = nil
+                session.journal?.append(.will(session: session.number, nil))
             }
+            if hasEnded { self.remove(session) }
         }
+        self.absentUnproven.forEach(look)
+        self.absentProven.forEach(look)
         return wills
     }
 
     /// When ``expire(now:)`` has something to do; nil: not before somebody leaves.
     package var nextDeadline: NIODeadline? {
-        var next = NIODeadline.distantFuture
-        for list in [self.absentUnproven, self.absentProven] {
-            list.forEach { session in
-                if let ends = session.absence?.ends { next = min(next, ends) }
-                if let will = session.pendingWill { next = min(next, will.due) }
+        var next: NIODeadline?
+        func look(at session: Session) {
+            for deadline in [session.absence?.ends, session.pendingWill?.due] {
+                if let deadline, deadline < next ?? .distantFuture { next = deadline }
             }
         }
-        return next == .distantFuture ? nil : next
+        self.absentUnproven.forEach(look)
+        self.absentProven.forEach(look)
+        return next
     }
 
     /// Ends the session whatever its kind: its device was revoked or removed.

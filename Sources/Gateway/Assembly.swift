@@ -1,3 +1,4 @@
+import Broker
 import Devices
 import Logging
 import MQTTCodec
@@ -17,6 +18,7 @@ struct Assembly: Sendable {
     private let logger: Logger
     private let devices: [Device]
     private let retained: [RetainedRecord]
+    private let sessions: (sessions: [StoredSession], messages: [Int64: StoredMessage])
     private let uplinks: [PreparedUplink]
     /// In the order of the listeners; nil without TLS.
     private let listenerTLS: [TLSContextSource?]
@@ -39,6 +41,7 @@ struct Assembly: Sendable {
         self.logger = logger
         self.devices = try store.devices()
         self.retained = try store.retained()
+        self.sessions = try store.sessions()
         Self.warnOfStranded(configuration, store, logger)
         let keyLookup = KeyLookup()
         self.keyLookup = keyLookup
@@ -117,6 +120,7 @@ struct Assembly: Sendable {
         core.restore(self.retained)
         core.rebuildChannels()
         core.start(links: self.uplinks.indices.map { self.makeLink($0, core: core, loop: loop) })
+        core.restore(sessions: self.sessions.sessions, messages: self.sessions.messages)
         return core
     }
 
@@ -195,15 +199,17 @@ struct Assembly: Sendable {
         configuration.connection.maxKeepAliveSeconds = UInt16(clamping: limits.maxKeepAlive.components.seconds)
         configuration.connection.maxQueuedBytes = limits.maxQueuedBytes
         configuration.connection.maxFiltersPerPacket = max(limits.maxSubscriptions, 128)
+        configuration.connection.receiveMaximum = UInt16(clamping: limits.receiveMaximum)
+        configuration.connection.topicAliasMaximum = UInt16(clamping: limits.maxTopicAliases)
+        configuration.connection.outboundTopicAliasMaximum = UInt16(clamping: limits.maxTopicAliases)
+        configuration.connection.maxUserProperties = limits.maxUserProperties
         return MQTTListener(
             configuration: configuration,
             tls: self.listenerTLS[index],
             burst: burst,
             limiter: core.limiter,
             logger: self.logger,
-            makeDelegate: { [unowned core] in
-                Client(core: core, anonymous: listener.anonymous, usesPassword: listener.password)
-            }
+            makeDelegate: { [unowned core] in Client(core: core, listener: listener) }
         )
     }
 

@@ -82,7 +82,9 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let buffer = self.partial.join(self.unwrapInboundIn(data))
+        let read = self.unwrapInboundIn(data)
+        self.burst.bytesRead += read.readableBytes
+        let buffer = self.partial.join(read)
         self.take(buffer, now: context.eventLoop.now)
     }
 
@@ -212,6 +214,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     package func flushBurst() {
         self.isInBurst = false
         guard let output = self.output.take(), let context = self.context else { return }
+        self.burst.bytesWritten += output.readableBytes
         context.writeAndFlush(self.wrapOutboundOut(output), promise: nil)
         self.burst.giveBack(output)
     }

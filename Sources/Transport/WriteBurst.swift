@@ -15,6 +15,9 @@ package final class WriteBurst {
     /// A buffer that grew past this is given back to the allocator instead.
     private static let maxSpareCapacity = 64 << 10
 
+    /// Bytes of all connections of this loop since the start, without those of TLS and WebSocket.
+    package internal(set) var bytesRead = 0
+    package internal(set) var bytesWritten = 0
     private let loop: any EventLoop
     private var waiting: [any BurstFlushing] = []
     private var spare: [ByteBuffer] = []

@@ -1,5 +1,5 @@
 package import Devices
-package import MQTTCodec
+import MQTTCodec
 package import NIOCore
 
 /// `[limits]`: what one gateway lets its peers use. Every table, queue and buffer behind a listener is bounded by one of

@@ -31,8 +31,6 @@ final class Client: MQTTConnectionDelegate {
     private(set) var isBridge = false
     /// Its device's connections count it.
     private(set) var isCounted = false
-    /// CONNACK said that retained messages are not supported.
-    private var wasToldNotToRetain = false
     /// Its CONNECT had a will.
     private var hadWill = false
     /// The device that the last accepted seal proved; a revocation closes its connection.
@@ -107,7 +105,8 @@ final class Client: MQTTConnectionDelegate {
     func received(_ publish: Publish) {
         self.core.counters.received += 1
         if publish.qos == .exactlyOnce, let session = self.session {
-            switch session.receivedQoS2(publish.packetID, limit: self.core.configuration.limits.receiveMaximum) {
+            // What a session brought along from an earlier connection does not count against the quota of this one.
+            switch session.receivedQoS2(publish.packetID, limit: 2 * self.core.configuration.limits.receiveMaximum) {
             case .new: break
             case .recorded: return self.connection?.acknowledge(publish.packetID, with: .pubrec) ?? ()
             case .underWay: return self.core.commits.acknowledge(publish.packetID, to: self, isRepeat: true)
@@ -261,10 +260,6 @@ final class Client: MQTTConnectionDelegate {
             self.plannedTopic = publish.topic.compacted()
             self.plannedGeneration = self.core.registry.generation
             self.plan = self.core.plan(for: self, topic: publish.topic)
-        }
-        if publish.retain, self.wasToldNotToRetain {
-            self.session?.released(publish.packetID)
-            return self.close(.retainNotSupported, reason: "a retained message, which its profile forbids")
         }
         switch self.plan {
         case .plain(let destination):
@@ -467,6 +462,10 @@ final class Client: MQTTConnectionDelegate {
             // [MQTT-3.1.3-8 of 3.1.1]
             return self.turnAway(.clientIdentifierNotValid, "an empty client id needs a clean session")
         }
+        let mayRetain = self.core.mayRetain(self.identity)
+        if isV5, connect.will?.retain == true, !mayRetain {
+            return self.turnAway(.retainNotSupported, "its will is retained, which its profile forbids")  // [MQTT-3.2.2-13]
+        }
         if let will = connect.will, let problem = self.core.objection(to: will, of: self) {
             return self.turnAway(.notAuthorized, "its will on \(Printable.text(will.topic.buffer)): \(problem)")
         }
@@ -496,14 +495,13 @@ final class Client: MQTTConnectionDelegate {
             self.session = session
             self.hadWill = connect.will != nil
             if session.isStored { session.journal(will: connect.will) }
-            var acceptance = MQTTConnection.Acceptance(sessionPresent: isPresent)
+            var acceptance = Acceptance(sessionPresent: isPresent)
             acceptance.assignedClientID = assigned
             if session.expiryInterval != asked { acceptance.sessionExpiryInterval = session.expiryInterval }
             if connect.properties.requestResponseInformation == true {
                 acceptance.responseInformation = self.core.responseInformation(for: self.identity)
             }
-            acceptance.retainAvailable = self.core.mayRetain(self.identity)
-            self.wasToldNotToRetain = isV5 && !acceptance.retainAvailable
+            acceptance.retainAvailable = mayRetain
             connection.accept(connect, acceptance)
             self.core.logger.debug(
                 "connected",

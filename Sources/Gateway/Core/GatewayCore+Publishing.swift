@@ -160,7 +160,8 @@ extension GatewayCore {
                 detail: "the spool of uplink \(self.links[route.uplink].name) is full"
             )
         }
-        if publish.retain, client.speaksV5, let problem = self.objection(toRetaining: publish, of: destination, client) {
+        if publish.retain, client.speaksV5, let problem = self.objection(toRetaining: publish, of: destination, client)
+        {
             undo?()
             return client.refuse(publish, .retained, device: destination.name, detail: problem)
         }

@@ -38,9 +38,12 @@ extension GatewayCore {
     /// Takes the sessions that outlived the last run: their clients are away, and a client that was here then has left
     /// now.
     func restore(sessions: [StoredSession], messages: [Int64: StoredMessage]) {
-        let kept = messages.mapValues { KeptMessage(Message($0, expiry: self.wallClock.deadline(at: $0.expiresAt)), number: $0.number) }
+        let kept = messages.mapValues {
+            KeptMessage(Message($0, expiry: self.wallClock.deadline(at: $0.expiresAt)), number: $0.number)
+        }
         let now = NIODeadline.now()
-        for stored in sessions {
+        // Should there be two of one client, the newer one is its session.
+        for stored in sessions.sorted(by: { $0.record.number > $1.record.number }) {
             let record = stored.record
             let left = self.broker.granted(record.expiryInterval, to: record.owner)
             let away = self.wallClock.present.flatMap { now in record.leftAt.map { max(now - $0, 0) / 1000 } } ?? 0

@@ -235,7 +235,7 @@ extension Subscription {
     /// Whether retained messages are sent at once: by Retain Handling `[MQTT-3.3.1-9]`, `[MQTT-3.3.1-10]`,
     /// `[MQTT-3.3.1-11]`, and never for shared ones (MQTT 5.0 §4.8.2).
     fileprivate func wantsRetained(isNew: Bool) -> Bool {
-        if let shared = try? SharedSubscription.parse(self.filter), shared != nil { return false }
+        if (try? SharedSubscription.parse(self.filter)) ?? nil != nil { return false }
         return switch self.retainHandling {
         case .send: true
         case .sendIfNew: isNew

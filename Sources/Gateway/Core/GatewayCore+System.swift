@@ -1,6 +1,8 @@
 import Broker
+import Devices
 import MQTTCodec
 import NIOCore
+import Store
 import Transport
 
 extension GatewayCore {

@@ -124,7 +124,9 @@ final class GatewayCore {
     /// - Returns: False if it has as many as it may have.
     func countConnection(of identity: Client.Identity) -> Bool {
         guard case .device(let id) = identity else { return true }
-        guard self.connectionsOf[id, default: 0] < self.configuration.limits.maxConnectionsPerDevice else { return false }
+        guard self.connectionsOf[id, default: 0] < self.configuration.limits.maxConnectionsPerDevice else {
+            return false
+        }
         self.connectionsOf[id, default: 0] += 1
         return true
     }

@@ -3,7 +3,7 @@ package import NIOCore
 import NIOPosix
 package import OpenSSL
 
-/// One `mqtt` or `mqtts` listener: accepts connections within the limits and gives each its handlers.
+/// One `mqtt`, `mqtts`, `ws` or `wss` listener: accepts connections within the limits and gives each its handlers.
 package struct MQTTListener {
     /// What a listener needs to know.
     package struct Configuration: Sendable {
@@ -31,7 +31,7 @@ package struct MQTTListener {
     private let makeDelegate: () -> any MQTTConnectionDelegate
 
     /// - Parameters:
-    ///   - tls: The server's context of an `mqtts` listener; nil for plain TCP.
+    ///   - tls: The server's context of an `mqtts` or `wss` listener; nil for plain TCP.
     ///   - makeDelegate: Called on the loop for each accepted connection.
     package init(
         configuration: Configuration,
@@ -96,21 +96,23 @@ package struct MQTTListener {
     }
 
     private func initialize(_ channel: any Channel) throws {
-        let address = PeerAddress(channel.remoteAddress)
-        guard self.limiter.acquire(address) else { throw TooManyConnections() }
-        let limiter = NIOLoopBound(self.limiter, eventLoop: channel.eventLoop)
-        channel.closeFuture.whenComplete { _ in limiter.value.release(address) }
-        if let tls = self.tls {
-            try channel.pipeline.syncOperations.addHandler(try TLSHandler(context: tls, serverName: nil))
-        }
-        try channel.pipeline.syncOperations.addHandler(
-            MQTTConnection(
-                configuration: self.configuration.connection,
-                delegate: self.makeDelegate(),
-                burst: self.burst,
-                expectsTLS: self.tls != nil
-            )
+        guard let place = self.limiter.acquire(PeerAddress(channel.remoteAddress)) else { throw TooManyConnections() }
+        let connection = MQTTConnection(
+            configuration: self.configuration.connection,
+            delegate: self.makeDelegate(),
+            burst: self.burst,
+            expectsTLS: self.tls != nil
         )
+        place.displace = { [weak connection] in
+            connection?.close(reason: "it sent no CONNECT, and others wait for its place")
+        }
+        self.limiter.hold(place, for: connection)
+        let id = ObjectIdentifier(connection)
+        let held = NIOLoopBound((limiter: self.limiter, place: place), eventLoop: channel.eventLoop)
+        channel.closeFuture.whenComplete { _ in held.value.limiter.release(held.value.place, of: id) }
+        let pipeline = channel.pipeline.syncOperations
+        if let tls = self.tls { try pipeline.addHandler(try TLSHandler(context: tls, serverName: nil)) }
+        try pipeline.addHandler(connection)
     }
 
     private struct TooManyConnections: Error {}

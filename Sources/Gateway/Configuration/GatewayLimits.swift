@@ -7,7 +7,9 @@ package struct GatewayLimits: Sendable, Equatable {
     package var maxConnections = 10_000
     /// Connections from one address.
     package var maxConnectionsPerAddress = 1_000
-    /// From the accepted connection to a whole CONNECT, the TLS handshake included.
+    /// Connections whose CONNECT was not accepted yet, on all listeners together; those of one address at most half of it.
+    package var maxHalfOpen = 2_000
+    /// From the accepted connection to a whole CONNECT, the handshakes of TLS and WebSocket included.
     package var connectTimeout: Duration = .seconds(5)
     /// Largest MQTT packet in bytes, fixed header included; larger ones are refused from their header alone.
     package var maxPacket = 256 * 1024
@@ -37,6 +39,7 @@ package struct GatewayLimits: Sendable, Equatable {
         }
         set(\.maxConnections, reader.int("max_connections", in: 1...1_000_000))
         set(\.maxConnectionsPerAddress, reader.int("max_connections_per_address", in: 1...1_000_000))
+        set(\.maxHalfOpen, reader.int("max_half_open", in: 2...1_000_000))
         set(\.connectTimeout, reader.duration("connect_timeout", in: .milliseconds(100)...(.seconds(60))))
         set(\.maxPacket, reader.size("max_packet", in: 128...(128 << 20)))
         set(\.maxSubscriptions, reader.int("max_subscriptions", in: 1...100_000))

@@ -379,6 +379,7 @@ final class Client: MQTTConnectionDelegate {
             self.session = session
             session.connection = connection
             connection.accept(connect, sessionPresent: isPresent)
+            self.core.limiter.established(connection: connection)
             self.core.logger.debug(
                 "connected",
                 metadata: ["client": "\(self.name)", "from": "\(self.address)"]

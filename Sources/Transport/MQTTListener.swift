@@ -12,11 +12,25 @@ package struct MQTTListener {
         /// 0 lets the system choose.
         package var port: Int
         package var connection = MQTTConnection.Configuration()
+        /// MQTT in WebSocket frames; nil: on the TCP or TLS connection itself.
+        package var webSocket: WebSocket?
 
         package init(host: String, port: Int) {
             self.host = host
             self.port = port
         }
+    }
+
+    /// What a `ws` or `wss` listener needs to know.
+    package struct WebSocket: Sendable {
+        /// The path of the request, without query.
+        package var path = "/mqtt"
+        /// Values of Origin from which browsers may come; nil: all.
+        package var origins: [String]?
+        /// Longest payload of a frame. Frames are not collected, so that this may be more than a packet.
+        package var maxFrameBytes = 256 << 10
+
+        package init() {}
     }
 
     /// Every connection keeps a buffer of what it last needed: 16 KiB hold fifty messages and more, and thousands of
@@ -112,6 +126,13 @@ package struct MQTTListener {
         channel.closeFuture.whenComplete { _ in held.value.limiter.release(held.value.place, of: id) }
         let pipeline = channel.pipeline.syncOperations
         if let tls = self.tls { try pipeline.addHandler(try TLSHandler(context: tls, serverName: nil)) }
+        if let webSocket = self.configuration.webSocket {
+            try WebSocketGate.add(
+                to: pipeline,
+                request: WebSocketRequest(path: webSocket.path, origins: webSocket.origins),
+                maxFrameBytes: webSocket.maxFrameBytes
+            )
+        }
         try pipeline.addHandler(connection)
     }
 

@@ -195,6 +195,13 @@ struct Assembly: Sendable {
         configuration.connection.maxKeepAliveSeconds = UInt16(clamping: limits.maxKeepAlive.components.seconds)
         configuration.connection.maxQueuedBytes = limits.maxQueuedBytes
         configuration.connection.maxFiltersPerPacket = max(limits.maxSubscriptions, 128)
+        if listener.isWebSocket {
+            var webSocket = MQTTListener.WebSocket()
+            webSocket.path = listener.path
+            webSocket.origins = listener.origins
+            webSocket.maxFrameBytes = max(limits.maxPacket, 64 << 10)
+            configuration.webSocket = webSocket
+        }
         return MQTTListener(
             configuration: configuration,
             tls: self.listenerTLS[index],

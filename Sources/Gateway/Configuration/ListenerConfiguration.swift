@@ -17,9 +17,9 @@ package struct ListenerConfiguration: Sendable, Equatable {
         case mqtt
         /// MQTT over TLS.
         case mqtts
-        /// MQTT over WebSocket: not in this version.
+        /// MQTT over WebSocket.
         case ws
-        /// MQTT over WebSocket over TLS: not in this version.
+        /// MQTT over WebSocket over TLS.
         case wss
         /// CoAP over UDP: not in this version.
         case coap
@@ -27,7 +27,7 @@ package struct ListenerConfiguration: Sendable, Equatable {
         case coaps
 
         /// What this version has.
-        static let supported: Set<Transport> = [.mqtt, .mqtts]
+        static let supported: Set<Transport> = [.mqtt, .mqtts, .ws, .wss]
     }
 
     /// What becomes of a connection that proves nothing.
@@ -42,7 +42,7 @@ package struct ListenerConfiguration: Sendable, Equatable {
 
     /// The line of `[[listener]]` in gateway.conf.
     package var line: Int
-    /// What is spoken there; `mqtt` or `mqtts` in this version.
+    /// What is spoken there; neither `coap` nor `coaps` in this version.
     package var transport: Transport
     /// Where it listens; port 0: any free one.
     package var bind: NetworkAddress
@@ -58,6 +58,10 @@ package struct ListenerConfiguration: Sendable, Equatable {
     package var clientCA: ConfigurationFile?
     /// The oldest TLS that is spoken.
     package var tlsMin: TLSProtocolVersion = .tls12
+    /// The path of a WebSocket's request.
+    package var path = "/mqtt"
+    /// From which origins browsers may open a WebSocket; `nil`: all, the empty list: none.
+    package var origins: [String]?
 
     /// A listener that refuses whoever proves nothing.
     package init(transport: Transport, bind: NetworkAddress, line: Int = 0) {
@@ -69,6 +73,9 @@ package struct ListenerConfiguration: Sendable, Equatable {
     /// Whether TLS is spoken.
     package var isTLS: Bool { self.transport == .mqtts || self.transport == .wss || self.transport == .coaps }
 
+    /// Whether MQTT is in WebSocket frames.
+    package var isWebSocket: Bool { self.transport == .ws || self.transport == .wss }
+
     /// The files that it names.
     package var files: [ConfigurationFile] { [self.certificate, self.key, self.clientCA].compactMap { $0 } }
 }
@@ -79,6 +86,8 @@ extension ListenerConfiguration {
         let reserved = Set(Transport.allCases.filter { !Transport.supported.contains($0) }.map(\.rawValue))
         let transport: Transport? = reader.choice("protocol", reserved: reserved)
         if !reader.has("protocol") { reader.error("protocol", "missing; write \"mqtt\" or \"mqtts\"") }
+        let path = Self.readPath(reader)
+        let origins = Self.readOrigins(reader)
         let bind = Self.readBind(reader)
         let anonymous = reader.boolOr("guest", "anonymous")
         let psk = reader.bool("psk")
@@ -86,7 +95,7 @@ extension ListenerConfiguration {
         let key = reader.file("key", .privateKey, directory: directory)
         let clientCA = reader.file("client_ca", .certificates, directory: directory)
         let tlsMin: TLSProtocolVersion? = reader.choice("tls_min")
-        reader.finish(reserved: ["path"])
+        reader.finish()
         guard let transport, let bind else { return nil }
 
         self.init(transport: transport, bind: bind, line: reader.line)
@@ -101,6 +110,8 @@ extension ListenerConfiguration {
         self.key = key
         self.clientCA = clientCA
         if let tlsMin { self.tlsMin = tlsMin }
+        if let path { self.path = path }
+        self.origins = origins
         self.checkTogether(reader)
     }
 
@@ -116,10 +127,19 @@ extension ListenerConfiguration {
 
     /// What no key alone can say.
     private func checkTogether(_ reader: ConfigurationReader) {
+        if !self.isWebSocket {
+            for key in ["path", "origins"].filter(reader.has) {
+                reader.error(
+                    key,
+                    "a listener with protocol \"\(self.transport.rawValue)\" has no WebSocket; write \"ws\" or \"wss\""
+                )
+            }
+        }
         if !self.isTLS {
             let tlsKeys = ["psk", "certificate", "key", "client_ca", "tls_min"].filter(reader.has)
             for key in tlsKeys {
-                reader.error(key, "a listener with protocol \"mqtt\" has no TLS; write protocol = \"mqtts\"")
+                let own = self.transport.rawValue
+                reader.error(key, "a listener with protocol \"\(own)\" has no TLS; write protocol = \"\(own)s\"")
             }
             if tlsKeys.isEmpty, self.anonymous == .refused, !reader.hasFailed("anonymous") {
                 reader.error(
@@ -135,7 +155,8 @@ extension ListenerConfiguration {
             let (missing, present) = hasCertificate ? ("key", "certificate") : ("certificate", "key")
             reader.error(missing, "missing; \(present) needs it")
         } else if !hasCertificate, !self.psk, !reader.hasFailed("psk") {
-            reader.error("a listener with protocol \"mqtts\" needs psk = true, or a certificate and its key")
+            let own = self.transport.rawValue
+            reader.error("a listener with protocol \"\(own)\" needs psk = true, or a certificate and its key")
         }
         if reader.has("client_ca"), !hasCertificate {
             reader.error("client_ca", "client certificates need a certificate and key of the gateway's own")

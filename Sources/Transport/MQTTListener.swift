@@ -33,9 +33,10 @@ package struct MQTTListener {
         package init() {}
     }
 
-    /// Every connection keeps a buffer of what it last needed: 16 KiB hold fifty messages and more, and thousands of
-    /// connections do not add up to a lot.
-    private static let recvAllocator = AdaptiveRecvByteBufferAllocator(minimum: 512, initial: 2048, maximum: 16 << 10)
+    /// How often a connection is read before others have their turn.
+    private static let readsAtOnce = 4
+    /// 16 KiB hold fifty messages and more.
+    private static let maxReadBytes = 16 << 10
 
     private let configuration: Configuration
     private let tls: TLSContext?
@@ -97,8 +98,11 @@ package struct MQTTListener {
                 }
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.maxMessagesPerRead, value: 4)
-            .childChannelOption(.recvAllocator, value: Self.recvAllocator)
+            .childChannelOption(.maxMessagesPerRead, value: UInt(Self.readsAtOnce))
+            .childChannelOption(
+                .recvAllocator,
+                value: ReadBufferAllocator(maximum: Self.maxReadBytes, kept: Self.readsAtOnce)
+            )
             .childChannelOption(
                 .writeBufferWaterMark,
                 value: .init(low: 32 << 10, high: self.configuration.connection.maxQueuedBytes)

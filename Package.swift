@@ -13,6 +13,8 @@ let strict: [SwiftSetting] = [
 extension Target.Dependency {
     static let nioCore: Self = .product(name: "NIOCore", package: "swift-nio")
     static let nioPosix: Self = .product(name: "NIOPosix", package: "swift-nio")
+    static let nioHTTP1: Self = .product(name: "NIOHTTP1", package: "swift-nio")
+    static let nioWebSocket: Self = .product(name: "NIOWebSocket", package: "swift-nio")
     static let nioEmbedded: Self = .product(name: "NIOEmbedded", package: "swift-nio")
     static let nioTestUtils: Self = .product(name: "NIOTestUtils", package: "swift-nio")
     static let dequeModule: Self = .product(name: "DequeModule", package: "swift-collections")
@@ -61,7 +63,9 @@ let package = Package(
         .target(name: "Uplink", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: strict),
         .target(
             name: "Transport",
-            dependencies: ["Broker", "MQTTCodec", "OpenSSL", .nioCore, .nioPosix, .logging],
+            dependencies: [
+                "Broker", "MQTTCodec", "OpenSSL", .nioCore, .nioHTTP1, .nioPosix, .nioWebSocket, .logging,
+            ],
             swiftSettings: strict
         ),
         .target(

@@ -203,6 +203,13 @@ struct Assembly: Sendable {
         configuration.connection.topicAliasMaximum = UInt16(clamping: limits.maxTopicAliases)
         configuration.connection.outboundTopicAliasMaximum = UInt16(clamping: limits.maxTopicAliases)
         configuration.connection.maxUserProperties = limits.maxUserProperties
+        if listener.isWebSocket {
+            var webSocket = MQTTListener.WebSocket()
+            webSocket.path = listener.path
+            webSocket.origins = listener.origins
+            webSocket.maxFrameBytes = max(limits.maxPacket, 64 << 10)
+            configuration.webSocket = webSocket
+        }
         return MQTTListener(
             configuration: configuration,
             tls: self.listenerTLS[index],

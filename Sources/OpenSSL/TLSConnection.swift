@@ -242,6 +242,7 @@ package import NIOCore
             throw self.fail("SSL_do_handshake")
         }
         self.isHandshakeComplete = true
+        self.identityOnWire12 = nil
         unsafe SSL_set_msg_callback(self.ssl, nil)
         let identity = self.context.configuration.preSharedKey?.identity ?? self.identity
         self.peer = unsafe TLSPeer(self.ssl, identity: identity, clientName: self.context.configuration.clientName)
@@ -254,7 +255,7 @@ package import NIOCore
         self.outgoing.reserveCapacity(minimumWritableBytes: total + records * 96)
         defer {
             // A burst may have been long; its array isn't kept for an idle connection.
-            self.pendingWrites.removeAll(keepingCapacity: self.pendingWrites.capacity <= 64)
+            self.pendingWrites.removeAll(keepingCapacity: self.pendingWrites.capacity <= 4)
             self.pendingBytes = 0
         }
         OpenSSLError.clear()

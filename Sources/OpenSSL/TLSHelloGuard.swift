@@ -23,9 +23,14 @@ struct TLSHelloGuard {
     private var messageHeader: [UInt8] = []
 
     mutating func receive(_ ciphertext: ByteBufferView) {
-        for byte in ciphertext {
-            guard self.verdict == .undecided else { return }
+        for byte in ciphertext where self.verdict == .undecided {
             self.receive(byte)
+            guard self.verdict == .undecided else {
+                // What is decided needs no memory, and the connection may idle for days.
+                self.recordHeader = []
+                self.messageHeader = []
+                return
+            }
         }
     }
 

@@ -2,11 +2,16 @@ package import NIOCore
 
 /// Counts connections, all together and by address, and refuses what goes over the limits or comes too fast. Bound to one
 /// event loop.
+///
+/// A connection is half-open until its CONNECT is accepted. Over a limit, a half-open one that has had ``patience`` makes
+/// room for the new one: who connects and says nothing, by the thousand, keeps nobody out for longer.
 package final class ConnectionLimiter {
     package struct Limits: Sendable, Equatable {
         package var total: Int
         /// From one address, or from one /64 of IPv6; see ``PeerAddress/network``.
         package var perAddress: Int
+        /// Connections whose CONNECT was not accepted yet; those of one address at most half of them.
+        package var halfOpen: Int
         /// New connections from one address in a second, when its burst is used up.
         package var ratePerSecond: Int
         /// New connections that one address may make at once.
@@ -17,54 +22,171 @@ package final class ConnectionLimiter {
         package init(
             total: Int = 10_000,
             perAddress: Int = 1_000,
+            halfOpen: Int = 2_000,
             ratePerSecond: Int = 1_000,
             burst: Int? = nil
         ) {
             self.total = total
             self.perAddress = perAddress
+            self.halfOpen = halfOpen
             self.ratePerSecond = ratePerSecond
             self.burst = burst ?? max(2_000, perAddress * 2)
         }
     }
 
+    /// Connections turned away since the start, by the limit that they met.
+    package struct Refusals: Sendable, Equatable {
+        /// All places were taken.
+        package var total = 0
+        /// All places of the address were taken.
+        package var perAddress = 0
+        /// The address came too fast.
+        package var rate = 0
+        /// Too many had not sent CONNECT yet.
+        package var halfOpen = 0
+        /// Half-open connections that were closed to make room. They had been taken in, and are in none of the others.
+        package var displaced = 0
+    }
+
+    private enum Limit {
+        case total
+        case perAddress
+        case halfOpen
+    }
+
+    /// Who may have one of the places of an address.
+    private struct Network {
+        var count = 0
+        var halfOpen = ConnectionQueue()
+    }
+
     /// Addresses whose rate is watched; the table is swept of those that have all their burst when it is reached.
     static let maxWatched = 4_096
 
+    /// How long a half-open connection is safe from being displaced: enough for TLS and CONNECT when a thousand come at once.
+    static let patience: TimeAmount = .seconds(1)
+
     private let limits: Limits
     private let interval: TimeAmount
-    private var byAddress: [String: Int] = [:]
+    private var byAddress: [String: Network] = [:]
+    private var halfOpen = ConnectionQueue()
+    private var places: [ObjectIdentifier: ConnectionPlace] = [:]
     /// When the address would have its whole burst again (the generic cell rate algorithm).
     private var fullAt: [String: NIODeadline] = [:]
     package private(set) var count = 0
-    /// Connections refused since the start.
-    package private(set) var refused = 0
+    package private(set) var refusals = Refusals()
 
     package init(limits: Limits) {
         self.limits = limits
         self.interval = .nanoseconds(1_000_000_000 / Int64(max(limits.ratePerSecond, 1)))
     }
 
+    /// Connections whose CONNECT was not accepted yet.
+    package var halfOpenCount: Int { self.halfOpen.count }
+
+    /// Connections refused since the start.
+    package var refused: Int {
+        let refusals = self.refusals
+        return refusals.total + refusals.perAddress + refusals.rate + refusals.halfOpen
+    }
+
     /// Addresses whose rate is watched now.
     var watched: Int { self.fullAt.count }
 
-    /// Takes a place; the caller gives it back with ``release(_:)``. False when there is none.
-    package func acquire(_ address: PeerAddress, now: NIODeadline = .now()) -> Bool {
+    /// Takes a place; the caller gives it back with ``release(_:)``. Nil when there is none.
+    package func acquire(_ address: PeerAddress, now: NIODeadline = .now()) -> ConnectionPlace? {
         let network = address.network
-        let fromHere = self.byAddress[network, default: 0]
-        guard self.takeTurn(network, now: now), self.count < self.limits.total, fromHere < self.limits.perAddress else {
-            self.refused += 1
-            return false
+        guard self.takeTurn(network, now: now) else {
+            self.refusals.rate += 1
+            return nil
         }
+        // Each round but the last frees a place.
+        while let (limit, isOfNetwork) = self.limitMet(by: network) {
+            guard self.makeRoom(limit, ofNetwork: isOfNetwork ? network : nil, now: now) else { return nil }
+        }
+        let place = ConnectionPlace(network: network, since: now)
         self.count += 1
-        self.byAddress[network] = fromHere + 1
-        return true
+        self.halfOpen.append(place)
+        self.byAddress[network, default: Network()].count += 1
+        self.byAddress[network, default: Network()].halfOpen.append(place)
+        return place
     }
 
-    package func release(_ address: PeerAddress) {
+    /// CONNECT was accepted: the connection is not half-open any more. Does nothing the second time.
+    package func established(_ place: ConnectionPlace) {
+        guard place.isHalfOpen else { return }
+        place.isHalfOpen = false
+        place.displace = nil
+        self.halfOpen.removed()
+        self.byAddress[place.network]?.halfOpen.removed()
+    }
+
+    /// Gives a place back. Does nothing the second time.
+    package func release(_ place: ConnectionPlace) {
+        guard !place.isReleased else { return }
+        self.established(place)
+        place.isReleased = true
         self.count -= 1
-        let network = address.network
-        guard let fromHere = self.byAddress[network] else { return }
-        self.byAddress[network] = fromHere > 1 ? fromHere - 1 : nil
+        guard let fromHere = self.byAddress[place.network]?.count else { return }
+        if fromHere > 1 {
+            self.byAddress[place.network]?.count = fromHere - 1
+        } else {
+            self.byAddress[place.network] = nil
+        }
+    }
+
+    // MARK: By connection
+
+    /// The place is that of `connection`, for ``established(connection:)``.
+    func hold(_ place: ConnectionPlace, for connection: MQTTConnection) {
+        self.places[ObjectIdentifier(connection)] = place
+    }
+
+    /// As ``established(_:)``, for a connection of an ``MQTTListener``.
+    package func established(connection: MQTTConnection) {
+        guard let place = self.places.removeValue(forKey: ObjectIdentifier(connection)) else { return }
+        self.established(place)
+    }
+
+    /// As ``release(_:)``, for a connection of an ``MQTTListener``.
+    func release(_ place: ConnectionPlace, of connection: ObjectIdentifier) {
+        if self.places[connection] === place { self.places[connection] = nil }
+        self.release(place)
+    }
+
+    // MARK: Inside
+
+    private func limitMet(by network: String) -> (limit: Limit, isOfNetwork: Bool)? {
+        let fromHere = self.byAddress[network]
+        if fromHere?.count ?? 0 >= self.limits.perAddress { return (.perAddress, true) }
+        if fromHere?.halfOpen.count ?? 0 >= max(self.limits.halfOpen / 2, 1) { return (.halfOpen, true) }
+        if self.count >= self.limits.total { return (.total, false) }
+        if self.halfOpen.count >= self.limits.halfOpen { return (.halfOpen, false) }
+        return nil
+    }
+
+    /// Displaces the oldest half-open connection, of the address that is over its limit if one is; or counts a refusal, and
+    /// returns false.
+    private func makeRoom(_ limit: Limit, ofNetwork network: String?, now: NIODeadline) -> Bool {
+        let oldest: ConnectionPlace?
+        if let network {
+            oldest = self.byAddress[network]?.halfOpen.first()
+        } else {
+            oldest = self.halfOpen.first()
+        }
+        guard let oldest, now - oldest.since >= Self.patience else {
+            switch limit {
+            case .total: self.refusals.total += 1
+            case .perAddress: self.refusals.perAddress += 1
+            case .halfOpen: self.refusals.halfOpen += 1
+            }
+            return false
+        }
+        self.refusals.displaced += 1
+        let displace = oldest.displace
+        self.release(oldest)
+        displace?()
+        return true
     }
 
     private func takeTurn(_ network: String, now: NIODeadline) -> Bool {

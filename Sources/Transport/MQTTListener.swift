@@ -3,7 +3,7 @@ package import NIOCore
 import NIOPosix
 package import OpenSSL
 
-/// One `mqtt` or `mqtts` listener: accepts connections within the limits and gives each its handlers.
+/// One `mqtt`, `mqtts`, `ws` or `wss` listener: accepts connections within the limits and gives each its handlers.
 package struct MQTTListener {
     /// What a listener needs to know.
     package struct Configuration: Sendable {
@@ -12,6 +12,8 @@ package struct MQTTListener {
         /// 0 lets the system choose.
         package var port: Int
         package var connection = MQTTConnection.Configuration()
+        /// MQTT in WebSocket frames; nil: on the TCP or TLS connection itself.
+        package var webSocket: WebSocket?
 
         package init(host: String, port: Int) {
             self.host = host
@@ -19,9 +21,22 @@ package struct MQTTListener {
         }
     }
 
-    /// Every connection keeps a buffer of what it last needed: 16 KiB hold fifty messages and more, and thousands of
-    /// connections do not add up to a lot.
-    private static let recvAllocator = AdaptiveRecvByteBufferAllocator(minimum: 512, initial: 2048, maximum: 16 << 10)
+    /// What a `ws` or `wss` listener needs to know.
+    package struct WebSocket: Sendable {
+        /// The path of the request, without query.
+        package var path = "/mqtt"
+        /// Values of Origin from which browsers may come; nil: all.
+        package var origins: [String]?
+        /// Longest payload of a frame. Frames are not collected, so that this may be more than a packet.
+        package var maxFrameBytes = 256 << 10
+
+        package init() {}
+    }
+
+    /// How often a connection is read before others have their turn.
+    private static let readsAtOnce = 4
+    /// 16 KiB hold fifty messages and more.
+    private static let maxReadBytes = 16 << 10
 
     private let configuration: Configuration
     private let tls: TLSContextSource?
@@ -31,7 +46,7 @@ package struct MQTTListener {
     private let makeDelegate: () -> any MQTTConnectionDelegate
 
     /// - Parameters:
-    ///   - tls: The server's context of an `mqtts` listener, asked for at each connection; nil for plain TCP.
+    ///   - tls: The server's context of an `mqtts` or `wss` listener, asked for at each connection; nil for plain TCP.
     ///   - makeDelegate: Called on the loop for each accepted connection.
     package init(
         configuration: Configuration,
@@ -83,8 +98,11 @@ package struct MQTTListener {
                 }
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.maxMessagesPerRead, value: 4)
-            .childChannelOption(.recvAllocator, value: Self.recvAllocator)
+            .childChannelOption(.maxMessagesPerRead, value: UInt(Self.readsAtOnce))
+            .childChannelOption(
+                .recvAllocator,
+                value: ReadBufferAllocator(maximum: Self.maxReadBytes, kept: Self.readsAtOnce)
+            )
             .childChannelOption(
                 .writeBufferWaterMark,
                 value: .init(low: 32 << 10, high: self.configuration.connection.maxQueuedBytes)
@@ -96,21 +114,30 @@ package struct MQTTListener {
     }
 
     private func initialize(_ channel: any Channel) throws {
-        let address = PeerAddress(channel.remoteAddress)
-        guard self.limiter.acquire(address) else { throw TooManyConnections() }
-        let limiter = NIOLoopBound(self.limiter, eventLoop: channel.eventLoop)
-        channel.closeFuture.whenComplete { _ in limiter.value.release(address) }
-        if let tls = self.tls {
-            try channel.pipeline.syncOperations.addHandler(try TLSHandler(context: tls.current, serverName: nil))
-        }
-        try channel.pipeline.syncOperations.addHandler(
-            MQTTConnection(
-                configuration: self.configuration.connection,
-                delegate: self.makeDelegate(),
-                burst: self.burst,
-                expectsTLS: self.tls != nil
-            )
+        guard let place = self.limiter.acquire(PeerAddress(channel.remoteAddress)) else { throw TooManyConnections() }
+        let connection = MQTTConnection(
+            configuration: self.configuration.connection,
+            delegate: self.makeDelegate(),
+            burst: self.burst,
+            expectsTLS: self.tls != nil
         )
+        place.displace = { [weak connection] in
+            connection?.close(reason: "it sent no CONNECT, and others wait for its place")
+        }
+        self.limiter.hold(place, for: connection)
+        let id = ObjectIdentifier(connection)
+        let held = NIOLoopBound((limiter: self.limiter, place: place), eventLoop: channel.eventLoop)
+        channel.closeFuture.whenComplete { _ in held.value.limiter.release(held.value.place, of: id) }
+        let pipeline = channel.pipeline.syncOperations
+        if let tls = self.tls { try pipeline.addHandler(try TLSHandler(context: tls.current, serverName: nil)) }
+        if let webSocket = self.configuration.webSocket {
+            try WebSocketGate.add(
+                to: pipeline,
+                request: WebSocketRequest(path: webSocket.path, origins: webSocket.origins),
+                maxFrameBytes: webSocket.maxFrameBytes
+            )
+        }
+        try pipeline.addHandler(connection)
     }
 
     private struct TooManyConnections: Error {}

@@ -133,12 +133,18 @@ struct ConfigurationFindingsTests {
         ),
     ]
 
+    private static let path = "expected a path such as \"/mqtt\": ASCII without spaces, ? and #"
+    private static let origin =
+        "expected an origin as browsers send it, such as \"https://home.example:8123\": "
+        + "in lower case, with nothing behind the port"
+
     private static let listeners: [BadFile] = [
         BadFile(
             "of a later version",
             BadFile.gateway + "[[listener]]\nprotocol = \"coap\"\nbind = \"[::]:5683\"\n"
                 + "[[listener]]\nprotocol = \"mqtss\"\nbind = \"[::]:1\"",
-            "6: listener[1].protocol: \"coap\" is not supported by this version; use one of \"mqtt\", \"mqtts\"",
+            "6: listener[1].protocol: \"coap\" is not supported by this version; "
+                + "use one of \"mqtt\", \"mqtts\", \"ws\", \"wss\"",
             "9: listener[2].protocol: \"mqtss\" is not known; did you mean \"mqtts\"?"
         ),
         BadFile(
@@ -203,6 +209,55 @@ struct ConfigurationFindingsTests {
                 """,
             "9: listener[1].psk: a listener with protocol \"mqtt\" has no TLS; write protocol = \"mqtts\"",
             "10: listener[1].tls_min: a listener with protocol \"mqtt\" has no TLS; write protocol = \"mqtts\""
+        ),
+        BadFile(
+            "with WebSocket keys, but no WebSocket; with TLS keys on one without TLS",
+            BadFile.gateway + """
+                [[listener]]
+                protocol = "mqtts"
+                bind = "[::]:8883"
+                psk = true
+                path = "/mqtt"
+                origins = []
+                [[listener]]
+                protocol = "ws"
+                bind = "[::]:8083"
+                anonymous = true
+                certificate = "a.crt"
+                [[listener]]
+                protocol = "wss"
+                bind = "[::]:8084"
+                """,
+            "9: listener[1].path: a listener with protocol \"mqtts\" has no WebSocket; write \"ws\" or \"wss\"",
+            "10: listener[1].origins: a listener with protocol \"mqtts\" has no WebSocket; write \"ws\" or \"wss\"",
+            "15: listener[2].certificate: a listener with protocol \"ws\" has no TLS; write protocol = \"wss\"",
+            "16: listener[3]: a listener with protocol \"wss\" needs psk = true, or a certificate and its key"
+        ),
+        BadFile(
+            "with paths and origins that are none",
+            BadFile.gateway
+                + ["mqtt", "", "/a b", "/a?b", "/a#b", "/é"].enumerated().map { index, path in
+                    "[[listener]]\nprotocol = \"ws\"\nbind = \"[::]:\(index + 1)\"\nanonymous = true\npath = \"\(path)\"\n"
+                }.joined() + """
+                    [[listener]]
+                    protocol = "ws"
+                    bind = "[::]:9"
+                    anonymous = true
+                    origins = ["home.example", "https://home.example/", "https://Home.example", "://a", "https://", "null", 5]
+                    """,
+            "9: listener[1].path: \(path)",
+            "14: listener[2].path: is empty",
+            "19: listener[3].path: \(path)",
+            "24: listener[4].path: \(path)",
+            "29: listener[5].path: \(path)",
+            "34: listener[6].path: \(path)",
+            "39: listener[7].origins[7]: expected a string, found a whole number",
+            "39: listener[7].origins[1]: \(origin)",
+            "39: listener[7].origins[2]: \(origin)",
+            "39: listener[7].origins[3]: \(origin)",
+            "39: listener[7].origins[4]: \(origin)",
+            "39: listener[7].origins[5]: \(origin)",
+            "39: listener[7].origins[6]: \(origin)"
         ),
         BadFile(
             "with half a certificate, and an address that is taken",

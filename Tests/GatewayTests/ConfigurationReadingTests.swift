@@ -37,6 +37,39 @@ struct ConfigurationReadingTests {
         #expect(profile.sessionTopic == nil)
     }
 
+    @Test("reads WebSocket listeners: by default at /mqtt, for pages of all origins")
+    func webSockets() throws {
+        let configuration = try self.parse(
+            BadFile.gateway + """
+                [limits]
+                max_half_open = 3
+                [[listener]]
+                protocol = "ws"
+                bind = "[::]:8083"
+                anonymous = true
+                [[listener]]
+                protocol = "wss"
+                bind = "[::]:8084"
+                certificate = "a.crt"
+                key = "a.key"
+                client_ca = "ca.crt"
+                path = "/a/b~c"
+                origins = ["https://home.example:8123", "http://[2001:db8::1]"]
+                [[listener]]
+                protocol = "wss"
+                bind = "[::]:8085"
+                psk = true
+                origins = []
+                """
+        )
+        #expect(configuration.limits.maxHalfOpen == 3)
+        let listeners = configuration.listeners
+        #expect(listeners.map(\.transport) == [.ws, .wss, .wss])
+        #expect(listeners.map(\.path) == ["/mqtt", "/a/b~c", "/mqtt"])
+        #expect(listeners.map(\.origins) == [nil, ["https://home.example:8123", "http://[2001:db8::1]"], []])
+        #expect(listeners.map(\.isTLS) == [false, true, true] && listeners.allSatisfy(\.isWebSocket))
+    }
+
     @Test("reads every key")
     func everyKey() throws {
         let configuration = try self.parse(

@@ -34,6 +34,20 @@ struct ConfigurationWarningsTests {
         )
     }
 
+    @Test("WebSocket listeners that any web page may use")
+    func ofOrigins() throws {
+        func listener(_ more: String) -> String {
+            BadFile.head + "[[listener]]\nprotocol = \"ws\"\nbind = \"[::]:0\"\nanonymous = true\n" + more
+        }
+        #expect(
+            try self.warnings(listener("")) == [
+                "F:10: warning: listener[2].anonymous: any web page that a browser of this network shows can connect here; "
+                    + "name those that may in origins, or write origins = [] for no page at all"
+            ]
+        )
+        #expect(try self.warnings(listener("origins = []")).isEmpty)
+    }
+
     @Test("nothing in a file that can't be used: first things first")
     func notBesideErrors() {
         #expect(BadFile("", BadFile.head + "[profile.x]\nnonsense = 1\n").found.count == 1)

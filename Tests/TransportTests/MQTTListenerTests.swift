@@ -23,7 +23,7 @@ import Testing
         func opened(_ connection: MQTTConnection, peer: TLSPeer?) {
             self.connection = connection
             let options = connection.context?.channel.syncOptions
-            let allocator = try? options?.getOption(.recvAllocator) as? AdaptiveRecvByteBufferAllocator
+            let allocator = try? options?.getOption(.recvAllocator) as? ReadBufferAllocator
             self.log.append("opened, buffers up to \(allocator?.maximum ?? 0)")
         }
 

@@ -7,6 +7,7 @@ extension GatewayConfiguration {
     func addWarnings(_ document: ConfigurationDocument) {
         self.warnAboutClientIDs(document)
         self.warnAboutPasswords(document)
+        self.warnAboutOrigins(document)
         // Lines are compared with each other; a file of this size is written by a program, which should know.
         let lines = self.profiles.values.reduce(0) { $0 + $1.publish.count + $1.subscribe.count + $1.deny.count }
         guard lines <= 5_000, lines * self.routes.count <= 200_000 else { return }
@@ -145,6 +146,20 @@ extension GatewayConfiguration {
                 )
                 break
             }
+        }
+    }
+
+    // MARK: Listeners
+
+    /// A browser lets whatever page it shows open a WebSocket, also to the network that only the browser is in.
+    private func warnAboutOrigins(_ document: ConfigurationDocument) {
+        for (index, listener) in self.listeners.enumerated() {
+            guard listener.isWebSocket, listener.anonymous != .refused, listener.origins == nil else { continue }
+            document.warning(
+                TOMLPath.root.key("listener").element(index).key("anonymous"),
+                "any web page that a browser of this network shows can connect here; name those that may in origins, "
+                    + "or write origins = [] for no page at all"
+            )
         }
     }
 

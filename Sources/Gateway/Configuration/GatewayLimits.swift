@@ -19,7 +19,9 @@ package struct GatewayLimits: Sendable, Equatable {
     package var sessionExpiry: Duration = .seconds(7 * 86_400)
     /// The same of clients that proved nothing, guests among them.
     package var sessionExpiryUnproven: Duration = .seconds(3_600)
-    /// From the accepted connection to a whole CONNECT, the TLS handshake included.
+    /// Connections whose CONNECT was not accepted yet, on all listeners together; those of one address at most half of it.
+    package var maxHalfOpen = 2_000
+    /// From the accepted connection to a whole CONNECT, the handshakes of TLS and WebSocket included.
     package var connectTimeout: Duration = .seconds(5)
     /// Largest MQTT packet in bytes, fixed header included; larger ones are refused from their header alone.
     package var maxPacket = 256 * 1024
@@ -76,6 +78,7 @@ package struct GatewayLimits: Sendable, Equatable {
             \.sessionExpiryUnproven,
             reader.duration("session_expiry_unproven", in: .seconds(1)...(.seconds(366 * 86_400)))
         )
+        set(\.maxHalfOpen, reader.int("max_half_open", in: 2...1_000_000))
         set(\.connectTimeout, reader.duration("connect_timeout", in: .milliseconds(100)...(.seconds(60))))
         set(\.maxPacket, reader.size("max_packet", in: 128...(128 << 20)))
         set(\.maxSubscriptions, reader.int("max_subscriptions", in: 1...100_000))

@@ -17,9 +17,9 @@ package struct ListenerConfiguration: Sendable, Equatable {
         case mqtt
         /// MQTT over TLS.
         case mqtts
-        /// MQTT over WebSocket: not in this version.
+        /// MQTT over WebSocket.
         case ws
-        /// MQTT over WebSocket over TLS: not in this version.
+        /// MQTT over WebSocket over TLS.
         case wss
         /// CoAP over UDP: not in this version.
         case coap
@@ -27,7 +27,7 @@ package struct ListenerConfiguration: Sendable, Equatable {
         case coaps
 
         /// What this version has.
-        static let supported: Set<Transport> = [.mqtt, .mqtts]
+        static let supported: Set<Transport> = [.mqtt, .mqtts, .ws, .wss]
     }
 
     /// What becomes of a connection that proves nothing.
@@ -58,7 +58,7 @@ package struct ListenerConfiguration: Sendable, Equatable {
 
     /// The line of `[[listener]]` in gateway.conf.
     package var line: Int
-    /// What is spoken there; `mqtt` or `mqtts` in this version.
+    /// What is spoken there; neither `coap` nor `coaps` in this version.
     package var transport: Transport
     /// Where it listens; port 0: any free one.
     package var bind: NetworkAddress
@@ -82,6 +82,10 @@ package struct ListenerConfiguration: Sendable, Equatable {
     package var clientName = ClientName.commonName
     /// The oldest TLS that is spoken.
     package var tlsMin: TLSProtocolVersion = .tls12
+    /// The path of a WebSocket's request.
+    package var path = "/mqtt"
+    /// From which origins browsers may open a WebSocket; `nil`: all, the empty list: none.
+    package var origins: [String]?
 
     /// A listener that refuses whoever proves nothing.
     package init(transport: Transport, bind: NetworkAddress, line: Int = 0) {
@@ -92,6 +96,9 @@ package struct ListenerConfiguration: Sendable, Equatable {
 
     /// Whether TLS is spoken.
     package var isTLS: Bool { self.transport == .mqtts || self.transport == .wss || self.transport == .coaps }
+
+    /// Whether MQTT is in WebSocket frames.
+    package var isWebSocket: Bool { self.transport == .ws || self.transport == .wss }
 
     /// The files that it names.
     package var files: [ConfigurationFile] {
@@ -105,6 +112,8 @@ extension ListenerConfiguration {
         let reserved = Set(Transport.allCases.filter { !Transport.supported.contains($0) }.map(\.rawValue))
         let transport: Transport? = reader.choice("protocol", reserved: reserved)
         if !reader.has("protocol") { reader.error("protocol", "missing; write \"mqtt\" or \"mqtts\"") }
+        let path = Self.readPath(reader)
+        let origins = Self.readOrigins(reader)
         let bind = Self.readBind(reader)
         let anonymous = reader.boolOr("guest", "anonymous")
         let onDenied: OnDenied? = reader.choice("on_denied")
@@ -116,7 +125,7 @@ extension ListenerConfiguration {
         let clientCRL = reader.file("client_crl", .revocations, directory: directory)
         let clientName: ClientName? = reader.choice("client_name")
         let tlsMin: TLSProtocolVersion? = reader.choice("tls_min")
-        reader.finish(reserved: ["path"])
+        reader.finish()
         guard let transport, let bind else { return nil }
 
         self.init(transport: transport, bind: bind, line: reader.line)
@@ -135,6 +144,8 @@ extension ListenerConfiguration {
         self.clientCRL = clientCRL
         if let clientName { self.clientName = clientName }
         if let tlsMin { self.tlsMin = tlsMin }
+        if let path { self.path = path }
+        self.origins = origins
         self.checkTogether(reader)
     }
 
@@ -150,11 +161,20 @@ extension ListenerConfiguration {
 
     /// What no key alone can say.
     private func checkTogether(_ reader: ConfigurationReader) {
+        if !self.isWebSocket {
+            for key in ["path", "origins"].filter(reader.has) {
+                reader.error(
+                    key,
+                    "a listener with protocol \"\(self.transport.rawValue)\" has no WebSocket; write \"ws\" or \"wss\""
+                )
+            }
+        }
         if !self.isTLS {
             let tlsKeys = ["psk", "certificate", "key", "client_ca", "client_crl", "client_name", "tls_min"]
                 .filter(reader.has)
             for key in tlsKeys {
-                reader.error(key, "a listener with protocol \"mqtt\" has no TLS; write protocol = \"mqtts\"")
+                let own = self.transport.rawValue
+                reader.error(key, "a listener with protocol \"\(own)\" has no TLS; write protocol = \"\(own)s\"")
             }
             let isProvable = self.password || reader.hasFailed("password")
             if tlsKeys.isEmpty, !isProvable, self.anonymous == .refused, !reader.hasFailed("anonymous") {
@@ -171,7 +191,8 @@ extension ListenerConfiguration {
             let (missing, present) = hasCertificate ? ("key", "certificate") : ("certificate", "key")
             reader.error(missing, "missing; \(present) needs it")
         } else if !hasCertificate, !self.psk, !reader.hasFailed("psk") {
-            reader.error("a listener with protocol \"mqtts\" needs psk = true, or a certificate and its key")
+            let own = self.transport.rawValue
+            reader.error("a listener with protocol \"\(own)\" needs psk = true, or a certificate and its key")
         }
         if reader.has("client_ca"), !hasCertificate {
             reader.error("client_ca", "client certificates need a certificate and key of the gateway's own")

@@ -503,6 +503,7 @@ final class Client: MQTTConnectionDelegate {
             }
             acceptance.retainAvailable = mayRetain
             connection.accept(connect, acceptance)
+            self.core.limiter.established(connection: connection)
             self.core.logger.debug(
                 "connected",
                 metadata: ["client": "\(self.name)", "from": "\(self.address)"]

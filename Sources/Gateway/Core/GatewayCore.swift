@@ -77,7 +77,8 @@ final class GatewayCore {
         self.limiter = ConnectionLimiter(
             limits: .init(
                 total: configuration.limits.maxConnections,
-                perAddress: configuration.limits.maxConnectionsPerAddress
+                perAddress: configuration.limits.maxConnectionsPerAddress,
+                halfOpen: configuration.limits.maxHalfOpen
             )
         )
         let limits = configuration.limits

@@ -148,7 +148,8 @@ def run_one(options, number, name, function, version):
             traceback.print_exc()
     finally:
         context.close()
-    print(" ".join(line.splitlines()), flush=True)
+    sys.stdout.write(" ".join(line.splitlines()) + "\n")  # in one piece, from any thread
+    sys.stdout.flush()
     if options.only:
         print(f"# {time.monotonic() - started:.2f} s", file=sys.stderr)
     return line.startswith("PASS")

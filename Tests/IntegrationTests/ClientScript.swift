@@ -15,7 +15,10 @@ struct ClientScript: Sendable, Hashable, CustomStringConvertible {
     let file: String
     /// Under .venv; Debian's own packages if nil or not there.
     var libraries: String?
-    var transport = "tcp"
+    /// Of the listener.
+    var listener = "mqtt"
+    /// On mqtts: as the device `service`, with its pre-shared key, or else with the gateway's certificate.
+    var hasKey = false
 
     var description: String { self.name }
 
@@ -27,11 +30,25 @@ struct ClientScript: Sendable, Hashable, CustomStringConvertible {
             tag: "c",
             file: "paho_client.py",
             libraries: "paho2",
-            transport: "websockets"
+            listener: "ws"
+        ),
+        ClientScript(
+            name: "paho-mqtt 2, TLS",
+            tag: "h",
+            file: "paho_client.py",
+            libraries: "paho2",
+            listener: "mqtts"
         ),
         ClientScript(name: "gmqtt", tag: "d", file: "gmqtt_client.py", libraries: "paho2"),
         ClientScript(name: "aiomqtt", tag: "e", file: "aiomqtt_client.py", libraries: "paho2"),
         ClientScript(name: "mosquitto's clients", tag: "f", file: "mosquitto_client.py"),
+        ClientScript(
+            name: "mosquitto's clients, TLS-PSK",
+            tag: "i",
+            file: "mosquitto_client.py",
+            listener: "mqtts",
+            hasKey: true
+        ),
         ClientScript(name: "Mosquitto as a bridge", tag: "g", file: "bridge_client.py", libraries: "paho2"),
     ]
 
@@ -68,8 +85,14 @@ struct ClientScript: Sendable, Hashable, CustomStringConvertible {
     }
 
     fileprivate func start(_ site: GuestSite) throws -> ChildProcess {
-        let port = try site.gateway.port(self.transport == "tcp" ? "mqtt" : "ws")
-        let arguments = ["--port", "\(port)", "--transport", self.transport, "--tag", self.tag]
+        var arguments = ["--port", "\(try site.gateway.port(self.listener))", "--tag", self.tag]
+        if self.listener == "ws" { arguments += ["--transport", "websockets"] }
+        if self.hasKey {
+            arguments += ["--psk-identity", "service", "--psk", hexText(GuestSite.key)]
+        } else if self.listener == "mqtts" {
+            // The name, not the address, for it is what certificates are made out to.
+            arguments += ["--host", "localhost", "--ca", site.authority]
+        }
         let child = try ChildProcess(Self.python, self.command + arguments, environment: self.environment)
         child.closeInput()
         return child

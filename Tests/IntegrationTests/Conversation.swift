@@ -18,6 +18,8 @@ struct Conversation: Sendable, CustomStringConvertible {
             case quiet
             case close
             case cut
+            /// Seconds that have to pass.
+            case wait(Int)
             case open(Int)
             case on(Int)
         }
@@ -101,6 +103,7 @@ struct Conversation: Sendable, CustomStringConvertible {
         case "quiet": return .quiet
         case "close": return .close
         case "cut": return .cut
+        case "wait": return .wait(try number())
         case "open": return .open(try number())
         case "on": return .on(try number())
         case "each":

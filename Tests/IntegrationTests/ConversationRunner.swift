@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 
 /// Holds one conversation with a server. Blocks the calling thread.
@@ -96,6 +97,7 @@ struct ConversationRunner {
             guard packet == [0xD0, 0] else { throw Unexpected(description: "got \(Self.text(packet)), not PINGRESP") }
         case .close:
             if let packet = try self.connection.next() { throw Unexpected(description: "got \(Self.text(packet))") }
+        case .wait(let seconds): Thread.sleep(forTimeInterval: Double(seconds))
         case .cut: self.connections[self.number] = nil
         case .open(let number):
             self.number = number

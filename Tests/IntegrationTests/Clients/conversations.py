@@ -5,6 +5,7 @@ import re
 import socket
 import struct
 import sys
+import time
 
 import scenarios
 from scenarios import Failed, arguments, main
@@ -203,6 +204,8 @@ class Conversation:
                 packet, _ = connection.packet()
                 if packet:
                     raise Failed(f"{where}: {packet.hex()}, not the end of the connection")
+            elif verb == "wait":
+                context.until(time.monotonic() + float(rest))
             elif verb == "cut":
                 connection.socket.close()
             elif verb == "open":

@@ -1,8 +1,8 @@
 import TestSupport
 import Testing
 
-/// A gateway whose clients may do what they like, but for topics below `denied/`: for tests that are about MQTT itself. On `mqtt`,
-/// `mqtts` and `ws` they prove nothing; with the pre-shared key of the device `service` they prove that they are it.
+/// A gateway whose clients may do what they like, but for topics below `denied/`: for tests that are about MQTT itself.
+/// On `mqtt`, `mqtts` and `ws` they prove nothing; with the pre-shared key of the device `service`, that they are it.
 final class GuestSite: Sendable {
     /// A topic that nobody may use.
     static let denied = "denied/topic"

@@ -22,7 +22,7 @@ KINDS = {
 class Home:
     """The Mosquitto: a broker for the clients at home, and the bridge to the one under test."""
 
-    def __init__(self, context, kind, qos=1, pattern="#"):
+    def __init__(self, context, kind, qos=1):
         self.context = context
         self.directory = tempfile.TemporaryDirectory()
         context.cleanup.append(self.directory.cleanup)
@@ -33,8 +33,8 @@ class Home:
         lines = [
             "user root", "log_dest stderr", "log_type all", f"listener {self.port} 127.0.0.1", "allow_anonymous true",
             "max_queued_messages 0", f"connection {context.id('bridge')}", f"address {given.host}:{given.port}",
-            f"topic {pattern} both {qos}", f"remote_clientid {context.id('remote')}", "cleansession false", "notifications false",
-            "restart_timeout 1", *KINDS[kind],
+            f"topic {context.topic('#')} both {qos}", f"remote_clientid {context.id('remote')}", "cleansession false",
+            "notifications false", "restart_timeout 1", *KINDS[kind],
         ]
         lines += [f"remote_username {given.user}", f"remote_password {given.password}"] if given.user else []
         self.file = os.path.join(self.directory.name, "mosquitto.conf")
@@ -62,7 +62,13 @@ def both_ways(context, kind, qos):
         peer.subscribe(context.topic("#"), qos)
     for index in range(20):
         here.publish(context.topic("up"), f"up {index}", qos, wait=False)
+        if qos == 2:  # Mosquitto 2.0 loses messages when identifiers of QoS 2 are the same both ways.
+            for peer in (here, there):
+                peer.inbox.wait(2 * index + 1)
         there.publish(context.topic("down"), f"down {index}", qos, wait=False)
+        if qos == 2:
+            for peer in (here, there):
+                peer.inbox.wait(2 * index + 2)
     # A copy that came back would be between, or between these and the ends.
     for peer in (here, there):
         peer.inbox.wait(40)
@@ -113,7 +119,7 @@ def register(kind):
 
     @scenario(f"bridge {kind}: what is published while the bridge is away comes when it is back")
     def away(context):
-        home = Home(context, kind, pattern=context.topic("#"))
+        home = Home(context, kind)
         there = Peer(context, "there")
         home.mosquitto.kill()
         for index in range(10):

@@ -116,7 +116,9 @@ def matches(found, packet, start, variables):
         if token == "ok":
             rest = packet[position:]
             allowed = (0, 0x10) if packet[0] in (0x40, 0x50) else (0,)
-            if rest and (rest[0] not in allowed or (len(rest) > 1 and properties_end(packet, position + 1) != len(packet))):
+            if rest and rest[0] not in allowed:
+                return None
+            if len(rest) > 1 and properties_end(packet, position + 1) != len(packet):
                 return None
             return bound
         if token == "..":
@@ -178,9 +180,8 @@ class Conversation:
                     except Failed as error:
                         raise Failed(f"{where}: {error}, not {group[0]}") from None
                     for option in group:
-                        bound = next(
-                            (b for a in alternatives(option) if packet and (b := matches(a, packet, start, variables)) is not None), None
-                        )
+                        found = [matches(one, packet, start, variables) for one in alternatives(option) if packet]
+                        bound = next((one for one in found if one is not None), None)
                         if bound is not None:
                             variables = bound
                             self.connack(packet, start, variables)
@@ -275,8 +276,8 @@ def fill():
                 head, rest = re.match(r"(.*)\?\?(.*)", lines[number]).groups()
                 found = tokens(re.split("[|;]", without_comment(rest))[0])
                 length = len(encode(found, dict.fromkeys((t[1:-1] for t in found if t[0] == "{"), 0)))
-                encoded = bytes([length]) if length < 128 else bytes([length & 0x7F | 0x80, length >> 7])
-                lines[number] = head + encoded.hex() + rest
+                size = [length] if length < 128 else [length & 0x7F | 0x80, length >> 7]
+                lines[number] = head + bytes(size).hex() + rest
         with open(file, "w", encoding="utf-8") as target:
             target.write("\n".join(lines))
 
@@ -296,7 +297,7 @@ def differing(run):
 
 if __name__ == "__main__":
     parser = arguments(__doc__)
-    parser.add_argument("--mosquitto", action="store_true", help="the broker is Mosquitto 2.0.11: what is marked differs")
+    parser.add_argument("--mosquitto", action="store_true", help="it is Mosquitto 2.0.11: what is marked differs")
     parser.add_argument("--fill", action="store_true", help="write the lengths for ??")
     options = parser.parse_args()
     if options.fill:

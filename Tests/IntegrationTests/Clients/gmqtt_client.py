@@ -19,13 +19,13 @@ class Peer:
         self.client = gmqtt.Client(context.id(name) if name else "", clean_session=clean, will_message=will, **values)
         self.client.set_config({"reconnect_retries": 0, "reconnect_delay": 0})
         self.messages, self.codes, self.ended = asyncio.Queue(), asyncio.Queue(), asyncio.Event()
-        self.flags = self.connack = None
+        self.flags = None
         self.client.on_message = lambda c, topic, payload, qos, values: self.messages.put_nowait(
             (topic, payload.decode(), qos, values)
         )
         self.client.on_subscribe = lambda c, mid, codes, values: self.codes.put_nowait(list(codes))
         self.client.on_unsubscribe = lambda c, mid, codes: self.codes.put_nowait(list(codes))
-        self.client.on_connect = lambda c, flags, code, values: setattr(self, "flags", flags) or setattr(self, "connack", values)
+        self.client.on_connect = lambda c, flags, code, values: setattr(self, "flags", flags)
         self.client.on_disconnect = lambda c, packet, error=None: self.ended.set()
 
     async def wait(self, awaitable, what):
@@ -47,7 +47,8 @@ class Peer:
 
     async def expect(self, text, topic=None, qos=None):
         got = await self.wait(self.messages.get(), f"message {text}")
-        check(got[1] == text and topic in (None, got[0]) and qos in (None, got[2]), f"got {got}, not {text} on {topic}, QoS {qos}")
+        right = got[1] == text and topic in (None, got[0]) and qos in (None, got[2])
+        check(right, f"got {got}, not {text} on {topic}, QoS {qos}")
         return got[3]
 
     async def publish(self, topic, texts, qos):

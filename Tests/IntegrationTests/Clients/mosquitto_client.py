@@ -104,13 +104,11 @@ def will(context):
 
 @scenario("mosquitto_rr: request and response", 5)
 def request(context):
-    answering = subscriber(
-        context, "-t", context.topic("request"), "-F", "= %R %D %p"
-    )
+    answering = subscriber(context, "-t", context.topic("request"), "-F", "= %R %D %p")
     asking = Child(
         context,
-        ["stdbuf", "-oL", "mosquitto_rr", *target(context), "-t", context.topic("request"), "-e", context.topic("answer"),
-         "-m", "question", "-D", "publish", "correlation-data", "abc", "-W", "10"],
+        ["stdbuf", "-oL", "mosquitto_rr", *target(context), "-t", context.topic("request"), "-e",
+         context.topic("answer"), "-m", "question", "-D", "publish", "correlation-data", "abc", "-W", "10"],
     )
     topic, data, payload = answering.line("= ")[2:].split()
     equal((topic, data, payload), (context.topic("answer"), "abc", "question"), "request")
@@ -122,8 +120,8 @@ def request(context):
 def properties(context):
     child = subscriber(context, "-q", "1", "-t", context.topic("a"), "-F", "= %C %P %p")
     publish(
-        context, "-q", "1", "-t", context.topic("a"), "-m", "x", "-D", "publish", "content-type", "text/plain", "-D", "publish",
-        "user-property", "b", "2", "-D", "publish", "user-property", "a", "1",
+        context, "-q", "1", "-t", context.topic("a"), "-m", "x", "-D", "publish", "content-type", "text/plain",
+        "-D", "publish", "user-property", "b", "2", "-D", "publish", "user-property", "a", "1",
     )
     equal(child.line("= "), "= text/plain b:2 a:1 x", "message")
 
@@ -143,8 +141,7 @@ def shared(context):
 @scenario("mosquitto_sub tells of a refused filter, mosquitto_pub of a refused topic", 4, 5, needs="denied")
 def denied(context):
     done = run(context, "mosquitto_sub", "-q", "1", "-t", context.options.denied, "-W", "5")
-    check("denied" in done.stderr.lower() or "Subscribed" not in done.stdout, f"{done.returncode} {done.stdout} {done.stderr}")
-    check(done.returncode not in (0, 27), f"mosquitto_sub: {done.returncode}")
+    check(done.returncode not in (0, 27), f"mosquitto_sub: {done.returncode} {done.stdout} {done.stderr}")
     if context.version == 5:
         done = run(context, "mosquitto_pub", "-q", "1", "-t", context.options.denied, "-m", "x")
         check("Not authorized" in done.stderr, f"mosquitto_pub: {done.returncode} {done.stderr}")

@@ -9,7 +9,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCodes
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from scenarios import Failed, Inbox, check
+from scenarios import Failed, Inbox, check, equal
 
 IS_VERSION_2 = paho.mqtt.__version__.startswith("2.")
 
@@ -58,7 +58,8 @@ class Peer:
     """Connected when made, unless refused: see ``code``."""
 
     def __init__(
-        self, context, name="c", clean=True, keep_alive=60, will=None, will_properties=None, connect=True, hold=False, **values
+        self, context, name="c", clean=True, keep_alive=60, will=None, will_properties=None, connect=True, hold=False,
+        **values
     ):
         """name: of the client id, "" for none. will: topic, payload, qos, retain. hold: PUBACKs wait for ``release``.
         values: properties of CONNECT."""
@@ -97,8 +98,8 @@ class Peer:
             self._puback = client._send_puback
             client._send_puback = lambda mid: (self.held.append(mid), mqtt.MQTT_ERR_SUCCESS)[1]
         if will:
-            more = {"properties": properties(PacketTypes.WILLMESSAGE, will_properties or {})} if self.version == 5 else {}
-            client.will_set(*will, **more)
+            values_of_will = properties(PacketTypes.WILLMESSAGE, will_properties or {})
+            client.will_set(*will, **({"properties": values_of_will} if self.version == 5 else {}))
         more = {}
         if self.version == mqtt.MQTTv5:
             more = {"clean_start": clean, "properties": properties(PacketTypes.CONNECT, values)}
@@ -193,7 +194,7 @@ class Peer:
         message = self.get()
         check(message.text == text and topic in (None, message.topic), f"got {message!r}, not {text!r}")
         for name, value in fields.items():
-            check(getattr(message, name) == value, f"{name} of {message!r} is {getattr(message, name)!r}, not {value!r}")
+            equal(getattr(message, name), value, f"{name} of {message!r}")
         return message
 
     def release(self):

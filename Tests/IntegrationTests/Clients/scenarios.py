@@ -2,8 +2,8 @@
 
     python paho_client.py --port 1883 [--jobs 8] [--only TEXT] [--list]
 
-Everything waits for what should come, up to a deadline (--timeout), never for luck. Each scenario has client ids and topics of its own,
-so that they can run side by side. Exit 0 if all passed, 1 if not.
+Everything waits for what should come, up to a deadline (--timeout), never for luck. Each scenario has client ids and
+topics of its own, so that they can run side by side. Exit 0 if all passed, 1 if not.
 """
 import argparse
 import concurrent.futures
@@ -31,7 +31,7 @@ def equal(got, expected, what):
 
 
 def scenario(name, *versions, needs=None):
-    """Registers a function. With versions (3, 4, 5 as in the CONNECT packet) it becomes one scenario for each, named after it.
+    """Registers a function. With versions (3, 4, 5 as in the CONNECT packet) it becomes one scenario for each.
 
     needs: the option without which it can't be run (and is not listed).
     """
@@ -125,7 +125,7 @@ def arguments(description):
     parser.add_argument("--prefix", default="t/", help="topics are below it")
     parser.add_argument("--tag", default="s", help="client ids begin with it")
     parser.add_argument("--denied", help="a topic that may be neither published to nor subscribed to")
-    parser.add_argument("--max-keep-alive", type=int, help="seconds to which the broker holds a client that asks for more")
+    parser.add_argument("--max-keep-alive", type=int, help="seconds to which the broker holds a client that wants more")
     parser.add_argument("--timeout", type=float, default=15.0, help="seconds for each thing that is waited for")
     parser.add_argument("--jobs", type=int, default=8)
     parser.add_argument("--only", help="scenarios whose name has this in it")

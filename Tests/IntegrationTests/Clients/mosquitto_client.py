@@ -141,7 +141,7 @@ def shared(context):
 @scenario("mosquitto_sub tells of a refused filter, mosquitto_pub of a refused topic", 4, 5, needs="denied")
 def denied(context):
     done = run(context, "mosquitto_sub", "-q", "1", "-t", context.options.denied, "-W", "5")
-    check(done.returncode not in (0, 27), f"mosquitto_sub: {done.returncode} {done.stdout} {done.stderr}")
+    check("denied" in done.stdout + done.stderr, f"mosquitto_sub: {done.returncode} {done.stdout} {done.stderr}")
     if context.version == 5:
         done = run(context, "mosquitto_pub", "-q", "1", "-t", context.options.denied, "-m", "x")
         check("Not authorized" in done.stderr, f"mosquitto_pub: {done.returncode} {done.stderr}")

@@ -51,7 +51,7 @@ def limits(context):
 
 @scenario("keep alive: PINGREQ is answered", 4, 5)
 def pings(context):
-    peer = Peer(context, keep_alive=1)
+    peer = Peer(context, keep_alive=2)
     peer._wait(lambda: peer.pings >= 2 or peer.ended, "two PINGRESPs")
     check(not peer.ended, "disconnected")
 

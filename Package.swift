@@ -140,6 +140,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: ["OpenSSL", "Sealing", "TestSupport", "sealgate", .nioCore],
+            exclude: ["Clients", "Conversations"],
             swiftSettings: strict
         ),
     ],

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The peers that the tests talk to: a real Mosquitto and its clients, Lua with the libraries of the NodeMCU shim, the openssl
-# command, and .venv/bin/python with cryptography and paho-mqtt. A peer that can't be had is a failure.
+# command, .venv/bin/python with cryptography and paho-mqtt, and beside it the client libraries of other versions: paho-mqtt 1.6 in
+# .venv/paho1, paho-mqtt 2 with aiomqtt and gmqtt in .venv/paho2. A peer that can't be had is a failure.
 set -euo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=scripts/debian.sh
@@ -40,3 +41,29 @@ if ! has_modules 2>/dev/null; then
     "$venv/bin/python" -m pip install -q -r "$requirements"
     has_modules
 fi
+
+# A client library in a folder of its own, for two versions of it can't be in one environment. Nothing is asked of anybody when
+# the folder holds what it should.
+libraries() {
+    local folder=$venv/$1 package
+    shift
+    for package in "$@"; do
+        [ -d "$folder/$(printf %s "${package%%==*}" | tr - _)-${package##*==}.dist-info" ] && continue
+        say "installing $* into $folder"
+        rm -rf "$folder"
+        "$pip_python" -m pip install -q --disable-pip-version-check --root-user-action ignore --no-compile --target "$folder" "$@"
+        return
+    done
+}
+
+pip_python=$venv/bin/python
+"$pip_python" -m pip --version >/dev/null 2>&1 || pip_python=$python
+if ! "$pip_python" -m pip --version >/dev/null 2>&1; then
+    need python3-pip false
+    install_missing
+fi
+# The one of Debian 12 is 1.6.1, and serves as it is.
+if [ "$("$venv/bin/python" -c 'import paho.mqtt as p; print(p.__version__)')" != 1.6.1 ]; then
+    libraries paho1 paho-mqtt==1.6.1
+fi
+libraries paho2 paho-mqtt==2.2.0 aiomqtt==2.5.1 gmqtt==0.8.0

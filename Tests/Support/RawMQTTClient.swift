@@ -129,6 +129,20 @@ package final class RawMQTTClient {
         return (first, length == 0 ? [] : try self.receive(length))
     }
 
+    /// Receives all bytes of one packet; nil at the end of the connection.
+    package func receivePacketBytes() throws -> [UInt8]? {
+        var bytes = try self.receive(1)
+        if bytes.isEmpty { return nil }
+        var length = 0
+        for shift in stride(from: 0, to: 28, by: 7) {
+            guard let byte = try self.receive(1).first else { return bytes }
+            bytes.append(byte)
+            length |= Int(byte & 0x7F) << shift
+            if byte < 0x80 { break }
+        }
+        return length == 0 ? bytes : bytes + (try self.receive(length))
+    }
+
     /// Receives the end of the connection next.
     package func expectClose() throws {
         var byte: UInt8 = 0
@@ -145,7 +159,7 @@ package final class RawMQTTClient {
         var buffer = [UInt8](repeating: 0, count: count)
         while received.count < count {
             let got = Glibc.recv(self.socket, &buffer, count - received.count, 0)
-            if got == 0 { break }
+            if got == 0 || (got < 0 && errno == ECONNRESET) { break }
             guard got > 0 else {
                 throw Unexpected(description: "got \(hexText(received)), then \(String(cString: strerror(errno)))")
             }

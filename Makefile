@@ -33,7 +33,7 @@ test: ## all tests, with real Mosquitto, Lua and Python peers (installs what is 
 lint: ## layout and syntax; changes nothing
 	@scripts/lint.sh
 
-bench: ## measure, with Mosquitto beside: BENCH=quick (some minutes) or BENCH=full
+bench: ## measure, with Mosquitto beside: BENCH=quick (some minutes), full or broker
 	@scripts/setup.sh
 	@scripts/setup-tests.sh
 	$(SWIFT) build $(RELEASE_FLAGS) --product sealgate

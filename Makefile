@@ -39,7 +39,7 @@ fuzz: ## feed the decoders what no peer should send, for FUZZ_SECONDS (60)
 lint: ## layout and syntax; changes nothing
 	@scripts/lint.sh
 
-bench: ## measure, with Mosquitto beside: BENCH=quick (some minutes) or BENCH=full
+bench: ## measure, with Mosquitto beside: BENCH=quick (some minutes), full or broker
 	@scripts/setup.sh
 	@scripts/setup-tests.sh
 	$(SWIFT) build $(RELEASE_FLAGS) --product sealgate

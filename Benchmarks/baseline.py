@@ -18,6 +18,14 @@ SCENARIOS (--scenario, repeatable; default: matrix)
   conns    RSS idle, with 1,000 and with 10,000 idle connections
   idle     RSS and wake-ups a second over 10 s, uplink connected, no node
 
+ the SUT as a broker, without an outside one (suts/*-broker.json):
+  fanin       1,000 publishers, one subscriber, QoS x size, with 20 messages under way and with 1,000
+  fanout      one publisher, 1,000 subscribers, QoS x size, with 1 message under way and with 20
+  idle-plain  RSS a connection: 1,000 and 10,000 that do nothing
+  idle-tls    the same with TLS-PSK, 1.2 and 1.3, beside what OpenSSL alone needs
+  subs        one publisher, one subscriber; alone, then beside 10,000 connections with 10 other subscriptions each
+  storm       1,000 TLS-PSK nodes are cut off and come back at once; one more client looks for pauses
+
 OUTPUT   one JSON row per scenario, case and SUT on stdout (medians of --reps runs; --raw adds the runs); progress on stderr
 EXAMPLE  baseline.py --sut suts/mosquitto-bridge.json --sut suts/sealgate.json --scenario matrix --scenario drain --table
 NEEDS    mosquitto, openssl, build/mqttload (make); cryptography for sealed, paho-mqtt for the unsealer; Linux, Python 3.11
@@ -27,23 +35,20 @@ import json
 import os
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
 from measure import cpu_snapshot, cpu_used, memory, reset_peak, wake_ups, wake_ups_since
-from services import Service, fresh, load_sut, make_upstream
+from rows import note, print_table, progress, summary
+from crowd import BROKER_SCENARIOS
+from services import Service, fresh, load_sut, make_upstream, write_crowd
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LOAD = os.path.join(HERE, "build", "mqttload")
 SEALED_NODES, PLAIN_NODES = 50, 1000
 SEALED_DATA_BYTES = 24
-
-
-def note(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 # ---------------------------------------------------------------- mqttload
@@ -103,31 +108,6 @@ def run_once(up, sut, args):
     return r
 
 
-def summary(sut, scenario, case, runs, rss_idle, rss_peak, raw):
-    def median(get, digits):
-        values = [get(r) for r in runs if get(r) is not None]
-        return round(statistics.median(values), digits) if values else None
-
-    row = {"scenario": scenario, "case": case, "sut": sut.name}
-    for key, digits in (("cpu_us", 2), ("user_us", 2), ("sys_us", 2), ("upstream_cpu_us", 2),
-                        ("ack_rate", 0), ("e2e_rate", 0)):
-        row[key] = median(lambda r, key=key: r[key], digits)
-    row["cpu_us_range"] = [round(pick(r["cpu_us"] for r in runs), 2) for pick in (min, max)]
-    for kind in ("lat_ms", "ack_ms"):
-        if any(kind in r for r in runs):
-            row[kind] = {q: median(lambda r, q=q, kind=kind: r.get(kind, {}).get(q), 3) for q in ("p50", "p99", "p99.9")}
-    for key in ("sent", "acked", "delivered", "lost", "duplicates", "out_of_order"):
-        row[key] = sum(r[key] for r in runs)
-    row.update(rss_idle_kb=rss_idle, rss_peak_kb=rss_peak, reps=len(runs))
-    if raw:
-        row["runs"] = runs
-    return row
-
-
-def progress(scenario, case, sut, rep, r):
-    note(f"{scenario} {case} {sut.name} {rep}: {r['cpu_us']:.2f} us, {r['e2e_rate']}/s, lost {r['lost']}")
-
-
 # ---------------------------------------------------------------- scenarios
 
 def compare(a, up, suts, scenario, case, args_of):
@@ -152,8 +132,8 @@ def compare(a, up, suts, scenario, case, args_of):
 
 
 def matrix(a, up, suts):
-    for qos in a.qos:
-        for size in a.size:
+    for qos in a.qos or [0, 1]:
+        for size in a.size or [32, 256, 4096]:
             for conns in a.conns:
                 a.values["QOS"] = str(qos)
                 n = a.messages if size < 4000 else a.messages // 3
@@ -164,7 +144,7 @@ def matrix(a, up, suts):
 
 
 def paced(a, up, suts):
-    for qos in a.qos:
+    for qos in a.qos or [0, 1]:
         a.values["QOS"] = str(qos)
         args = ["--qos", qos, "--size", 256, "--conns", 50, "--rate", a.rate, "--messages", a.rate * 5]
         yield from compare(a, up, fresh(a, suts), "paced", f"qos{qos} 256B 50c {a.rate}/s",
@@ -318,32 +298,11 @@ SCENARIOS = {
     "drain": lambda *x: backlog(*x, "drain", None),
     "crash": lambda *x: backlog(*x, "crash", signal.SIGKILL),
     "restart": lambda *x: backlog(*x, "restart", signal.SIGTERM),
+    **BROKER_SCENARIOS,
 }
 
 
 # ---------------------------------------------------------------- main
-
-COLUMNS = ["scenario", "case", "sut", "cpu_us", "cpu_us_range", "e2e_rate", "ack_rate", "lat_ms", "acked", "lost",
-           "duplicates", "drain_s", "drain_rate", "rss_idle_kb", "rss_full_kb", "rss_peak_kb", "rss_1000_kb",
-           "rss_10000_kb", "wakeups_per_s"]
-
-
-def print_table(rows):
-    """Markdown: a table for each scenario, without the columns that it does not have."""
-    def cell(value):
-        if isinstance(value, dict):
-            return "/".join(map(str, value.values()))
-        if isinstance(value, list):
-            return "..".join(map(str, value))
-        return "" if value is None else str(value)
-
-    for scenario in dict.fromkeys(r["scenario"] for r in rows):
-        mine = [r for r in rows if r["scenario"] == scenario]
-        keys = [k for k in COLUMNS if any(k in r for r in mine)]
-        print("\n| " + " | ".join(keys) + " |\n|" + " --- |" * len(keys))
-        for r in mine:
-            print("| " + " | ".join(cell(r.get(k)) for k in keys) + " |")
-
 
 def numbers(text):
     return [int(x) for x in text.split(",")]
@@ -366,11 +325,13 @@ def options():
     ap.add_argument("--outstanding", type=int, default=1000)
     ap.add_argument("--window", type=int, default=20)
     ap.add_argument("--rate", type=int, default=2000)
-    ap.add_argument("--qos", type=numbers, default=[0, 1])
-    ap.add_argument("--size", type=numbers, default=[32, 256, 4096])
+    ap.add_argument("--qos", type=numbers, help="matrix, paced: 0,1; fanin, fanout: 0,1,2; subs: 0,1")
+    ap.add_argument("--size", type=numbers, help="matrix: 32,256,4096; as a broker: 256")
     ap.add_argument("--conns", type=numbers, default=[1, 50, 1000])
     ap.add_argument("--session", type=lambda t: t.split(","), default=["fixed"], help="fixed, chain or both")
     ap.add_argument("--session-qos", type=int, choices=[0, 1], default=0, help="live: of the nodes' subscriptions")
+    ap.add_argument("--protocol", type=int, choices=[4, 5], default=4, help="as a broker: MQTT 3.1.1 or 5.0")
+    ap.add_argument("--nodes", type=int, default=10000, help="as a broker: most connections")
     ap.add_argument("--raw", action="store_true")
     ap.add_argument("--table", action="store_true", help="Markdown tables at the end")
     ap.add_argument("--keep", action="store_true", help="keep the work directory")
@@ -385,17 +346,20 @@ def main():
                 "GATEWAY": os.path.join(HERE, "../.build/release/sealgate"), "MOSQUITTO": a.mosquitto,
                 "UP_PLAIN": str(a.base_port), "UP_PSK": str(a.base_port + 1), "UP_TLS": str(a.base_port + 2),
                 "CA": os.path.join(a.root, "upstream", "ca.crt"),
-                "KEYS": os.path.join(a.root, "keys.toml"), "DEVICES": os.path.join(a.root, "devices.toml")}
+                "KEYS": os.path.join(a.root, "keys.toml"), "DEVICES": os.path.join(a.root, "devices.toml"),
+                "PSKS": os.path.join(a.root, "psks"), "CROWD": os.path.join(a.root, "crowd.toml")}
     a.values.update(d.split("=", 1) for d in a.define)
     a.next_port = a.base_port + 9 + os.getpid() % 150      # not the ports of the run before
     rows = []
     try:
         up = make_upstream(a)
         suts = [load_sut(a, os.path.abspath(path), i) for i, path in enumerate(a.sut)]
-        if any(s.prepare for s in suts):
+        write_crowd(a, a.nodes)
+        if any("@DEVICES@" in part for s in suts for command in s.prepare for part in command):
             seal_script(a, "devices", a.values["DEVICES"], "--nodes", SEALED_NODES, "--plain", PLAIN_NODES)
         for scenario in a.scenario or ["matrix"]:
-            able = [s for s in suts if scenario in s.spec.get("scenarios", [scenario])]
+            all_but_broker = SCENARIOS.keys() - BROKER_SCENARIOS.keys()
+            able = [s for s in suts if scenario in s.spec.get("scenarios", all_but_broker)]
             for row in SCENARIOS[scenario](a, up, able):
                 rows.append(row)
                 print(json.dumps(row), flush=True)

@@ -10,7 +10,7 @@ import time
 from measure import tree
 
 PSK_ID, PSK_HEX = "edge-1", "00112233445566778899aabbccddeeff"
-PORTS = 200  # from base_port: the outside broker's first, then the SUTs'
+PORTS = 200  # from base_port: the outside broker's first, then the SUTs'; their TLS listeners are PORTS higher
 
 UPSTREAM_CONF = """
 per_listener_settings true
@@ -76,7 +76,7 @@ class Service:
         return text
 
     def command(self, parts):
-        return [self.fill(part) for part in parts]
+        return [self.fill(str(part)) for part in parts]
 
     def start(self, patience=0.0):
         """With patience, a process that ends at once is tried again for so many seconds."""
@@ -138,12 +138,20 @@ def make_upstream(a):
     return Service("upstream", directory, {"files": files, "processes": processes}, a.base_port, a.values)
 
 
+def write_crowd(a, nodes):
+    """The nodes node-0 to node-(nodes - 1), all with one key: for Mosquitto and for the gateway."""
+    with open(a.values["PSKS"], "w", encoding="ascii") as f:
+        f.writelines(f"node-{i}:{PSK_HEX}\n" for i in range(nodes))
+    with open(os.open(a.values["CROWD"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="ascii") as f:
+        f.writelines(f'[[device]]\nid = "node-{i}"\nprofile = "node"\npsk = "hex:{PSK_HEX}"\n' for i in range(nodes))
+
+
 def load_sut(a, path, number):
     """A SUT with an empty directory. Every one gets a new port: some programs do not set SO_REUSEADDR."""
     with open(path, encoding="utf-8") as f:
         spec = json.load(f)
     a.next_port = a.next_port + 1 if a.next_port < a.base_port + PORTS - 1 else a.base_port + 10
-    values = dict(a.values, PSK_ID=f"{PSK_ID}-{number}", PSK_HEX=PSK_HEX)
+    values = dict(a.values, PSK_ID=f"{PSK_ID}-{number}", PSK_HEX=PSK_HEX, TLS_PORT=str(a.next_port + PORTS))
     directory = os.path.join(a.root, f"sut{number}")
     shutil.rmtree(directory, ignore_errors=True)
     sut = Service(spec["name"], directory, spec, a.next_port, values)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The documented selection of measurements, with Mosquitto beside: bench.sh quick|full
+# The documented selection of measurements, with Mosquitto beside: bench.sh quick|full|broker
 # Rows as JSON in Benchmarks/build/results.jsonl, tables on stdout.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,6 +11,8 @@ tables=Benchmarks/build/tables.md
 gateway=(--sut Benchmarks/suts/sealgate.json)
 bridge=(--sut Benchmarks/suts/mosquitto-bridge.json)
 unsealer=(--sut Benchmarks/suts/mosquitto-unsealer.json)
+brokers=(--sut Benchmarks/suts/sealgate-broker.json --sut Benchmarks/suts/mosquitto-broker.json)
+clients=(--scenario fanin --scenario fanout --scenario idle-plain --scenario idle-tls --scenario subs --scenario storm)
 load=(--scenario drain --scenario crash --scenario restart --scenario kill --scenario conns --scenario idle)
 
 : > "$results"
@@ -37,9 +39,14 @@ full)
     run "${gateway[@]}" "${bridge[@]}" "${unsealer[@]}" --scenario sealed --session fixed,chain --reps 5
     run "${gateway[@]}" "${bridge[@]}" --scenario paced --rate 1000 --reps 3
     run "${gateway[@]}" "${bridge[@]}" "${load[@]}" --drain-idle 70
+    run "${brokers[@]}" "${clients[@]}" --reps 5
+    run "${brokers[@]}" --protocol 5 --scenario fanin --scenario fanout --reps 3
+    ;;
+broker)
+    run "${brokers[@]}" "${clients[@]}" --reps 3
     ;;
 *)
-    echo "bench.sh: quick or full, not $selection" >&2
+    echo "bench.sh: quick, full or broker, not $selection" >&2
     exit 2
     ;;
 esac

@@ -2,9 +2,7 @@
 #include "load.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 enum { SENT = 1, ACKED = 2, SEEN = 4 };
 enum { WRITE_OFF_NS = 2000000000 };
@@ -106,30 +104,11 @@ bool ledger_complete(void) {
 
 /* ---------------------------------------------------------------------- report */
 
-static int ascending(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-static void print_quantiles(const char *name, uint32_t *us, uint64_t n) {
-    if (!n) return;
-    qsort(us, n, sizeof *us, ascending);
-    double last = (double)(n - 1);
-    printf(",\"%s\":{\"p50\":%.3f,\"p99\":%.3f,\"p99.9\":%.3f,\"max\":%.3f}", name, us[(uint64_t)(last * 0.5)] * 1e-3,
-           us[(uint64_t)(last * 0.99)] * 1e-3, us[(uint64_t)(last * 0.999)] * 1e-3, us[n - 1] * 1e-3);
-}
-
 static double rate(uint64_t n, uint64_t from, uint64_t to) {
     return to > from ? (double)n / ((double)(to - from) * 1e-9) : 0;
 }
 
 static double since_ready(uint64_t at) { return (double)(int64_t)(at - ready_at) * 1e-9; }
-
-static double own_cpu_seconds(void) {
-    struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
-    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
-}
 
 int ledger_report(int up, bool started, uint64_t now) {
     uint64_t lost = 0, lost_unacked = 0;

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../common/util.h"
+
 enum {
     SEND_SOFT_LIMIT = 64 * 1024, /* bytes waiting on a connection before no more is published on it */
     SEND_BURST = 16,             /* messages of one connection before it is the next one's turn */
@@ -29,24 +31,6 @@ typedef struct {
 extern Options opt;
 
 void read_options(int argc, char **argv);
-
-/* ------------------------------------------------------------------ helpers (util.c) */
-
-uint64_t now_ns(void);
-__attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...);
-void *grab(size_t count, size_t size); /* zeroed, or die */
-char *expand(const char *pattern, int number); /* "node-%d", 7 -> "node-7"; NULL stays NULL */
-void put_hex(uint8_t *to, uint64_t value, int digits);
-bool get_hex(const uint8_t *from, int digits, uint64_t *value);
-
-typedef struct {
-    uint8_t *bytes;
-    size_t start, length, capacity; /* live: bytes[start .. start + length) */
-} Buffer;
-
-uint8_t *buffer_reserve(Buffer *b, size_t n); /* room for n bytes behind the live ones */
-void buffer_add(Buffer *b, const void *from, size_t n);
-void buffer_drop(Buffer *b, size_t n); /* from the front */
 
 /* --------------------------------------- payloads made ahead of the run (lines.c) */
 

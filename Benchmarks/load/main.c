@@ -65,7 +65,6 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
 
 enum { TICK_NS = 50000000 };
 
@@ -160,11 +159,7 @@ int main(int argc, char **argv) {
     read_options(argc, argv);
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
-    struct rlimit files;
-    if (!getrlimit(RLIMIT_NOFILE, &files)) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
+    raise_file_limit();
     ledger_open((uint32_t)(opt.messages > opt.expect ? opt.messages : opt.expect));
     connections_create();
     ready = grab((size_t)opt.connections, sizeof *ready);

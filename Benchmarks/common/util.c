@@ -1,10 +1,12 @@
 #define _GNU_SOURCE
-#include "load.h"
+#include "util.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 uint64_t now_ns(void) {
@@ -16,7 +18,7 @@ uint64_t now_ns(void) {
 void die(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    fputs("mqttload: ", stderr);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     va_end(arguments);
@@ -80,4 +82,31 @@ void buffer_drop(Buffer *b, size_t n) {
     b->start += n;
     b->length -= n;
     if (!b->length) b->start = 0;
+}
+
+double own_cpu_seconds(void) {
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
+}
+
+int raise_file_limit(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files)) return 0;
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+    return (int)files.rlim_cur;
+}
+
+static int ascending(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+void print_quantiles(const char *name, uint32_t *us, uint64_t n) {
+    if (!n) return;
+    qsort(us, n, sizeof *us, ascending);
+    double last = (double)(n - 1);
+    printf(",\"%s\":{\"p50\":%.3f,\"p99\":%.3f,\"p99.9\":%.3f,\"max\":%.3f}", name, us[(uint64_t)(last * 0.5)] * 1e-3,
+           us[(uint64_t)(last * 0.99)] * 1e-3, us[(uint64_t)(last * 0.999)] * 1e-3, us[n - 1] * 1e-3);
 }

@@ -1,3 +1,4 @@
+import Broker
 import MQTTCodec
 import NIOCore
 import NIOEmbedded
@@ -19,11 +20,13 @@ import Testing
         var end: MQTTConnection.End?
 
         func opened(_ connection: MQTTConnection, peer: TLSPeer?) { self.connection = connection }
-        func received(_ connect: Connect) { self.connection?.accept(connect, sessionPresent: false) }
+        func received(_ connect: Connect) { self.connection?.accept(connect, Acceptance()) }
         func received(_ publish: Publish) { self.published.append(publish.payload.readableBytes) }
         func received(_ subscribe: Subscribe) {}
         func received(_ unsubscribe: Unsubscribe) {}
-        func acknowledged(packetID: UInt16) {}
+        func acknowledged(packetID: UInt16, code: ReasonCode) {}
+        func recorded(packetID: UInt16, code: ReasonCode) {}
+        func completed(packetID: UInt16, code: ReasonCode) {}
         func released(packetID: UInt16) {}
         func hasRoomAgain() {}
         func closed(_ connection: MQTTConnection, end: MQTTConnection.End, will: Will?) {

@@ -29,6 +29,7 @@ final class GuestSite: Sendable {
         publish = ["#"]
         subscribe = ["#"]
         deny = ["denied/#"]
+        max_payload = "200KiB"
         """
 
     private static let otherListeners = """
@@ -51,6 +52,7 @@ final class GuestSite: Sendable {
         publish = ["#"]
         subscribe = ["#"]
         deny = ["denied/#"]
+        max_payload = "200KiB"
         """
 
     let gateway: GatewayProcess

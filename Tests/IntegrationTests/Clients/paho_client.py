@@ -723,8 +723,10 @@ def denied(context):
     peer.subscribe([(context.topic("a"), 1), (denied, 1), (context.topic("b"), 0)], expect=[1, code, 0])
     if context.version == 5:
         if IS_VERSION_2:
-            for qos in (1, 2):
-                equal(peer.pubacks[peer.publish(denied, "x", qos)], 0x87, f"publish at QoS {qos}")
+            equal(peer.pubacks[peer.publish(denied, "x", 1)], 0x87, "publish at QoS 1")
+            # paho sends PUBREL behind a PUBREC that refuses, and tells the code of the PUBCOMP.
+            code = peer.pubacks[peer.publish(denied, "x", 2)]
+            check(code in (0x87, 0x92), f"publish at QoS 2: {code:#x}")
         shared = f"$share/g/{denied}"
         peer.subscribe([(shared, 1)], expect=[0x87])
     peer.publish(context.topic("a"), "end", 1)

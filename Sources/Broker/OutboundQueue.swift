@@ -62,6 +62,11 @@ package struct OutboundQueue {
 
     private let limits: Limits
     private var entries: Deque<Entry> = []
+    /// The packet identifiers of the entries in front that have one, in their order: looked through for each message, which
+    /// the entries themselves are too wide for.
+    private var packetIDs: Deque<UInt16> = []
+    /// Entries at the client whose PUBREL has yet to be sent.
+    package private(set) var owedReleaseCount = 0
     /// Entries in front of it were sent on this connection.
     private var cursor = 0
     private var sentBytes = 0
@@ -93,7 +98,19 @@ package struct OutboundQueue {
             && self.bytes - self.sentBytes + size <= self.limits.queuedBytes
     }
 
+    /// Adds the message behind all others. One with a packet identifier stands behind others with one: the store could say
+    /// otherwise only if it was damaged, and then the message is taken for a new one.
     package mutating func append(_ entry: Entry) {
+        var entry = entry
+        if entry.packetID != 0 {
+            if self.packetIDs.count == self.entries.count {
+                self.packetIDs.append(entry.packetID)
+            } else {
+                entry.packetID = 0
+                entry.isReceived = false
+                entry.wasSent = false
+            }
+        }
         self.bytes += entry.size
         self.entries.append(entry)
     }
@@ -117,7 +134,9 @@ package struct OutboundQueue {
     package mutating func assignPacketIDs(_ body: (Entry) -> UInt64) {
         let end = min(self.entries.count, min(self.limits.inFlight, self.receiveMaximum))
         for index in self.cursor..<max(end, self.cursor) where self.entries[index].packetID == 0 {
-            self.entries[index].packetID = self.unusedPacketID()
+            let packetID = self.unusedPacketID()
+            self.packetIDs.append(packetID)
+            self.entries[index].packetID = packetID
             self.entries[index].batch = body(self.entries[index])
         }
     }
@@ -126,28 +145,48 @@ package struct OutboundQueue {
     package mutating func unusedPacketID() -> UInt16 {
         repeat {
             self.lastPacketID = self.lastPacketID == .max ? 1 : self.lastPacketID + 1
-        } while self.entries.contains { $0.packetID == self.lastPacketID }
+        } while self.packetIDs.contains(self.lastPacketID)
         return self.lastPacketID
     }
 
     /// The message at the client under this identifier.
     package func index(of packetID: UInt16) -> Int? {
         // Clients acknowledge in order, so this is the first entry nearly always.
-        for index in 0..<self.cursor where self.entries[index].packetID == packetID { return index }
-        return nil
+        if self.packetIDs.first == packetID { return self.cursor > 0 ? 0 : nil }
+        guard let index = self.packetIDs.firstIndex(of: packetID), index < self.cursor else { return nil }
+        return index
     }
 
     package func index(ofOrder order: Int64) -> Int? {
         self.entries.firstIndex { $0.order == order }
     }
 
-    package subscript(index: Int) -> Entry {
-        get { self.entries[index] }
-        set { self.entries[index] = newValue }
+    package subscript(index: Int) -> Entry { self.entries[index] }
+
+    /// PUBREC came for the message at `index`.
+    ///
+    /// - Parameter batch: In which that is written down.
+    package mutating func receive(at index: Int, batch: UInt64?) {
+        if !self.entries[index].owesRelease { self.owedReleaseCount += 1 }
+        self.entries[index].owesRelease = true
+        self.entries[index].isReceived = true
+        if let batch { self.entries[index].batch = batch }
+    }
+
+    /// The PUBREL of the message at `index` is out.
+    package mutating func release(at index: Int) {
+        guard self.entries[index].owesRelease else { return }
+        self.entries[index].owesRelease = false
+        self.owedReleaseCount -= 1
     }
 
     package mutating func remove(at index: Int) {
-        let entry = self.entries.remove(at: index)
+        // From the front nearly always, where nothing has to move.
+        let entry = index == 0 ? self.entries.removeFirst() : self.entries.remove(at: index)
+        if entry.packetID != 0 {
+            if index == 0 { self.packetIDs.removeFirst() } else { self.packetIDs.remove(at: index) }
+        }
+        if entry.owesRelease { self.owedReleaseCount -= 1 }
         self.bytes -= entry.size
         if index < self.cursor {
             self.cursor -= 1
@@ -162,6 +201,8 @@ package struct OutboundQueue {
 
     /// A connection begins, or is gone: nothing was sent on it.
     package mutating func rewind(receiveMaximum: UInt16 = .max) {
+        // PUBREL goes out again with the rest.
+        if self.owedReleaseCount > 0 { for index in 0..<self.cursor { self.release(at: index) } }
         self.cursor = 0
         self.sentBytes = 0
         self.receiveMaximum = Int(receiveMaximum)
@@ -169,9 +210,10 @@ package struct OutboundQueue {
 
     /// Forgets all messages.
     package mutating func removeAll() {
-        self.entries = []
-        self.bytes = 0
         self.rewind()
+        self.entries = []
+        self.packetIDs = []
+        self.bytes = 0
     }
 
     private func hasRoom(for size: Int) -> Bool {

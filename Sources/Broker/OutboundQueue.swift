@@ -40,7 +40,7 @@ package struct OutboundQueue {
         package let identifiers: [UInt32]
         /// 0: never sent.
         package var packetID: UInt16 = 0
-        /// PUBREC came: PUBREL goes out instead of the message `[MQTT-4.3.3-4]`.
+        /// PUBREC came: PUBREL goes out instead of the message `[MQTT-4.3.3-6]`.
         package var isReceived = false
         /// Its PUBREL has yet to be sent on this connection.
         package var owesRelease = false

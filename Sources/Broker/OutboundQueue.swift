@@ -42,8 +42,6 @@ package struct OutboundQueue {
         package var packetID: UInt16 = 0
         /// PUBREC came: PUBREL goes out instead of the message `[MQTT-4.3.3-6]`.
         package var isReceived = false
-        /// Its PUBREL has yet to be sent on this connection.
-        package var owesRelease = false
         /// Sent before, on whatever connection.
         package var wasSent = false
         /// The batch that must be on disk before it goes out, at QoS 2.
@@ -70,6 +68,8 @@ package struct OutboundQueue {
     /// The client's Receive Maximum `[MQTT-3.3.4-9]`.
     private var receiveMaximum = Int(UInt16.max)
     private var lastPacketID: UInt16 = 0
+    /// Whose PUBREL has yet to be sent on this connection, in the order in which the PUBRECs came `[MQTT-4.6.0-4]`.
+    package var owedReleases: [UInt16] = []
 
     package init(limits: Limits = Limits()) {
         self.limits = limits
@@ -155,15 +155,11 @@ package struct OutboundQueue {
         }
     }
 
-    /// The indices of those at the client whose PUBREL has yet to be sent.
-    package var owedReleases: [Int] {
-        (0..<self.cursor).filter { self.entries[$0].owesRelease }
-    }
-
     /// A connection begins, or is gone: nothing was sent on it.
     package mutating func rewind(receiveMaximum: UInt16 = .max) {
         self.cursor = 0
         self.sentBytes = 0
+        self.owedReleases = []
         self.receiveMaximum = Int(receiveMaximum)
     }
 

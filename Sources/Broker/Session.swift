@@ -186,7 +186,7 @@ package final class Session {
         if isFailure {
             self.give(up: index)
         } else {
-            self.outbound[index].owesRelease = true
+            if !self.outbound.owedReleases.contains(packetID) { self.outbound.owedReleases.append(packetID) }
             if !self.outbound[index].isReceived {
                 self.outbound[index].isReceived = true
                 let change = SessionChange.received(session: self.number, order: self.outbound[index].order)
@@ -239,17 +239,14 @@ package final class Session {
 
     /// PUBRELs whose PUBREC is on disk; whether some have to wait.
     private func sendReleases(on connection: any SessionConnection) -> Bool {
-        guard self.outbound.inFlightCount > 0 else { return false }
-        var waits = false
-        for index in self.outbound.owedReleases {
-            guard self.isSafe(self.outbound[index]) else {
-                waits = true
-                continue
+        while let packetID = self.outbound.owedReleases.first {
+            if let index = self.outbound.index(of: packetID) {
+                guard self.isSafe(self.outbound[index]) else { return true }
+                connection.release(packetID)
             }
-            self.outbound[index].owesRelease = false
-            connection.release(self.outbound[index].packetID)
+            self.outbound.owedReleases.removeFirst()
         }
-        return waits
+        return false
     }
 
     private func isSafe(_ entry: OutboundQueue.Entry) -> Bool { self.journal?.isSafe(entry.batch) ?? true }

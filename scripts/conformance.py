@@ -8,7 +8,8 @@
 
 A tag is [MQTT-3.1.2-24] for a statement of MQTT 5.0 and [MQTT-3.1.2-24 of 3.1.1] for one of MQTT 3.1.1. In Sources it
 stands at the line that fulfils the statement; in Tests in the name of the test or of the row of its table, or in a
-comment beside it.
+comment beside it, and so in the conversations and in the scenarios of the Python clients. What binds clients only may
+have tags where the server holds them to it.
 Sources/Uplink is left out: there the gateway is a client.
 """
 import pathlib
@@ -171,8 +172,20 @@ def test_name(lines, index):
             return literal(line) or literal(following)
         if re.fullmatch(r"(\.init|[A-Z]\w*)\(", line) and following.strip().startswith('"'):
             return literal(following)
+        if line.startswith("conversation: "):
+            return line.removeprefix("conversation: ")
+        if line.startswith("@scenario("):
+            return literal(line)
         match = re.match(r"(?:async )?def (\w+)", line)
-        return match[1] if match else None
+        if match is None:
+            match = re.match(r"static let (\w+) = \[", line)
+            return match[1] if match else None
+        above = at - 1
+        while above >= 0 and lines[above].startswith("@"):
+            if lines[above].startswith("@scenario("):
+                return literal(lines[above])
+            above -= 1
+        return match[1]
 
     line = lines[index].strip()
     if line.startswith(('"', "(\"")) and literal(line):
@@ -187,7 +200,8 @@ def test_name(lines, index):
             return starts(at)
     for at in range(index, -1, -1):
         # A row of data counts only from within it; a test, from anywhere in its body.
-        if starts(at) and (lines[at].strip().startswith(("@Test", "def ", "async def ")) or index - at <= 1):
+        is_body = lines[at].strip().startswith(("@Test", "def ", "async def ", "@scenario(", "conversation: "))
+        if starts(at) and (is_body or index - at <= 1):
             return starts(at)
     return line
 
@@ -260,6 +274,8 @@ class Check:
                 where = ", ".join(f"{tags.top.name}/{name}" for name in files)
                 if statement not in known:
                     self.errors.append(f"{where}: {spelled(statement)} is no statement of the standard")
+                elif self.document.parts.get(statement) == ["clients only"]:
+                    continue
                 elif tags.of(statement) and statement not in self.document.rows:
                     where = ", ".join(f"{tags.top.name}/{name}" for name in tags.of(statement))
                     part = ", ".join(self.document.parts.get(statement, ["nowhere"]))

@@ -13,7 +13,7 @@ package struct Acceptance: Sendable, Equatable {
     /// False: a PUBLISH of MQTT 5.0 with RETAIN ends the connection `[MQTT-3.2.2-14]`. A will is the owner's to refuse
     /// `[MQTT-3.2.2-13]`.
     package var retainAvailable: Bool
-    /// A PUBLISH of MQTT 5.0 above it ends the connection. A will is the owner's to refuse `[MQTT-3.2.2-12]`.
+    /// A PUBLISH of MQTT 5.0 above it ends the connection. A will is the owner's to refuse (§3.2.2.3.4).
     package var maximumQoS: QoS
 
     package init(

@@ -81,7 +81,7 @@ extension LocalBroker {
     }
 
     /// Calls `body` once for each session with a matching subscription `[MQTT-3.3.4-2]`, and for each matching shared
-    /// subscription with one member after the other until one takes the message `[MQTT-4.8.2-4]`.
+    /// subscription with one member after the other until one takes the message (MQTT 5.0 §4.8.2).
     ///
     /// - Parameters:
     ///   - origin: The session that published it; gets nothing by subscriptions with No Local.

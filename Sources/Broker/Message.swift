@@ -5,7 +5,7 @@ package import NIOCore
 package struct Message: Sendable, Equatable {
     package var topic: TopicName
     package var payload: ByteBuffer
-    /// The QoS it was published at; a delivery uses the lower of this and the subscription's `[MQTT-3.8.4-6]`.
+    /// The QoS it was published at; a delivery uses the lower of this and the subscription's `[MQTT-3.8.4-8]`.
     package var qos: QoS
     package var retain: Bool
     /// The device that published it, by its proven id; nil for the gateway's own and for what an uplink brought.

@@ -40,10 +40,8 @@ package struct OutboundQueue {
         package let identifiers: [UInt32]
         /// 0: never sent.
         package var packetID: UInt16 = 0
-        /// PUBREC came: PUBREL goes out instead of the message `[MQTT-4.3.3-4]`.
+        /// PUBREC came: PUBREL goes out instead of the message `[MQTT-4.3.3-6]`.
         package var isReceived = false
-        /// Its PUBREL has yet to be sent on this connection.
-        package var owesRelease = false
         /// Sent before, on whatever connection.
         package var wasSent = false
         /// The batch that must be on disk before it goes out, at QoS 2.
@@ -65,8 +63,6 @@ package struct OutboundQueue {
     /// The packet identifiers of the entries in front that have one, in their order: looked through for each message, which
     /// the entries themselves are too wide for.
     private var packetIDs: Deque<UInt16> = []
-    /// Entries at the client whose PUBREL has yet to be sent.
-    package private(set) var owedReleaseCount = 0
     /// Entries in front of it were sent on this connection.
     private var cursor = 0
     private var sentBytes = 0
@@ -75,6 +71,8 @@ package struct OutboundQueue {
     /// The client's Receive Maximum `[MQTT-3.3.4-9]`.
     private var receiveMaximum = Int(UInt16.max)
     private var lastPacketID: UInt16 = 0
+    /// Whose PUBREL has yet to be sent on this connection, in the order in which the PUBRECs came `[MQTT-4.6.0-4]`.
+    package var owedReleases: [UInt16] = []
 
     package init(limits: Limits = Limits()) {
         self.limits = limits
@@ -90,6 +88,13 @@ package struct OutboundQueue {
     /// Whether a message can go out at once: nothing waits before it and there is room at the client.
     package func canSend(size: Int) -> Bool {
         self.cursor == self.entries.count && self.hasRoom(for: size)
+    }
+
+    /// Whether a message that is added now has its place at the client already, though something may have to be written down
+    /// before it goes out: then it gets its packet identifier at once.
+    package var reachesClient: Bool {
+        self.packetIDs.count == self.entries.count
+            && self.entries.count < min(self.limits.inFlight, self.receiveMaximum)
     }
 
     /// Whether a message that can't go out at once may wait.
@@ -163,21 +168,14 @@ package struct OutboundQueue {
 
     package subscript(index: Int) -> Entry { self.entries[index] }
 
-    /// PUBREC came for the message at `index`.
+    /// PUBREC came for the message at `index`: its PUBREL is owed, behind those owed already.
     ///
     /// - Parameter batch: In which that is written down.
     package mutating func receive(at index: Int, batch: UInt64?) {
-        if !self.entries[index].owesRelease { self.owedReleaseCount += 1 }
-        self.entries[index].owesRelease = true
+        let packetID = self.entries[index].packetID
+        if !self.owedReleases.contains(packetID) { self.owedReleases.append(packetID) }
         self.entries[index].isReceived = true
         if let batch { self.entries[index].batch = batch }
-    }
-
-    /// The PUBREL of the message at `index` is out.
-    package mutating func release(at index: Int) {
-        guard self.entries[index].owesRelease else { return }
-        self.entries[index].owesRelease = false
-        self.owedReleaseCount -= 1
     }
 
     package mutating func remove(at index: Int) {
@@ -186,7 +184,7 @@ package struct OutboundQueue {
         if entry.packetID != 0 {
             if index == 0 { self.packetIDs.removeFirst() } else { self.packetIDs.remove(at: index) }
         }
-        if entry.owesRelease { self.owedReleaseCount -= 1 }
+        if !self.owedReleases.isEmpty { self.owedReleases.removeAll { $0 == entry.packetID } }
         self.bytes -= entry.size
         if index < self.cursor {
             self.cursor -= 1
@@ -194,17 +192,11 @@ package struct OutboundQueue {
         }
     }
 
-    /// The indices of those at the client whose PUBREL has yet to be sent.
-    package var owedReleases: [Int] {
-        (0..<self.cursor).filter { self.entries[$0].owesRelease }
-    }
-
     /// A connection begins, or is gone: nothing was sent on it.
     package mutating func rewind(receiveMaximum: UInt16 = .max) {
-        // PUBREL goes out again with the rest.
-        if self.owedReleaseCount > 0 { for index in 0..<self.cursor { self.release(at: index) } }
         self.cursor = 0
         self.sentBytes = 0
+        self.owedReleases = []
         self.receiveMaximum = Int(receiveMaximum)
     }
 

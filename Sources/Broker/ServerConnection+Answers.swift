@@ -47,7 +47,7 @@ extension ServerConnection {
     }
 
     /// The last packet to the client when the connection ends for `code`, fit for its version and for how far it came:
-    /// CONNACK `[MQTT-3.14.0-1]`, DISCONNECT, or nil where there is no word for it (`[MQTT-3.2.2-6]` of 3.1.1).
+    /// CONNACK `[MQTT-3.14.0-1]`, DISCONNECT, or nil where there is no word for it `[MQTT-3.2.2-6 of 3.1.1]`.
     package func farewell(_ code: ReasonCode) -> MQTTPacket? {
         let packet: MQTTPacket
         switch self.lastWord {

@@ -10,7 +10,7 @@ extension ServerConnection {
         /// Publish it; at QoS 1 a PUBACK, at QoS 2 a PUBREC is owed, in the order of these events `[MQTT-4.6.0-2]`,
         /// `[MQTT-4.6.0-3]`. The topic is there, whatever alias stood for it.
         case publish(Publish)
-        /// PUBREL: a PUBCOMP is owed, and the identifier is free `[MQTT-4.3.3-11]`.
+        /// PUBREL: a PUBCOMP is owed, and the identifier is free `[MQTT-4.3.3-12]`.
         case release(packetID: UInt16)
         /// PUBACK: the client has this QoS 1 message, or will not take it.
         case acknowledged(packetID: UInt16, ReasonCode)
@@ -50,7 +50,7 @@ extension ServerConnection {
         case qosNotSupported
         /// RETAIN where it is not available `[MQTT-3.2.2-14]`.
         case retainNotSupported
-        /// Nothing came for one and a half times the keep alive `[MQTT-3.1.2-22]`; `[MQTT-3.1.2-24]` of 3.1.1.
+        /// Nothing came for one and a half times the keep alive `[MQTT-3.1.2-22]`.
         case keepAliveExpired
         /// No CONNECT in time.
         case connectTimeout

@@ -33,7 +33,7 @@ extension Session {
         return true
     }
 
-    /// PUBREL, or the message was not taken: the identifier is free `[MQTT-4.3.3-11]`.
+    /// PUBREL, or the message was not taken: the identifier is free `[MQTT-4.3.3-12]`.
     ///
     /// - Returns: Whether it was in use.
     @discardableResult

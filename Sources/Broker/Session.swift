@@ -151,7 +151,9 @@ package final class Session {
             retain: retain,
             identifiers: identifiers
         )
-        if canSend { entry.packetID = self.outbound.unusedPacketID() }
+        if canSend || (self.connection != nil && self.outbound.reachesClient) {
+            entry.packetID = self.outbound.unusedPacketID()
+        }
         if let journal = self.journal {
             if kept.number == 0 { kept.number = journal.keep(kept.message) }
             entry.batch = journal.append(.enqueue(self.record(of: entry)))
@@ -206,7 +208,7 @@ package final class Session {
     /// Sends what waits while the client has room: after an acknowledgement, after a commit, and when its socket takes
     /// bytes again.
     package func pump() {
-        guard self.outbound.queuedCount > 0 || self.outbound.owedReleaseCount > 0, let connection = self.connection
+        guard self.outbound.queuedCount > 0 || !self.outbound.owedReleases.isEmpty, let connection = self.connection
         else {
             return
         }
@@ -238,17 +240,14 @@ package final class Session {
 
     /// PUBRELs whose PUBREC is on disk; whether some have to wait.
     private func sendReleases(on connection: any SessionConnection) -> Bool {
-        guard self.outbound.owedReleaseCount > 0 else { return false }
-        var waits = false
-        for index in self.outbound.owedReleases {
-            guard self.isSafe(self.outbound[index]) else {
-                waits = true
-                continue
+        while let packetID = self.outbound.owedReleases.first {
+            if let index = self.outbound.index(of: packetID) {
+                guard self.isSafe(self.outbound[index]) else { return true }
+                connection.release(packetID)
             }
-            self.outbound.release(at: index)
-            connection.release(self.outbound[index].packetID)
+            self.outbound.owedReleases.removeFirst()
         }
-        return waits
+        return false
     }
 
     private func isSafe(_ entry: OutboundQueue.Entry) -> Bool { self.journal?.isSafe(entry.batch) ?? true }

@@ -20,7 +20,7 @@ package enum SessionChange: Sendable, Equatable {
     case enqueue(QueuedMessageRecord)
     /// The message was given a packet identifier: it is about to be sent.
     case sent(session: Int64, order: Int64, packetID: UInt16)
-    /// PUBREC came for it: from now on PUBREL is repeated, not the message `[MQTT-4.3.3-4]`.
+    /// PUBREC came for it: from now on PUBREL is repeated `[MQTT-4.3.3-5]`, not the message `[MQTT-4.3.3-6]`.
     case received(session: Int64, order: Int64)
     /// The client has the message, or it was given up. A message that no session waits for any more goes with it.
     case dequeue(session: Int64, order: Int64, message: Int64)

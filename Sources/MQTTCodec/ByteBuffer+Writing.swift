@@ -1,7 +1,7 @@
 import NIOCore
 
 extension ByteBuffer {
-    /// Writes one to four bytes. `value` is our own: at most 268,435,455.
+    /// Writes one to four bytes, as few as do `[MQTT-1.5.5-1]`. `value` is our own: at most 268,435,455.
     mutating func writeVariableByteInteger(_ value: Int) {
         precondition(value >= 0 && value <= VariableByteInteger.max, "no variable byte integer: \(value)")
         var rest = value

@@ -64,9 +64,9 @@ extension ConnAck: PacketBody {
 
     package func writeBody(into buffer: inout ByteBuffer, _ version: MQTTVersion) {
         let present = self.sessionPresent && self.reasonCode == .success && version != .v31  // [MQTT-3.2.2-6]
-        buffer.writeInteger(present ? 1 : 0, as: UInt8.self)
+        buffer.writeInteger(present ? 1 : 0, as: UInt8.self)  // [MQTT-3.2.2-1]
         if version == .v5 {
-            buffer.writeInteger(self.reasonCode.rawValue)
+            buffer.writeInteger(self.reasonCode.rawValue)  // [MQTT-3.2.2-8]
             self.properties.write(into: &buffer)
         } else {
             buffer.writeInteger((self.returnCode ?? .serverUnavailable).rawValue)

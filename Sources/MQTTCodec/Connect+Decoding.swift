@@ -25,6 +25,8 @@ extension Connect {
 
     private static let bridgeBit: UInt8 = 0x80
 
+    /// Reads the fields in the one order that there is `[MQTT-3.1.3-1]`; what no flag promises would be left at the end
+    /// `[MQTT-3.1.2-16]`, `[MQTT-3.1.2-18]`.
     init(reading reader: inout PacketReader, hasPaddedLength: Bool) throws(MQTTDecodeError) {
         let (version, isBridge) = try Self.readProtocol(&reader)
         reader.version = version
@@ -42,12 +44,12 @@ extension Connect {
         }
         let clientID = try reader.readString("Client Identifier")  // [MQTT-3.1.3-3], [MQTT-3.1.3-4]
         var will: Will?
-        if flags & Flags.will != 0 { will = try Self.readWill(&reader, flags: flags) }
+        if flags & Flags.will != 0 { will = try Self.readWill(&reader, flags: flags) }  // [MQTT-3.1.2-9]
         // MQTT 3.1 wants a server to bear a User Name or Password flag with nothing behind it.
         let mayEndEarly = version == .v31
         var userName: MQTTString?
         if flags & Flags.userName != 0, !(mayEndEarly && reader.remaining == 0) {
-            userName = try reader.readString("User Name")  // [MQTT-3.1.2-17]
+            userName = try reader.readString("User Name")  // [MQTT-3.1.2-17], [MQTT-3.1.3-12]
         }
         var password: Password?
         if flags & Flags.password != 0, !(mayEndEarly && reader.remaining == 0) {
@@ -99,7 +101,7 @@ extension Connect {
         if flags & Flags.will == 0, willQoS != 0 || flags & Flags.willRetain != 0 {
             throw reader.error(.willFlagsWithoutWill, "Connect Flags", at: offset)  // [MQTT-3.1.2-11], [MQTT-3.1.2-13]
         }
-        // [MQTT-3.1.2-22] of 3.1.1; MQTT 5.0 allows a password alone.
+        // [MQTT-3.1.2-22 of 3.1.1]; MQTT 5.0 allows a password alone.
         if flags & Flags.password != 0, flags & Flags.userName == 0, reader.version != .v5 {
             throw reader.error(.passwordWithoutUserName, "Connect Flags", at: offset)
         }

@@ -8,7 +8,7 @@ public enum ConnectReturnCode: UInt8, Sendable, Hashable, CaseIterable {
     case notAuthorized = 5
 
     /// The code that says to a 3.x client what `reason` says to one of 5.0; nil where none does. Then the connection is
-    /// closed without a CONNACK (`[MQTT-3.2.2-6]` of 3.1.1).
+    /// closed without a CONNACK `[MQTT-3.2.2-6 of 3.1.1]`.
     public init?(_ reason: ReasonCode) {
         switch reason {
         case .success: self = .accepted

@@ -46,11 +46,11 @@ public struct MQTTDecodeError: Error, Equatable, Sendable, CustomStringConvertib
         case missingTopic
         /// Will QoS or Will Retain without the Will Flag.
         case willFlagsWithoutWill
-        /// MQTT 3.1.1 `[MQTT-3.1.2-22]`
+        /// `[MQTT-3.1.2-22 of 3.1.1]`
         case passwordWithoutUserName
         /// Authentication Data, or AUTH, without an Authentication Method (MQTT 5.0 §3.1.2.11.10).
         case missingAuthenticationMethod
-        /// Session Present with a refusal (`[MQTT-3.2.2-6]` of 5.0, `[MQTT-3.2.2-4]` of 3.1.1).
+        /// Session Present with a refusal `[MQTT-3.2.2-6]`.
         case sessionPresentWithFailure
         /// SUBSCRIBE, UNSUBSCRIBE or an answer to one that lists nothing.
         case emptyList

@@ -39,7 +39,9 @@ public enum MQTTPacketType: UInt8, Sendable, Hashable, CaseIterable {
     var requiredFlags: UInt8? {
         switch self {
         case .publish: nil
+        // [MQTT-3.6.1-1], [MQTT-3.8.1-1], [MQTT-3.10.1-1]
         case .pubrel, .subscribe, .unsubscribe: 0b0010
+        // [MQTT-3.14.1-1], [MQTT-3.15.1-1]
         case .connect, .connack, .puback, .pubrec, .pubcomp, .suback, .unsuback, .pingreq, .pingresp, .disconnect,
             .auth:
             0

@@ -52,7 +52,8 @@ extension MQTTProperties.Values {
         switch identifier {
         case .payloadFormatIndicator: self.payloadFormat = try reader.readPayloadFormat()
         case .messageExpiryInterval: self.messageExpiryInterval = try reader.readUInt32(name)
-        case .contentType: self.contentType = try reader.readString(name)
+        case .contentType: self.contentType = try reader.readString(name)  // [MQTT-3.3.2-19]
+        // [MQTT-3.3.2-13], [MQTT-3.3.2-14]
         case .responseTopic: self.responseTopic = try reader.readTopicName(name)
         case .correlationData: self.correlationData = MQTTProperties.Bytes(buffer: try reader.readBinary(name))
         case .subscriptionIdentifier: self.subscriptionIdentifiers.append(try reader.readSubscriptionIdentifier())
@@ -76,7 +77,7 @@ extension MQTTProperties.Values {
             guard self.userProperties.count < reader.maxUserProperties else {
                 throw reader.error(.tooManyUserProperties(limit: reader.maxUserProperties), name)
             }
-            let key = try reader.readString(name)
+            let key = try reader.readString(name)  // [MQTT-1.5.7-1]
             self.userProperties.append(UserProperty(name: key, value: try reader.readString(name)))
         case .maximumPacketSize: self.maximumPacketSize = try reader.readNonZero32(name)
         case .wildcardSubscriptionAvailable: self.wildcardSubscriptionAvailable = try reader.readBool(name)

@@ -36,7 +36,7 @@ extension MQTTProperties {
         return VariableByteInteger.size(of: length) + length
     }
 
-    /// Writes Property Length and properties, by ascending identifier.
+    /// Writes Property Length, also if it is zero `[MQTT-2.2.2-1]`, and properties, by ascending identifier.
     func write(into buffer: inout ByteBuffer) {
         buffer.writeVariableByteInteger(self.length)
         self.writeValues(into: &buffer)

@@ -36,7 +36,8 @@ public struct PubAck: Equatable, Sendable {
         var reasonCode = ReasonCode.success
         var properties = MQTTProperties()
         if reader.version == .v5, reader.remaining > 0 {
-            reasonCode = try reader.readReasonCode(of: type)  // [MQTT-3.4.2-1] and its like
+            // [MQTT-3.4.2-1], [MQTT-3.5.2-1], [MQTT-3.6.2-1], [MQTT-3.7.2-1]
+            reasonCode = try reader.readReasonCode(of: type)
             // With the reason code as the last byte there are no properties (§3.4.2.2.1).
             if reader.remaining > 0 {
                 properties = try MQTTProperties(reading: &reader, in: PropertyPlaces(type: type))

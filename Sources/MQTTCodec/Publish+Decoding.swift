@@ -75,7 +75,7 @@ extension Publish {
         } else {
             topic = try reader.readTopicName("Topic Name")  // [MQTT-3.3.2-1], [MQTT-3.3.2-2]
         }
-        let packetID = qos == .atMostOnce ? 0 : try reader.readPacketIdentifier()
+        let packetID = qos == .atMostOnce ? 0 : try reader.readPacketIdentifier()  // [MQTT-2.2.1-2]
         var properties = MQTTProperties()
         if reader.version == .v5 {
             properties = try MQTTProperties(reading: &reader, in: .publish)

@@ -71,12 +71,12 @@ extension Publish {
             at &+= 2
             topic.buffer.withUnsafeReadableBytes { Self.copy($0, to: bytes, at: at) }
             at &+= topicBytes
-            if qos != .atMostOnce {
+            if qos != .atMostOnce {  // [MQTT-2.2.1-2]
                 bytes.storeBytes(of: packetID.bigEndian, toByteOffset: at, as: UInt16.self)
                 at &+= 2
             }
             if version == .v5 {
-                bytes[at] = 0  // Property Length
+                bytes[at] = 0  // Property Length [MQTT-2.2.2-1]
                 at &+= 1
             }
             payload.withUnsafeReadableBytes { Self.copy($0, to: bytes, at: at) }

@@ -26,7 +26,7 @@ public struct SubAck: Equatable, Sendable {
         while reader.remaining > 0 {
             let offset = reader.offset
             let code = try reader.readReasonCode(of: .suback)
-            // MQTT 3.x knows 0, 1, 2 and 0x80 (`[MQTT-3.9.3-2]` of 3.1.1).
+            // MQTT 3.x knows 0, 1, 2 and 0x80 `[MQTT-3.9.3-2 of 3.1.1]`.
             guard reader.version == .v5 || code.rawValue <= 2 || code == .unspecifiedError else {
                 throw reader.error(.invalidReasonCode(code.rawValue), "Return Code", at: offset)
             }
@@ -48,7 +48,7 @@ extension SubAck: PacketBody {
         if version == .v5 { self.properties.write(into: &buffer) }
         for code in self.reasonCodes {
             let told = version != .v5 && code.isFailure ? .unspecifiedError : code
-            buffer.writeInteger(told.rawValue)
+            buffer.writeInteger(told.rawValue)  // [MQTT-3.9.3-2], [MQTT-3.9.3-2 of 3.1.1]
         }
     }
 }

@@ -37,7 +37,7 @@ public struct Subscription: Hashable, Sendable {
 
     init(reading reader: inout PacketReader) throws(MQTTDecodeError) {
         let filterOffset = reader.offset
-        let filter = try reader.readTopicFilter()
+        let filter = try reader.readTopicFilter()  // [MQTT-3.8.3-1]
         let isShared: Bool
         do {
             isShared = try SharedSubscription.parse(filter) != nil
@@ -49,7 +49,7 @@ public struct Subscription: Hashable, Sendable {
         let byte = try reader.readByte(field)
         let reserved: UInt8 = reader.version == .v5 ? 0b1100_0000 : 0b1111_1100
         guard byte & reserved == 0 else {
-            // [MQTT-3.8.3-5] of 5.0, [MQTT-3.8.3-4] of 3.1.1
+            // [MQTT-3.8.3-5]; any of these bits, and QoS 3: [MQTT-3.8.3-4 of 3.1.1]
             throw reader.error(.reservedBits(byte & reserved), field, at: offset)
         }
         // A protocol error here (§3.8.3.1), where in PUBLISH and for a will the packet is malformed.
@@ -99,7 +99,7 @@ public struct Subscribe: Equatable, Sendable {
         var properties = MQTTProperties()
         if reader.version == .v5 { properties = try MQTTProperties(reading: &reader, in: .subscribe) }
         guard reader.remaining > 0 else {
-            throw reader.error(.emptyList, "Topic Filter")  // [MQTT-3.8.3-2] of 5.0, [MQTT-3.8.3-3] of 3.1.1
+            throw reader.error(.emptyList, "Topic Filter")  // [MQTT-3.8.3-2]
         }
         var subscriptions: [Subscription] = []
         while reader.remaining > 0 { subscriptions.append(try Subscription(reading: &reader)) }

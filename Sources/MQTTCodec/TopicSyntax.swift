@@ -59,11 +59,11 @@ enum TopicSyntax {
         }
         var found = false
         for index in bytes.indices where bytes[index] == Self.plus || bytes[index] == Self.hash {
-            guard wildcards == .allowed else { throw .misplacedWildcard }
+            guard wildcards == .allowed else { throw .misplacedWildcard }  // [MQTT-4.7.0-1]
             let startsLevel = index == 0 || bytes[index - 1] == Self.slash
             let isLast = index == bytes.count - 1
             let endsLevel = isLast || (bytes[index] == Self.plus && bytes[index + 1] == Self.slash)
-            guard startsLevel, endsLevel else { throw .misplacedWildcard }
+            guard startsLevel, endsLevel else { throw .misplacedWildcard }  // [MQTT-4.7.1-1], [MQTT-4.7.1-2]
             found = true
         }
         return found
@@ -124,7 +124,8 @@ enum TopicSyntax {
     }
 
     /// Whether `filter` matches every topic that `name` stands for. With `nameIsFilter`, `+` and `#` in `name` are
-    /// wildcards, which only an equal or wider wildcard of `filter` covers. One pass over both.
+    /// wildcards, which only an equal or wider wildcard of `filter` covers. One pass over both, byte for byte
+    /// `[MQTT-4.7.3-4]`.
     static func covers(_ filter: UnsafeRawBufferPointer, _ name: UnsafeRawBufferPointer, nameIsFilter: Bool) -> Bool {
         // A wildcard at the first level never stands for a topic that starts with $ [MQTT-4.7.2-1].
         if name.first == Self.dollar, filter.first == Self.plus || filter.first == Self.hash { return false }

@@ -37,6 +37,6 @@ extension UnsubAck: PacketBody {
         buffer.writeInteger(self.packetID)
         guard version == .v5 else { return }
         self.properties.write(into: &buffer)
-        for code in self.reasonCodes { buffer.writeInteger(code.rawValue) }
+        for code in self.reasonCodes { buffer.writeInteger(code.rawValue) }  // [MQTT-3.11.3-2]
     }
 }

@@ -22,7 +22,7 @@ public struct Unsubscribe: Equatable, Sendable {
         if reader.version == .v5 { properties = try MQTTProperties(reading: &reader, in: .unsubscribe) }
         guard reader.remaining > 0 else { throw reader.error(.emptyList, "Topic Filter") }  // [MQTT-3.10.3-2]
         var filters: [TopicFilter] = []
-        while reader.remaining > 0 { filters.append(try reader.readTopicFilter()) }
+        while reader.remaining > 0 { filters.append(try reader.readTopicFilter()) }  // [MQTT-3.10.3-1]
         self.init(packetID: packetID, filters: filters, properties: properties)
     }
 }

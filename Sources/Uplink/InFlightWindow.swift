@@ -6,8 +6,8 @@ internal import NIOCore
 ///
 /// Packet identifiers are given out in a ring from 1 to ``lastPacketID``, and an entry leaves only from the front. So the
 /// entries always have consecutive identifiers, and the place of one is a subtraction: no table, and an identifier can't
-/// be used twice `[MQTT-2.3.1-2]`. An acknowledgement that comes out of order marks its entry, which leaves when those
-/// before it have.
+/// be used twice `[MQTT-2.3.1-2 of 3.1.1]`. An acknowledgement that comes out of order marks its entry,
+/// which leaves when those before it have.
 struct InFlightWindow {
     /// Identifiers above this one are left to SUBSCRIBE, which shares the number space with PUBLISH.
     static let lastPacketID: UInt16 = 0xFFFE

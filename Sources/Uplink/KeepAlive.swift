@@ -2,8 +2,9 @@ internal import NIOCore
 
 /// Watches both directions of a connection (MQTT 3.1.1 §3.1.2.10).
 ///
-/// A PINGREQ is due when nothing was sent for the interval, which the standard asks for `[MQTT-3.1.2-23]`, and also when
-/// nothing was received for it: a gateway that only publishes at QoS 0 would otherwise never notice that nobody is there.
+/// A PINGREQ is due when nothing was sent for the interval, which the standard asks for `[MQTT-3.1.2-23 of 3.1.1]`, and also
+/// when nothing was received for it: a gateway that only publishes at QoS 0 would otherwise never notice that nobody is
+/// there.
 /// The link is dead when nothing was received for one and a half intervals, so the answer has half an interval to come.
 struct KeepAlive {
     enum Verdict: Equatable { case fine, ping, dead }

@@ -102,7 +102,7 @@ extension UplinkClient {
                 return self.fail(.malformed(malformed), now: self.clock)
             }
         case .atLeastOnce:
-            guard packetID != 0 else {  // [MQTT-2.3.1-1]
+            guard packetID != 0 else {  // [MQTT-2.3.1-1 of 3.1.1]
                 let field = "Packet Identifier"
                 let malformed = MQTTDecodeError(kind: .packetIdentifierZero, field: field, offset: packetIDOffset)
                 return self.fail(.malformed(malformed), now: self.clock)

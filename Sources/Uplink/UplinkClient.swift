@@ -182,14 +182,14 @@ package struct UplinkClient {
             case .fine: break
             case .dead: return self.fail(.silent(keepAlive: .seconds(self.configuration.keepAliveSeconds)), now: now)
             case .ping:
-                output.writeInteger(0xC000, as: UInt16.self)  // PINGREQ [MQTT-3.1.2-23]
+                output.writeInteger(0xC000, as: UInt16.self)  // PINGREQ [MQTT-3.1.2-23 of 3.1.1]
                 self.keepAlive.sent(now)
             }
             return .none
         }
     }
 
-    /// Ends the client for good. In a connection it writes DISCONNECT `[MQTT-3.14.4-1]`, and the owner closes
+    /// Ends the client for good. In a connection it writes DISCONNECT, and the owner closes `[MQTT-3.14.4-1 of 3.1.1]`
     /// when the buffer is flushed. What is in flight stays unacknowledged.
     package mutating func stop(into output: inout ByteBuffer) {
         if case .connected = self.state { output.writeInteger(0xE000, as: UInt16.self) }

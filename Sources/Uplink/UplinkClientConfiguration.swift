@@ -11,7 +11,7 @@ extension UplinkClient {
         package var keepAliveSeconds: UInt16 = 60
         /// `nil` for none.
         package var userName: MQTTString?
-        /// Only together with a user name `[MQTT-3.1.2-22]`.
+        /// Only together with a user name `[MQTT-3.1.2-22 of 3.1.1]`.
         package var password: Password?
         /// Filters of the routes in at the outside broker, asked for after every CONNACK. QoS 2 is asked for as 1, until the
         /// client has that half of the protocol.

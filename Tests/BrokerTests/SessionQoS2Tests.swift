@@ -96,6 +96,33 @@ struct SessionQoS2Tests {
         #expect(second.connection.released == [1, 1])
     }
 
+    @Test("PUBRELs that waited for the disk go in the order of the PUBRECs [MQTT-4.6.0-4]")
+    func releaseOrder() throws {
+        let client = try #require(try self.broker().connect("a"))
+        for text in ["1", "2", "3"] { _ = try client.session.deliver(text, qos: .exactlyOnce) }
+        self.journal.commit()
+        _ = client.session.recorded(3, isFailure: false)
+        self.journal.commit()
+        for packetID: UInt16 in [2, 3, 1, 2] { _ = client.session.recorded(packetID, isFailure: false) }
+        #expect(client.connection.released == [3])
+        self.journal.commit()
+        #expect(client.connection.released == [3, 2, 3, 1])
+    }
+
+    @Test("a PUBREL that had to wait when the connection was lost goes out once on the next one [MQTT-4.4.0-1]")
+    func releaseOnce() throws {
+        let broker = self.broker()
+        let first = try #require(try broker.connect("a"))
+        _ = try first.session.deliver("1", qos: .exactlyOnce)
+        self.journal.commit()
+        _ = first.session.recorded(1, isFailure: false)
+        broker.leave(first)
+        let second = try #require(try broker.connect("a"))
+        self.journal.commit()
+        second.session.pump()
+        #expect(first.connection.released.isEmpty && second.connection.released == [1])
+    }
+
     @Test("survives the end of the process at every step, delivered once")
     func survives() throws {
         let client = try #require(try self.broker().connect("a"))

@@ -7,7 +7,7 @@ import Testing
 struct SharedSubscriptionTests {
     private let broker = LocalBroker()
 
-    @Test("gives each message to one member of a group, in turn, and to plain subscribers too [MQTT-4.8.2-4]")
+    @Test("gives each message to one member of a group, in turn, and to plain subscribers too")
     func balances() throws {
         let members = try ["a", "b", "c"].map { try #require(try self.broker.connect($0)) }
         for member in members {

@@ -149,7 +149,7 @@ import Uplink
         guard case .close = broker.receive(hex).last else { Issue.record(); return }
     }
 
-    @Test("a session in CONNACK that was not asked for is refused [MQTT-3.2.2-1]")
+    @Test("a session in CONNACK that was not asked for is refused [MQTT-3.2.2-1 of 3.1.1]")
     func unwantedSession() {
         var configuration = UplinkClient.Configuration(clientID: "attic")
         configuration.cleanSession = true

@@ -165,7 +165,7 @@ extension GatewayConfiguration {
 
     // MARK: Uplinks
 
-    /// Two uplinks that would throw each other out of the same broker, for ever [MQTT-3.1.4-2].
+    /// Two uplinks that would throw each other out of the same broker, for ever (MQTT 5.0 §3.1.4).
     private func warnAboutClientIDs(_ document: ConfigurationDocument) {
         for (index, uplink) in self.uplinks.enumerated() {
             let rival = self.uplinks[..<index].first {

@@ -419,8 +419,8 @@ final class Client: MQTTConnectionDelegate {
         }
     }
 
-    /// A proven sender asked for what it may not do: a client of MQTT 5.0 is told, one of 3.1.1 can't be `[MQTT-3.3.5-2 of
-    /// 3.1.1]`.
+    /// A proven sender asked for what it may not do: a client of MQTT 5.0 is told, one of 3.1.1 can't be
+    /// `[MQTT-3.3.5-2 of 3.1.1]`.
     private func answerForbidden(_ publish: Publish, _ code: ReasonCode) {
         if !self.speaksV5, self.listener.onDenied == .close {
             self.session?.released(publish.packetID)
@@ -464,7 +464,8 @@ final class Client: MQTTConnectionDelegate {
         }
         let mayRetain = self.core.mayRetain(self.identity)
         if isV5, connect.will?.retain == true, !mayRetain {
-            return self.turnAway(.retainNotSupported, "its will is retained, which its profile forbids")  // [MQTT-3.2.2-13]
+            // [MQTT-3.2.2-13]
+            return self.turnAway(.retainNotSupported, "its will is retained, which its profile forbids")
         }
         if let will = connect.will, let problem = self.core.objection(to: will, of: self) {
             return self.turnAway(.notAuthorized, "its will on \(Printable.text(will.topic.buffer)): \(problem)")

@@ -41,7 +41,11 @@ extension GatewayCore {
                 wanted.append(subscription)
             }
         }
-        let suback = MQTTPacket.suback(SubAck(packetID: subscribe.packetID, reasonCodes: codes))
+        var ack = SubAck(packetID: subscribe.packetID, reasonCodes: codes)
+        if let words = codes.lazy.compactMap({ client.words(for: $0) }).first {
+            ack.properties.reasonString = try? MQTTString(words)
+        }
+        let suback = MQTTPacket.suback(ack)
         self.answer(client, session) {
             client.connection?.send(suback)  // [MQTT-3.8.4-1], [MQTT-3.8.4-6]
             for subscription in wanted { self.sendRetained(to: session, for: subscription, identifier) }

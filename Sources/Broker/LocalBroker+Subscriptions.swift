@@ -40,6 +40,7 @@ extension LocalBroker {
     package func unsubscribe(_ session: Session, from filter: TopicFilter) -> Bool {
         guard session.subscriptions.removeValue(forKey: filter) != nil else { return false }
         session.subscriptionBytes -= Session.cost(of: filter)
+        self.countSubscriptions(-Session.cost(of: filter), of: session.owner)
         self.removeFromTree(filter, session)
         session.journal?.append(.unsubscribe(session: session.number, filter: filter.buffer.compacted()))
         return true
@@ -51,11 +52,13 @@ extension LocalBroker {
     func insert(_ session: Session, _ filter: TopicFilter, _ options: SubscriptionOptions) -> SubscribeOutcome {
         let isNew = session.subscriptions[filter] == nil
         if isNew {
-            let bytes = session.subscriptionBytes + Session.cost(of: filter)
+            let cost = Session.cost(of: filter)
             guard !session.hasEnded, session.subscriptions.count < self.limits.subscriptions,
-                bytes <= self.limits.subscriptionBytes
+                session.subscriptionBytes + cost <= self.limits.subscriptionBytes,
+                self.hasRoom(forSubscription: cost, of: session.owner)
             else { return .full }
-            session.subscriptionBytes = bytes
+            session.subscriptionBytes += cost
+            self.countSubscriptions(cost, of: session.owner)
         }
         let kept = filter.compacted()
         session.subscriptions[kept] = options
@@ -65,6 +68,16 @@ extension LocalBroker {
             self.tree.insert(kept, options, for: session)
         }
         return isNew ? .new : .replaced
+    }
+
+    private func hasRoom(forSubscription bytes: Int, of owner: SessionOwner) -> Bool {
+        self.subscriptionBytes.all + bytes <= self.limits.subscriptionBytesTotal
+            && (owner.isProven || self.subscriptionBytes.unproven + bytes <= self.limits.subscriptionBytesTotal / 2)
+    }
+
+    func countSubscriptions(_ bytes: Int, of owner: SessionOwner) {
+        self.subscriptionBytes.all += bytes
+        if !owner.isProven { self.subscriptionBytes.unproven += bytes }
     }
 
     func removeFromTree(_ filter: TopicFilter, _ session: Session) {

@@ -24,12 +24,17 @@ package final class LocalBroker {
         package var outbound: OutboundQueue.Limits
         package var retained: RetainedMessages.Limits
 
-        /// - Parameter subscriptionBytes: If nil, 64 KiB, or 512 bytes for each subscription if that is more.
+        /// Most bytes of the filters of all sessions, counted in the same way. Those of unproven clients and guests take at
+        /// most half of them.
+        package var subscriptionBytesTotal: Int
+
+        /// - Parameter subscriptionBytes: If nil, 64 KiB, or 2 KiB for each subscription if that is more.
         package init(
             sessions: Int = 20_000,
             sessionsPerDevice: Int = 100,
             subscriptions: Int = 100,
             subscriptionBytes: Int? = nil,
+            subscriptionBytesTotal: Int = 256 << 20,
             queuedBytesTotal: Int = 64 << 20,
             unprovenExpiry: TimeAmount = .hours(1),
             provenExpiry: TimeAmount = .hours(7 * 24),
@@ -39,7 +44,8 @@ package final class LocalBroker {
             self.sessions = sessions
             self.sessionsPerDevice = sessionsPerDevice
             self.subscriptions = subscriptions
-            self.subscriptionBytes = subscriptionBytes ?? max(64 << 10, subscriptions * 512)
+            self.subscriptionBytes = subscriptionBytes ?? max(64 << 10, subscriptions * 2048)
+            self.subscriptionBytesTotal = subscriptionBytesTotal
             self.queuedBytesTotal = queuedBytesTotal
             self.unprovenExpiry = unprovenExpiry
             self.provenExpiry = provenExpiry
@@ -53,8 +59,8 @@ package final class LocalBroker {
         /// - Parameters:
         ///   - isPresent: Session Present of the CONNACK `[MQTT-3.2.2-2]`, `[MQTT-3.2.2-3]`.
         ///   - takenOver: The connection that had the session until now; the caller closes it `[MQTT-3.1.4-3]`.
-        ///   - will: That of the session which ends with this CONNECT, to be published now.
-        case opened(Session, isPresent: Bool, takenOver: (any SessionConnection)?, will: PendingWill?)
+        ///   - hasEndedStored: A stored session ended with this CONNECT. Until that is on disk it could come back.
+        case opened(Session, isPresent: Bool, takenOver: (any SessionConnection)?, hasEndedStored: Bool)
         /// The limit of sessions is reached.
         case full
     }
@@ -77,7 +83,14 @@ package final class LocalBroker {
     package let limits: Limits
     /// Where sessions that outlive their connection are written down; nil: nowhere, and none outlives the process.
     package weak var journal: (any SessionJournal)?
+    /// Asked when a queued message goes out.
+    package let guardian = DeliveryGuard()
     private let queues: QueueBudget
+    /// Of clients that proved nothing: they can't take the room of devices.
+    private let unprovenQueues: QueueBudget
+    /// Bytes of the filters of all sessions, and of those that proved nothing.
+    var subscriptionBytes = (all: 0, unproven: 0)
+    private var lapsedWills: [PendingWill] = []
     private var sessions: [Key: Session] = [:]
     /// Of devices, for ``Limits/sessionsPerDevice``.
     private var byOwner: [SessionOwner: Int] = [:]
@@ -97,13 +110,14 @@ package final class LocalBroker {
     package init(limits: Limits = Limits()) {
         self.limits = limits
         self.queues = QueueBudget(limit: limits.queuedBytesTotal)
+        self.unprovenQueues = QueueBudget(limit: limits.queuedBytesTotal / 2)
         self.retained = RetainedMessages(limits: limits.retained)
     }
 
     package var sessionCount: Int { self.sessions.count }
     package var subscriptionCount: Int { self.tree.count }
     /// Bytes that wait for clients, with what keeping them costs.
-    package var queuedBytes: Int { self.queues.used }
+    package var queuedBytes: Int { self.queues.used + self.unprovenQueues.used }
 
     // MARK: Opening
 
@@ -121,24 +135,26 @@ package final class LocalBroker {
     ) -> Opening {
         let expiryInterval = self.granted(expiryInterval, to: owner)
         let existing = self.sessions[Key(owner, clientID)]
-        let takenOver = existing?.connection
-        var will: PendingWill?
+        let takenOver = existing?.connection ?? existing?.claimant
+        var hasEndedStored = false
         if let existing {
             let hasLapsed = existing.absence?.ends.map { $0 <= now } ?? false
             // A session that would end with the connection that is being taken over is over.
             if !cleanStart, !hasLapsed, takenOver == nil || existing.expiryInterval > 0 {
                 self.returned(existing)
                 existing.lostConnection()
-                existing.pendingWill = nil  // [MQTT-3.1.3-9]
+                existing.claimant = nil
+                _ = existing.takePendingWill()  // [MQTT-3.1.3-9]
                 self.setExpiry(of: existing, expiryInterval, leftAt: nil)
-                return .opened(existing, isPresent: true, takenOver: takenOver, will: nil)
+                return .opened(existing, isPresent: true, takenOver: takenOver, hasEndedStored: false)
             }
-            will = existing.pendingWill
+            hasEndedStored = existing.isStored
             self.remove(existing)
+        } else if !self.makeRoom(for: owner) {
+            return .full
         }
-        guard self.makeRoom(for: owner) else { return .full }
         let session = self.make(clientID: clientID.compacted(), owner: owner, expiryInterval: expiryInterval)
-        return .opened(session, isPresent: false, takenOver: takenOver, will: will)
+        return .opened(session, isPresent: false, takenOver: takenOver, hasEndedStored: hasEndedStored)
     }
 
     /// Seconds that a session of this owner may outlive its connection, if so many are asked for.
@@ -155,7 +171,8 @@ package final class LocalBroker {
             number: journal?.nextNumber() ?? 0,
             expiryInterval: expiryInterval,
             limits: self.limits.outbound,
-            queues: self.queues,
+            queues: owner.isProven ? self.queues : self.unprovenQueues,
+            guardian: self.guardian,
             journal: journal
         )
         journal?.append(
@@ -199,6 +216,23 @@ package final class LocalBroker {
     ) {
         // A session that was taken over belongs to its new connection already.
         guard session.connection === connection else { return }
+        self.left(session, expiryInterval: expiryInterval, leftAt: leftAt, now: now)
+    }
+
+    /// A CONNECT that opened the session came to nothing before ``connected(_:to:receiveMaximum:)``.
+    package func abandoned(
+        _ session: Session,
+        by claimant: any SessionConnection,
+        leftAt: Int64? = nil,
+        now: NIODeadline = .now()
+    ) {
+        guard session.claimant === claimant else { return }
+        session.claimant = nil
+        _ = session.hold(willOf: 0)
+        self.left(session, expiryInterval: nil, leftAt: leftAt, now: now)
+    }
+
+    private func left(_ session: Session, expiryInterval: UInt32?, leftAt: Int64?, now: NIODeadline) {
         session.lostConnection()
         guard self.sessions[Key(session)] === session else { return }
         if let expiryInterval { session.expiryInterval = self.granted(expiryInterval, to: session.owner) }
@@ -235,32 +269,31 @@ package final class LocalBroker {
         }
     }
 
-    /// Ends the sessions of clients that have been away for too long.
-    ///
-    /// - Returns: Wills that are to be published now: their delay is over, or their session has ended `[MQTT-3.1.2-8]`.
-    package func expire(now: NIODeadline) -> [PendingWill] {
-        var wills: [PendingWill] = []
+    /// Ends the sessions of clients that have been away for too long, and takes the wills whose delay is over; see
+    /// ``takeLapsedWills()``.
+    package func expire(now: NIODeadline) {
         func look(at session: Session) {
-            let hasEnded = session.absence?.ends.map { $0 <= now } ?? false
-            if let will = session.pendingWill, hasEnded || will.due <= now {
-                wills.append(will)
-                session.pendingWill = nil
-                session.journal?.append(.will(session: session.number, nil))
+            if let ends = session.absence?.ends, ends <= now {
+                self.remove(session)
+            } else if let due = session.pendingWill?.due, due <= now, let will = session.takePendingWill() {
+                self.lapsedWills.append(will)
             }
-            if hasEnded { self.remove(session) }
         }
         self.absentUnproven.forEach(look)
         self.absentProven.forEach(look)
-        return wills
+    }
+
+    /// Wills that are to be published now, each once: their delay is over, or their session has ended `[MQTT-3.1.2-8]`.
+    package func takeLapsedWills() -> [PendingWill] {
+        defer { self.lapsedWills = [] }
+        return self.lapsedWills
     }
 
     /// When ``expire(now:)`` has something to do; nil: not before somebody leaves.
     package var nextDeadline: NIODeadline? {
         var next: NIODeadline?
         func look(at session: Session) {
-            for deadline in [session.absence?.ends, session.pendingWill?.due] {
-                if let deadline, deadline < next ?? .distantFuture { next = deadline }
-            }
+            if let deadline = session.nextDeadline, deadline < next ?? .distantFuture { next = deadline }
         }
         self.absentUnproven.forEach(look)
         self.absentProven.forEach(look)
@@ -280,6 +313,8 @@ package final class LocalBroker {
             self.unprovenCount -= 1
         }
         for filter in session.subscriptions.keys { self.removeFromTree(filter, session) }
+        self.countSubscriptions(-session.subscriptionBytes, of: session.owner)
+        if let will = session.takePendingWill() { self.lapsedWills.append(will) }
         session.end()
     }
 
@@ -315,7 +350,7 @@ package final class LocalBroker {
     ) -> Session? {
         let record = stored.record
         guard let clientID = try? MQTTString(validating: record.clientID),
-            self.sessions[Key(record.owner, clientID)] == nil, self.sessions.count < self.limits.sessions
+            self.sessions[Key(record.owner, clientID)] == nil, self.makeRoom(for: record.owner)
         else { return nil }
         let session = Session(
             clientID: clientID,
@@ -323,7 +358,8 @@ package final class LocalBroker {
             number: record.number,
             expiryInterval: record.expiryInterval,
             limits: self.limits.outbound,
-            queues: self.queues,
+            queues: record.owner.isProven ? self.queues : self.unprovenQueues,
+            guardian: self.guardian,
             journal: self.journal
         )
         self.add(session)

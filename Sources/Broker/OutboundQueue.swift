@@ -1,5 +1,6 @@
 import DequeModule
 package import MQTTCodec
+package import NIOCore
 
 /// QoS 1 and 2 messages on their way to one client: those at the client, and behind them those that wait.
 ///
@@ -44,6 +45,10 @@ package struct OutboundQueue {
         package var isReceived = false
         /// Sent before, on whatever connection.
         package var wasSent = false
+        /// The right to it was checked in this turn of the loop.
+        package var isFresh = false
+        /// It is worth nothing on another connection, and the store does not know of it.
+        package var isPassing = false
         /// The batch that must be on disk before it goes out, at QoS 2.
         package var batch: UInt64 = 0
 
@@ -71,6 +76,8 @@ package struct OutboundQueue {
     /// The client's Receive Maximum `[MQTT-3.3.4-9]`.
     private var receiveMaximum = Int(UInt16.max)
     private var lastPacketID: UInt16 = 0
+    /// No message expires before it.
+    private var nextExpiry = NIODeadline.distantFuture
     /// Whose PUBREL has yet to be sent on this connection, in the order in which the PUBRECs came `[MQTT-4.6.0-4]`.
     package var owedReleases: [UInt16] = []
 
@@ -117,7 +124,27 @@ package struct OutboundQueue {
             }
         }
         self.bytes += entry.size
+        if let expiry = entry.kept.message.expiry { self.nextExpiry = min(self.nextExpiry, expiry) }
         self.entries.append(entry)
+    }
+
+    /// The indices of messages that were never sent and are worth nothing any more, the last first; none of them is there
+    /// another time.
+    package mutating func expired(now: NIODeadline) -> [Int] {
+        guard now >= self.nextExpiry else { return [] }
+        var found: [Int] = []
+        var next = NIODeadline.distantFuture
+        for index in self.entries.indices.reversed() where !self.entries[index].wasSent {
+            guard let expiry = self.entries[index].kept.message.expiry else { continue }
+            if expiry <= now { found.append(index) } else { next = min(next, expiry) }
+        }
+        self.nextExpiry = next
+        return found
+    }
+
+    /// Forgets what is worth nothing on another connection.
+    package mutating func removePassing() {
+        for index in self.entries.indices.reversed() where self.entries[index].isPassing { self.remove(at: index) }
     }
 
     /// The next message to go out, if the client may have one more.
@@ -129,6 +156,7 @@ package struct OutboundQueue {
     /// ``next`` has gone out.
     package mutating func advance() {
         self.entries[self.cursor].wasSent = true
+        self.entries[self.cursor].isFresh = false
         self.sentBytes += self.entries[self.cursor].size
         self.cursor += 1
     }

@@ -32,11 +32,14 @@ package struct RetainedMessages {
         var message: KeptMessage?
     }
 
+    /// What each level of a topic costs beside its bytes.
+    static let bytesPerLevel = 100
+
     private let limits: Limits
     private let root = Node()
     /// Number of messages held.
     package private(set) var count = 0
-    /// Bytes of topics and payloads held.
+    /// Bytes of topics and payloads held, with ``bytesPerLevel`` for each level of the topics.
     package private(set) var bytes = 0
     private var byPublisher: [String: Int] = [:]
     /// None expires before it.
@@ -69,7 +72,7 @@ package struct RetainedMessages {
     /// Whether the limits allow to keep the message in place of its topic's present one.
     package func hasRoom(for message: Message) -> Bool {
         let previous = self.find(message.topic)?.message?.message
-        let bytes = self.bytes - (previous?.size ?? 0) + message.size
+        let bytes = self.bytes - (previous.map(Self.cost) ?? 0) + Self.cost(of: message)
         return bytes <= self.limits.bytes && (previous != nil || self.count < self.limits.messages)
             && self.hasRoom(for: message.publisher, insteadOf: previous)
     }
@@ -142,6 +145,11 @@ package struct RetainedMessages {
 
     // MARK: Inside
 
+    private static func cost(of message: Message) -> Int {
+        let topic = message.topic.buffer.readableBytesView
+        return message.size + topic.reduce(1) { $1 == UInt8(ascii: "/") ? $0 + 1 : $0 } * Self.bytesPerLevel
+    }
+
     /// Topics are at most ``TopicName/maxLevels`` deep, and so is the recursion.
     private static func forEach(below node: Node, _ body: (KeptMessage) -> Void) {
         if let kept = node.message { body(kept) }
@@ -181,7 +189,7 @@ package struct RetainedMessages {
     private mutating func count(_ message: Message?, _ step: Int) {
         guard let message else { return }
         self.count += step
-        self.bytes += step * message.size
+        self.bytes += step * Self.cost(of: message)
         if step > 0, let expiry = message.expiry { self.nextExpiry = min(self.nextExpiry, expiry) }
         guard let publisher = message.publisher else { return }
         let held = self.byPublisher[publisher, default: 0] + step

@@ -1,5 +1,5 @@
 package import MQTTCodec
-import NIOCore
+package import NIOCore
 
 /// The network side of a session, while its client is connected.
 package protocol SessionConnection: AnyObject {
@@ -70,16 +70,21 @@ package final class Session {
     /// What the filters of ``subscriptions`` cost.
     var subscriptionBytes = 0
     /// What each level of a filter costs beside its bytes.
-    package static let bytesPerLevel = 32
+    package static let bytesPerLevel = 200
     /// The connection, while there is one. ``LocalBroker`` takes it away.
     package internal(set) var connection: (any SessionConnection)?
+    /// Whose CONNECT has opened the session and is not answered yet; the caller of ``LocalBroker/open`` sets it.
+    package var claimant: (any SessionConnection)?
     /// The owner's last answer to "may this session get messages of that topic?".
     package var lastCheck: DeliveryCheck?
     /// A will that waits for its delay, or for the end of the session (MQTT 5.0 §3.1.3.2.2).
-    package var pendingWill: PendingWill?
+    package private(set) var pendingWill: PendingWill?
+    /// Bytes of the will, with its client or waiting, as ``queues`` counts it.
+    private var willBytes = 0
     let journal: (any SessionJournal)?
     var outbound: OutboundQueue
     private let queues: QueueBudget
+    private let guardian: DeliveryGuard
     /// What ``queues`` counts for this session.
     private var queuedBytes = 0
     /// The broker has let go of it.
@@ -101,6 +106,7 @@ package final class Session {
         expiryInterval: UInt32,
         limits: OutboundQueue.Limits,
         queues: QueueBudget,
+        guardian: DeliveryGuard,
         journal: (any SessionJournal)?
     ) {
         self.clientID = clientID
@@ -109,7 +115,14 @@ package final class Session {
         self.expiryInterval = expiryInterval
         self.outbound = OutboundQueue(limits: limits)
         self.queues = queues
+        self.guardian = guardian
         self.journal = journal
+    }
+
+    /// Whether messages that can wait should be given to it now: its client keeps up, or is away and has its queue.
+    package var takesMore: Bool {
+        guard let connection = self.connection else { return true }
+        return connection.hasRoom && self.outbound.queuedCount == 0
     }
 
     /// Whether the store has it.
@@ -119,50 +132,67 @@ package final class Session {
 
     // MARK: Towards the client
 
-    /// Sends the message, queues it, or drops it, by QoS and room.
+    /// Sends the message, queues it, or drops it, by QoS and room. The right to it was checked.
     ///
     /// - Parameters:
     ///   - qos: Of the delivery: the lower of the message's and the subscription's `[MQTT-3.8.4-8]`.
     ///   - retain: The RETAIN flag of the delivery.
+    ///   - isPassing: It is worth nothing on another connection, and must not be written down.
     package func deliver(
         _ outgoing: inout OutgoingMessage,
         qos: QoS,
         retain: Bool,
-        identifiers: [UInt32] = []
+        identifiers: [UInt32] = [],
+        isPassing: Bool = false
     ) -> Outcome {
         guard qos != .atMostOnce else {
             guard let connection = self.connection, connection.hasRoom else { return .dropped }
             let delivery = Delivery(qos: .atMostOnce, retain: retain, subscriptionIdentifiers: identifiers)
             return connection.send(outgoing.message, as: delivery) ? .sent : .dropped
         }
-        guard !self.hasEnded else { return .dropped }
+        guard !self.hasEnded, !isPassing || self.connection != nil else { return .dropped }
         let size = outgoing.message.size
         let canSend = self.connection?.hasRoom == true && self.outbound.canSend(size: size)
-        if !canSend {
-            guard self.outbound.canQueue(size: size),
-                self.queues.hasRoom(for: size, isPresent: self.connection != nil)
-            else { return .dropped }
-        }
-        let kept = outgoing.keep()
+        guard self.hasRoom(for: size, canSend: canSend) else { return .dropped }
+        let kept = isPassing ? KeptMessage(outgoing.keep().message) : outgoing.keep()
+        let journal = isPassing ? nil : self.journal
         var entry = OutboundQueue.Entry(
             kept: kept,
-            order: self.journal?.nextNumber() ?? 0,
+            order: journal?.nextNumber() ?? 0,
             qos: qos,
             retain: retain,
             identifiers: identifiers
         )
+        entry.isPassing = isPassing
+        entry.isFresh = canSend
         if canSend || (self.connection != nil && self.outbound.reachesClient) {
             entry.packetID = self.outbound.unusedPacketID()
         }
-        if let journal = self.journal {
+        if let journal {
             if kept.number == 0 { kept.number = journal.keep(kept.message) }
             entry.batch = journal.append(.enqueue(self.record(of: entry)))
         }
         self.outbound.append(entry)
         self.countQueue()
-        guard canSend else { return .queued }
+        guard canSend else {
+            // What waits for the disk is in front of it, or waits for something that will not come by itself.
+            self.pump()
+            return .queued
+        }
         self.pump()
         return .sent
+    }
+
+    /// Whether one message more may be kept for the client; what has expired makes room.
+    private func hasRoom(for size: Int, canSend: Bool) -> Bool {
+        func fits() -> Bool {
+            (canSend || self.outbound.canQueue(size: size))
+                && self.queues.hasRoom(for: size, isPresent: self.connection != nil)
+        }
+        if fits() { return true }
+        let expired = self.outbound.expired(now: .now())
+        for index in expired { self.give(up: index) }
+        return !expired.isEmpty && fits()
     }
 
     /// PUBACK `[MQTT-4.3.2-3]`; frees its place and sends what waits.
@@ -214,8 +244,8 @@ package final class Session {
         }
         var waitsForDisk = self.sendReleases(on: connection)
         while connection.hasRoom, let entry = self.outbound.next {
-            if !entry.wasSent, let expiry = entry.kept.message.expiry, expiry <= .now() {
-                self.give(up: self.outbound.inFlightCount)  // [MQTT-3.3.2-5]
+            guard entry.isFresh || self.isStillDue(entry) else {
+                self.give(up: self.outbound.inFlightCount)
                 continue
             }
             if entry.packetID == 0 {
@@ -238,6 +268,14 @@ package final class Session {
         if waitsForDisk { self.journal?.wake(self) }
     }
 
+    /// Whether a message that waited is worth sending: it has not expired before it was begun `[MQTT-3.3.2-5]`, and the session
+    /// may have it still.
+    private func isStillDue(_ entry: OutboundQueue.Entry) -> Bool {
+        if entry.isReceived { return true }
+        if !entry.wasSent, let expiry = entry.kept.message.expiry, expiry <= .now() { return false }
+        return self.guardian.mayReceive(self, entry.kept.message.topic)
+    }
+
     /// PUBRELs whose PUBREC is on disk; whether some have to wait.
     private func sendReleases(on connection: any SessionConnection) -> Bool {
         while let packetID = self.outbound.owedReleases.first {
@@ -250,10 +288,13 @@ package final class Session {
         return false
     }
 
-    private func isSafe(_ entry: OutboundQueue.Entry) -> Bool { self.journal?.isSafe(entry.batch) ?? true }
+    private func isSafe(_ entry: OutboundQueue.Entry) -> Bool {
+        entry.isPassing || self.journal?.isSafe(entry.batch) ?? true
+    }
 
     private func wroteDown(_ entry: OutboundQueue.Entry) -> UInt64 {
-        self.journal?.append(.sent(session: self.number, order: entry.order, packetID: entry.packetID)) ?? 0
+        if entry.isPassing { return 0 }
+        return self.journal?.append(.sent(session: self.number, order: entry.order, packetID: entry.packetID)) ?? 0
     }
 
     private func record(of entry: OutboundQueue.Entry) -> QueuedMessageRecord {
@@ -272,14 +313,57 @@ package final class Session {
     private func give(up index: Int) {
         let entry = self.outbound[index]
         self.outbound.remove(at: index)
-        self.journal?.append(.dequeue(session: self.number, order: entry.order, message: entry.kept.number))
+        if !entry.isPassing {
+            self.journal?.append(.dequeue(session: self.number, order: entry.order, message: entry.kept.number))
+        }
         self.countQueue()
     }
 
-    /// The message could not be written down: its publisher keeps it, so the queue must not.
+    /// Whether the message has left for the client, on whatever connection.
+    package func wasSent(order: Int64) -> Bool {
+        self.outbound.index(ofOrder: order).map { self.outbound[$0].wasSent } ?? false
+    }
+
+    /// The message could not be written down: its publisher keeps it, so the queue must not. ``pump()`` when all are undone.
     package func undo(order: Int64) {
         guard let index = self.outbound.index(ofOrder: order) else { return }
         self.give(up: index)
+    }
+
+    // MARK: The will
+
+    /// The client that has just come left a will of this size.
+    ///
+    /// - Returns: False if there is no room for it.
+    package func hold(willOf bytes: Int) -> Bool {
+        guard bytes == 0 || self.queues.hasRoom(for: bytes, isPresent: true) else { return false }
+        self.willBytes = bytes
+        self.countQueue()
+        return true
+    }
+
+    /// The client is gone, and its will waits.
+    package func hold(_ will: PendingWill) {
+        self.pendingWill = will
+        self.willBytes = will.will.payload.readableBytes + will.will.topic.buffer.readableBytes
+        self.countQueue()
+    }
+
+    /// The waiting will, once.
+    package func takePendingWill() -> PendingWill? {
+        guard let will = self.pendingWill else { return nil }
+        self.pendingWill = nil
+        self.willBytes = 0
+        self.countQueue()
+        return will
+    }
+
+    /// When something is to be done about an absent session: its end, or that of its will's delay.
+    package var nextDeadline: NIODeadline? {
+        switch (self.absence?.ends, self.pendingWill?.due) {
+        case (let ends?, let due?): min(ends, due)
+        case (let ends, let due): ends ?? due
+        }
     }
 
     // MARK: Connections
@@ -289,6 +373,7 @@ package final class Session {
     /// - Parameter receiveMaximum: What the client said of it; 65,535 in MQTT 3.x.
     package func resume(on connection: any SessionConnection, receiveMaximum: UInt16 = .max) {
         self.connection = connection
+        self.claimant = nil
         self.outbound.rewind(receiveMaximum: receiveMaximum)
         self.pump()
     }
@@ -296,14 +381,19 @@ package final class Session {
     func lostConnection() {
         self.connection = nil
         self.outbound.rewind()
+        self.outbound.removePassing()
+        self.countQueue()
     }
 
     /// The broker lets go of the session: what waits is given up.
     func end() {
         self.hasEnded = true
+        self.claimant = nil
         self.subscriptions = [:]
         self.subscriptionBytes = 0
         self.held = [:]
+        self.pendingWill = nil
+        self.willBytes = 0
         self.outbound.removeAll()
         self.countQueue()
         self.journal?.append(.end(session: self.number))
@@ -316,7 +406,7 @@ package final class Session {
     }
 
     func countQueue() {
-        let bytes = self.outbound.bytes + self.outbound.count * QueueBudget.bytesPerMessage
+        let bytes = self.outbound.bytes + self.outbound.count * QueueBudget.bytesPerMessage + self.willBytes
         self.queues.change(from: self.queuedBytes, to: bytes)
         self.queuedBytes = bytes
     }

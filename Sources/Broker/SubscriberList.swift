@@ -56,6 +56,8 @@ package final class SharedGroup<Subscriber: AnyObject> {
     private var members = SubscriberList<Subscriber>()
     /// Whose turn it is.
     private var turn = 0
+    /// How many members that can't take a message at once are asked to keep it.
+    private static var maxUnreadyTries: Int { 32 }
 
     var isEmpty: Bool { self.members.isEmpty }
 
@@ -74,10 +76,16 @@ package final class SharedGroup<Subscriber: AnyObject> {
         let count = self.members.count
         guard count > 0 else { return false }
         let start = self.turn % count
+        var tries = 0
         for wantsReady in [true, false] {
             for step in 0..<count {
                 let match = self.members.matches[(start + step) % count]
-                guard isReady(match.subscriber) == wantsReady, body(match.subscriber, match.options) else { continue }
+                guard isReady(match.subscriber) == wantsReady else { continue }
+                if !wantsReady {
+                    tries += 1
+                    guard tries <= Self.maxUnreadyTries else { return false }
+                }
+                guard body(match.subscriber, match.options) else { continue }
                 self.turn = (start + step + 1) % count
                 return true
             }

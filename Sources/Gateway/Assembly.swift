@@ -162,7 +162,9 @@ struct Assembly: Sendable {
                 core.counters.acknowledgedOutside += 1
                 core.commits.acknowledged(uplink: storeID, sequence: sequence)
             },
-            received: { [unowned core] publish in core.receivedFromUplink(publish, index: index) },
+            received: { [unowned core] publish, done in
+                core.receivedFromUplink(publish, index: index, done: done)
+            },
             load: { [unowned core] after in
                 let own = NIOLoopBound(core, eventLoop: loop)
                 store.loadSpool(

@@ -138,10 +138,14 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
 
     /// Lets the client in: CONNACK 0, then what came behind its CONNECT, not before this returns. Nothing happens if the
     /// connection has ended since.
-    package func accept(_ connect: Connect, _ acceptance: Acceptance) {
-        guard !self.isClosed, self.machine.isDeciding, let context = self.context else { return }
+    ///
+    /// - Returns: False if the connection is over, or was refused since CONNACK is larger than the client takes.
+    @discardableResult
+    package func accept(_ connect: Connect, _ acceptance: Acceptance) -> Bool {
+        guard !self.isClosed, self.machine.isDeciding, let context = self.context else { return false }
         guard let connAck = self.machine.accept(connect, acceptance, now: context.eventLoop.now) else {
-            return self.refuse(.packetTooLarge, reason: "its maximum packet size leaves no room for CONNACK")
+            self.refuse(.packetTooLarge, reason: "its maximum packet size leaves no room for CONNACK")
+            return false
         }
         self.timer?.cancel()
         self.timer = nil
@@ -150,12 +154,13 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         let version = self.machine.version
         self.write { MQTTPacket.connack(connAck).encode(into: &$0, version: version) }
         self.armKeepAlive()
-        guard !self.isTaking else { return }
+        guard !self.isTaking else { return true }
         // The caller may have more to do before it can hear of packets.
         context.eventLoop.assumeIsolated().execute {
             if let context = self.context { self.take(self.partial.join(ByteBuffer()), now: context.eventLoop.now) }
             self.resumeReading()
         }
+        return true
     }
 
     /// Turns the client away: CONNACK with this code, where its version has a word for it, then close `[MQTT-3.2.2-7]`.

@@ -115,7 +115,6 @@ struct Opened {
     let isPresent: Bool
     let connection: FakeConnection
     let takenOver: (any SessionConnection)?
-    let will: PendingWill?
 }
 
 extension LocalBroker {
@@ -135,15 +134,14 @@ extension LocalBroker {
             expiryInterval: expiry,
             now: now
         )
-        guard case .opened(let session, let isPresent, let takenOver, let will) = opening else { return nil }
+        guard case .opened(let session, let isPresent, let takenOver, _) = opening else { return nil }
         let connection = FakeConnection()
         self.connected(session, to: connection, receiveMaximum: receiveMaximum)
         return Opened(
             session: session,
             isPresent: isPresent,
             connection: connection,
-            takenOver: takenOver,
-            will: will
+            takenOver: takenOver
         )
     }
 

@@ -29,7 +29,7 @@ struct RetainedMessagesTests {
         expectEqual(retained.retain(try self.message("a/b", "1")), .stored)
         expectEqual(retained.retain(try self.message("a/b", "22")), .stored)
         #expect(retained.count == 1)
-        #expect(retained.bytes == 5)
+        #expect(retained.bytes == 5 + 2 * 100)
         #expect(retained[try TopicName("a/b")]?.payload == ByteBuffer(string: "22"))
         expectEqual(retained.retain(try self.message("a/b", "")), .cleared)
         expectEqual(retained.retain(try self.message("a/b", "")), .unchanged)
@@ -58,7 +58,7 @@ struct RetainedMessagesTests {
 
     @Test("refuses what goes over its limits, and takes a replacement at the limit")
     func limits() throws {
-        var retained = RetainedMessages(limits: .init(messages: 2, bytes: 20))
+        var retained = RetainedMessages(limits: .init(messages: 2, bytes: 220))
         expectEqual(retained.retain(try self.message("a", "1")), .stored)
         expectEqual(retained.retain(try self.message("b", "1")), .stored)
         expectEqual(retained.retain(try self.message("c", "1")), .full)

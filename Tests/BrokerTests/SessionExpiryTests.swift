@@ -20,7 +20,7 @@ struct SessionExpiryTests {
         #expect(long.session.expiryInterval == 100)
         for client in [short, long] { self.broker.leave(client, now: self.start) }
         #expect(self.broker.nextDeadline == self.start + .seconds(10))
-        _ = self.broker.expire(now: self.start + .seconds(10))
+        self.broker.expire(now: self.start + .seconds(10))
         #expect(self.broker.sessionCount == 1)
         #expect(self.broker.nextDeadline == self.start + .seconds(100))
     }
@@ -54,12 +54,15 @@ struct SessionExpiryTests {
         let early = try #require(try self.broker.connect("a", expiry: 50))
         let late = try #require(try self.broker.connect("b", expiry: 5))
         for client in [early, late] { self.broker.leave(client, now: self.start) }
-        early.session.pendingWill = try self.will(due: self.start + .seconds(10))
-        late.session.pendingWill = try self.will(due: self.start + .seconds(10))
-        #expect(self.broker.expire(now: self.start + .seconds(4)).isEmpty)
-        #expect(self.broker.expire(now: self.start + .seconds(5)).count == 1)
-        #expect(self.broker.expire(now: self.start + .seconds(10)).count == 1)
-        #expect(self.broker.expire(now: self.start + .seconds(20)).isEmpty)
+        early.session.hold(try self.will(due: self.start + .seconds(10)))
+        late.session.hold(try self.will(due: self.start + .seconds(10)))
+        #expect(self.broker.nextDeadline == self.start + .seconds(5))
+        var counts: [Int] = []
+        for time: TimeAmount in [.seconds(4), .seconds(5), .seconds(10), .seconds(20)] {
+            self.broker.expire(now: self.start + time)
+            counts.append(self.broker.takeLapsedWills().count)
+        }
+        #expect(counts == [0, 1, 1, 0])
         #expect(self.broker.sessionCount == 1)
     }
 
@@ -69,14 +72,51 @@ struct SessionExpiryTests {
     func willAndReturn() throws {
         let first = try #require(try self.broker.connect("a"))
         self.broker.leave(first)
-        first.session.pendingWill = try self.will(due: .now() + .seconds(60))
+        first.session.hold(try self.will(due: .now() + .seconds(60)))
         let second = try #require(try self.broker.connect("a"))
-        #expect(second.isPresent && second.will == nil && second.session.pendingWill == nil)
+        #expect(second.isPresent && second.session.pendingWill == nil)
+        #expect(self.broker.takeLapsedWills().isEmpty)
         self.broker.leave(second)
-        second.session.pendingWill = try self.will(due: .now() + .seconds(60))
-        let third = try #require(try self.broker.connect("a", cleanStart: true))
-        #expect(third.will != nil)
+        second.session.hold(try self.will(due: .now() + .seconds(60)))
+        _ = try #require(try self.broker.connect("a", cleanStart: true))
+        #expect(self.broker.takeLapsedWills().count == 1)
     }
+
+    @Test("a session that makes room for another one has its will sent")
+    func evictedWill() throws {
+        let broker = LocalBroker(limits: .init(sessions: 2))
+        let first = try #require(try broker.connect("a"))
+        broker.leave(first)
+        first.session.hold(try self.will(due: .now() + .seconds(60)))
+        _ = try #require(try broker.connect("b"))
+        #expect(first.session.hasEnded && broker.takeLapsedWills().count == 1)
+    }
+
+    @Test(
+        "a CONNECT that comes to nothing leaves no session that nobody can have [CONNACK larger than the client takes]"
+    )
+    func abandoned() throws {
+        for (expiry, count) in [(UInt32(0), 0), (50, 1)] {
+            let opening = self.broker.open(
+                clientID: "a",
+                owner: .guest,
+                cleanStart: true,
+                expiryInterval: expiry,
+                now: self.start
+            )
+            guard case .opened(let session, _, _, _) = opening else { throw NoSession() }
+            let connection = FakeConnection()
+            session.claimant = connection
+            self.broker.abandoned(session, by: FakeConnection(), now: self.start)
+            #expect(self.broker.sessionCount == 1)
+            self.broker.abandoned(session, by: connection, now: self.start)
+            #expect(self.broker.sessionCount == count)
+        }
+        self.broker.expire(now: self.start + .seconds(50))
+        #expect(self.broker.sessionCount == 0)
+    }
+
+    private struct NoSession: Error {}
 
     @Test("a session without expiry is over when its connection is taken over [MQTT-3.1.4-3]")
     func takeover() throws {

@@ -28,13 +28,13 @@ struct SessionLimitsTests {
         _ = try self.leave(broker, "b", .guest, at: Self.start + .seconds(1))
         _ = try self.leave(broker, "c", .device("c"))
         let present = try #require(try broker.connect("d"))
-        _ = broker.expire(now: Self.start + .seconds(10) - .nanoseconds(1))
+        broker.expire(now: Self.start + .seconds(10) - .nanoseconds(1))
         #expect(broker.sessionCount == 4)
-        _ = broker.expire(now: Self.start + .seconds(10))
+        broker.expire(now: Self.start + .seconds(10))
         #expect(broker.sessionCount == 3 && broker.subscriptionCount == 0)
-        _ = broker.expire(now: Self.start + .seconds(99))
+        broker.expire(now: Self.start + .seconds(99))
         #expect(broker.sessionCount == 2)
-        _ = broker.expire(now: Self.start + .seconds(100))
+        broker.expire(now: Self.start + .seconds(100))
         #expect(broker.sessionCount == 1)
         broker.disconnected(present.session, connection: FakeConnection(), now: Self.start)
         #expect(broker.sessionCount == 1)
@@ -49,13 +49,13 @@ struct SessionLimitsTests {
         let back = try #require(try broker.connect("middle"))
         let taking = try #require(try broker.connect("middle"))
         broker.disconnected(back.session, connection: back.connection, now: Self.start)
-        _ = broker.expire(now: Self.start + .seconds(10))
+        broker.expire(now: Self.start + .seconds(10))
         #expect(broker.sessionCount == 1)
         let leaving = Self.start + .seconds(20)
         broker.disconnected(taking.session, connection: taking.connection, now: leaving)
-        _ = broker.expire(now: leaving + .seconds(9))
+        broker.expire(now: leaving + .seconds(9))
         #expect(broker.sessionCount == 1)
-        _ = broker.expire(now: leaving + .seconds(10))
+        broker.expire(now: leaving + .seconds(10))
         #expect(broker.sessionCount == 0)
     }
 
@@ -97,8 +97,8 @@ struct SessionLimitsTests {
     @Test("queues nothing for absent clients past the bytes of all queues, and still queues for those who are here")
     func queueBudget() throws {
         let broker = LocalBroker(limits: .init(queuedBytesTotal: 1000, outbound: .init(inFlight: 1)))
-        let absent = try self.leave(broker, "a")
-        let other = try self.leave(broker, "b")
+        let absent = try self.leave(broker, "a", .device("a"))
+        let other = try self.leave(broker, "b", .device("b"))
         var queued = 0
         while queued < 100, try absent.deliver("12345678") == .queued {
             queued += 1
@@ -107,7 +107,7 @@ struct SessionLimitsTests {
         #expect(broker.queuedBytes == 3 * 265)
         #expect(try other.deliver("12345678") == .dropped)
 
-        let present = try #require(try broker.connect("c"))
+        let present = try #require(try broker.connect("c", .device("c")))
         #expect(try present.session.deliver("1") == .sent)
         #expect(try present.session.deliver("2") == .queued)
         #expect(present.session.acknowledged(1))
@@ -119,6 +119,24 @@ struct SessionLimitsTests {
         #expect(broker.queuedBytes == 0)
         #expect(try absent.deliver("x") == .dropped)
         #expect(try other.deliver("12345678") == .queued)
+    }
+
+    @Test("clients that prove nothing have a budget of their own, also for what is at them and for their wills")
+    func unprovenBudget() throws {
+        let broker = LocalBroker(limits: .init(queuedBytesTotal: 1000))
+        let guest = try #require(try broker.connect("a", .guest))
+        var sent = 0
+        while sent < 100, try guest.session.deliver("12345678") == .sent { sent += 1 }
+        #expect(sent == 3)
+        #expect(!guest.session.hold(willOf: 1000))
+        broker.leave(guest)
+        #expect(broker.queuedBytes == 3 * 265)
+        let device = try #require(try broker.connect("a", .device("a")))
+        broker.leave(device)
+        #expect(try device.session.deliver("12345678") == .queued)
+        #expect(device.session.hold(willOf: 1000))
+        #expect(device.session.hold(willOf: 0))
+        #expect(broker.queuedBytes == 4 * 265)
     }
 
     @Test("counts the bytes of filters, and gives them back")

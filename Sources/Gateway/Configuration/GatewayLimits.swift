@@ -31,6 +31,8 @@ package struct GatewayLimits: Sendable, Equatable {
     package var maxTopicLevels = TopicName.maxLevels
     /// Bytes of a topic or filter.
     package var maxTopicLength = 4_096
+    /// Bytes of a client id.
+    package var maxClientIDLength = 256
     /// Topic aliases of one client, each way.
     package var maxTopicAliases = 10
     /// User properties of one packet.
@@ -84,6 +86,7 @@ package struct GatewayLimits: Sendable, Equatable {
         set(\.maxSubscriptions, reader.int("max_subscriptions", in: 1...100_000))
         set(\.maxTopicLevels, reader.int("max_topic_levels", in: 1...TopicName.maxLevels))
         set(\.maxTopicLength, reader.size("max_topic_length", in: 1...65_535))
+        set(\.maxClientIDLength, reader.size("max_client_id_length", in: 23...65_535))
         set(\.maxTopicAliases, reader.int("max_topic_aliases", in: 0...65_535))
         set(\.maxUserProperties, reader.int("max_user_properties", in: 0...10_000))
         set(\.maxRetained, reader.int("max_retained", in: 0...10_000_000))

@@ -33,6 +33,12 @@ final class Client: MQTTConnectionDelegate {
     private(set) var isCounted = false
     /// Its CONNECT had a will.
     private var hadWill = false
+    /// CONNACK was sent: the session has this connection.
+    private var isInside = false
+    /// The session of a client that is gone, for its will.
+    private(set) var willOrigin: Session?
+    /// The rate of a guest; devices have theirs over all connections.
+    private var guestPace: SenderPace?
     /// The device that the last accepted seal proved; a revocation closes its connection.
     private(set) var lastProven: DeviceID?
 
@@ -49,6 +55,7 @@ final class Client: MQTTConnectionDelegate {
     init(core: GatewayCore, listener: ListenerConfiguration, restored session: Session) {
         self.core = core
         self.listener = listener
+        self.willOrigin = session
         self.clientID = session.clientID.description
         switch session.owner {
         case .device(let text): self.identity = (try? DeviceID(text)).map { .device($0) } ?? .unproven
@@ -67,6 +74,8 @@ final class Client: MQTTConnectionDelegate {
     }
 
     var address: String { self.connection?.address.text ?? "?" }
+    /// Whose failures count together where nobody is proven: an IPv6 host has a whole network of addresses.
+    private var network: String { self.connection?.address.network ?? "?" }
 
     // MARK: MQTTConnectionDelegate
 
@@ -89,7 +98,7 @@ final class Client: MQTTConnectionDelegate {
             anonymous: self.listener.anonymous,
             usesPassword: self.listener.password,
             clientID: self.clientID,
-            address: self.address
+            address: self.network
         ) { result in
             // A password takes its time; the client may be gone.
             guard self.connection === connection else { return }
@@ -169,32 +178,45 @@ final class Client: MQTTConnectionDelegate {
 
     /// The session without its connection, and the will: published now, later, or never.
     private func leave(_ connection: MQTTConnection, _ end: MQTTConnection.End, _ will: Will?) {
-        let delay = will?.properties.willDelayInterval ?? 0
         guard let session = self.session else { return }
         let isCurrent = session.connection === connection
-        self.core.broker.disconnected(
-            session,
-            connection: connection,
-            expiryInterval: end.sessionExpiryInterval,
-            leftAt: self.core.wallClock.present
-        )
-        defer { self.core.armSessionTimer() }
+        let leftAt = self.core.wallClock.present
+        if !self.isInside {
+            self.core.broker.abandoned(session, by: connection, leftAt: leftAt)
+        } else {
+            self.core.broker.disconnected(
+                session,
+                connection: connection,
+                expiryInterval: end.sessionExpiryInterval,
+                leftAt: leftAt
+            )
+        }
+        defer { self.core.armSessionTimer(for: session) }
+        if isCurrent { _ = session.hold(willOf: 0) }
         guard let will else {
             if isCurrent, self.hadWill { session.journal(will: nil) }
             return
         }
+        self.willOrigin = session
+        let delay = will.properties.willDelayInterval ?? 0
         if delay == 0 || session.hasEnded {
-            if isCurrent { session.journal(will: nil) }
             self.publish(will)  // [MQTT-3.1.2-8]
         } else if isCurrent {
-            session.pendingWill = PendingWill(will: will, due: .now() + .seconds(Int64(delay)), sender: self)
+            session.hold(PendingWill(will: will, due: .now() + .seconds(Int64(delay)), sender: self))
         }
         // Else the client has come back to its session before the delay was over [MQTT-3.1.3-9].
     }
 
-    /// Publishes a will of this client; every right is checked again.
+    /// Publishes a will of this client; every right is checked again. Nobody would send it again, so it is tried until it is
+    /// on disk, and only then forgotten there.
     func publish(_ will: Will) {
         self.process(will.publish)
+        self.core.commits.whenSafe {
+            // Unless its client is back and has left another one.
+            if let session = self.willOrigin, session.connection == nil { session.journal(will: nil) }
+        } orElse: {
+            self.core.loop.assumeIsolated().scheduleTask(in: .seconds(1)) { self.publish(will) }
+        }
     }
 
     private func log(_ end: MQTTConnection.End, address: String) {
@@ -212,7 +234,7 @@ final class Client: MQTTConnectionDelegate {
         }
         let now = NIODeadline.now()
         self.core.counters.count(refusal)
-        if end.kind == .misbehaved { _ = self.core.failures.spend(address, now: now) }
+        if end.kind == .misbehaved { _ = self.core.failures.spend(self.network, now: now) }
         self.core.refusals.note(
             refusal,
             device: self.name,
@@ -233,7 +255,20 @@ final class Client: MQTTConnectionDelegate {
         guard packetID != 0 else { return }
         let isQoS2 = session?.isHeld(packetID) ?? false
         if isQoS2, code.isFailure { session?.released(packetID) }  // The identifier is free again (MQTT 5.0 §4.3.3).
-        self.connection?.acknowledge(packetID, with: isQoS2 ? .pubrec : .puback, code: code, reason: self.words(for: code))
+        self.connection?.acknowledge(
+            packetID,
+            with: isQoS2 ? .pubrec : .puback,
+            code: code,
+            reason: self.words(for: code)
+        )
+    }
+
+    /// The rate of a guest behind this connection.
+    func guestPace(_ rate: Rate) -> SenderPace {
+        if let pace = self.guestPace { return pace }
+        let pace = SenderPace(rate)
+        self.guestPace = pace
+        return pace
     }
 
     /// A refusal in words, for whoever is let in under a profile; others learn nothing.
@@ -449,7 +484,7 @@ final class Client: MQTTConnectionDelegate {
     /// Whose failures count together: a proven device's own, so that a forger at the same address can't silence it; a
     /// relay's by the device it claims to carry a message of; everybody else's by address.
     private func budget(for claimed: DeviceID?) -> String {
-        guard case .device(let id) = self.identity else { return self.address }
+        guard case .device(let id) = self.identity else { return self.network }
         return self.isRelay ? "\(id)>\(claimed?.text ?? "")" : "\(id)>"
     }
 
@@ -481,6 +516,9 @@ final class Client: MQTTConnectionDelegate {
         if let will = connect.will, let problem = self.core.objection(to: will, of: self) {
             return self.turnAway(.notAuthorized, "its will on \(Printable.text(will.topic.buffer)): \(problem)")
         }
+        if connect.clientID.utf8Count > self.core.configuration.limits.maxClientIDLength {
+            return self.turnAway(.clientIdentifierNotValid, "a client id over max_client_id_length")
+        }
         self.isCounted = self.core.countConnection(of: self.identity)
         guard self.isCounted else {
             self.core.counters.count(.connectionsPerDevice)
@@ -494,19 +532,22 @@ final class Client: MQTTConnectionDelegate {
             cleanStart: connect.cleanStart,
             expiryInterval: asked
         )
+        self.core.publishLapsedWills()
         switch opening {
         case .full:
             self.core.counters.count(.sessions)
             self.turnAway(.quotaExceeded, "the limit of sessions is reached")
-        case .opened(let session, let isPresent, let takenOver, let lapsedWill):
-            if let lapsedWill { self.core.publish(lapsedWill) }
+        case .opened(let session, let isPresent, let takenOver, let hasEndedStored):
             (takenOver as? MQTTConnection)?.close(
                 .sessionTakenOver,
                 reason: "taken over by a new connection with its client id"
             )
             self.session = session
-            self.hadWill = connect.will != nil
-            if session.isStored { session.journal(will: connect.will) }
+            session.claimant = connection
+            guard session.hold(willOf: connect.will?.countedBytes ?? 0) else {
+                self.core.counters.count(.queue)
+                return self.turnAway(.quotaExceeded, "no room for its will: max_queued_total is reached")
+            }
             var acceptance = Acceptance(sessionPresent: isPresent)
             acceptance.assignedClientID = assigned
             if session.expiryInterval != asked { acceptance.sessionExpiryInterval = session.expiryInterval }
@@ -514,15 +555,29 @@ final class Client: MQTTConnectionDelegate {
                 acceptance.responseInformation = self.core.responseInformation(for: self.identity)
             }
             acceptance.retainAvailable = mayRetain
-            connection.accept(connect, acceptance)
-            self.core.limiter.established(connection: connection)
-            self.core.logger.debug(
-                "connected",
-                metadata: ["client": "\(self.name)", "from": "\(self.address)"]
-            )
-            self.core.broker.connected(session, to: connection, receiveMaximum: connection.clientReceiveMaximum)
-            if isPresent { self.core.sendSessionIDs(to: session) }
+            guard hasEndedStored else { return self.enter(connect, session, acceptance) }
+            // After a crash the old session could come back, with identifiers in use that the client thinks are free.
+            self.core.commits.whenSafe(for: self) { [acceptance] in
+                if self.connection === connection { self.enter(connect, session, acceptance) }
+            }
         }
+    }
+
+    /// CONNACK, and what waits for the client.
+    private func enter(_ connect: Connect, _ session: Session, _ acceptance: Acceptance) {
+        guard let connection = self.connection, session.claimant === connection,
+            connection.accept(connect, acceptance)
+        else { return }
+        self.isInside = true
+        self.hadWill = connect.will != nil
+        if session.isStored { session.journal(will: connect.will) }
+        self.core.limiter.established(connection: connection)
+        self.core.logger.debug(
+            "connected",
+            metadata: ["client": "\(self.name)", "from": "\(self.address)"]
+        )
+        self.core.broker.connected(session, to: connection, receiveMaximum: connection.clientReceiveMaximum)
+        if acceptance.sessionPresent { self.core.sendSessionIDs(to: session) }
     }
 
     /// Whom a session of this client belongs to.
@@ -536,6 +591,12 @@ final class Client: MQTTConnectionDelegate {
 }
 
 extension Will {
+    /// What keeping it costs.
+    fileprivate var countedBytes: Int {
+        let properties = self.properties.isAbsent ? 0 : self.properties.countedBytes
+        return self.topic.buffer.readableBytes + self.payload.readableBytes + properties
+    }
+
     /// The message it stands for, as its client would have published it.
     var publish: Publish {
         Publish(

@@ -20,11 +20,12 @@ final class CommitQueue {
             case action(() -> Void)
         }
 
-        let client: Client
+        /// Closed if the commit fails; nil: nobody waits at a connection.
+        let client: Client?
         /// The session of the packet, which may have another connection by the time of the commit.
         let session: Session?
         let answer: Answer
-        /// Undone if the commit fails, so that the node's retransmission is accepted.
+        /// Called if the commit fails: undone, so that the node's retransmission is accepted, or tried again.
         let undo: (() -> Void)?
         /// Asks for the acknowledgement of an earlier message, which may be in any batch that is not safe yet.
         let isRepeat: Bool
@@ -37,6 +38,8 @@ final class CommitQueue {
     private static let waiterOverhead = 128
     /// How long deletions alone wait for company before they are worth a commit of their own.
     private static let deletionDelay = TimeAmount.milliseconds(100)
+    /// How long what failed and nobody waits for is left alone at most, before it is tried again.
+    private static let maxRetryDelay = TimeAmount.seconds(5)
     /// Deletions that are worth a commit of their own at once.
     private static let deletionRanges = 256
 
@@ -45,6 +48,12 @@ final class CommitQueue {
     private let wallClock: WallClock
     /// Called with each committed record, in order.
     var committed: (SpoolRecord) -> Void = { _ in }
+    /// Whether a queued message whose batch failed has left for its client already, so that it must stay in the queue.
+    var wasSent: (QueuedMessageRecord) -> Bool = { _ in false }
+    /// Takes queued messages out of their queues again: they could not be written, and their publishers keep them.
+    var undo: ([QueuedMessageRecord]) -> Void = { _ in }
+    /// What is to be written of a topic's retained message after a failed batch: as it is in memory.
+    var retained: (ByteBuffer) -> RetainedChange? = { _ in nil }
     /// Called after each batch, with the batch.
     var finished: (Result<CommittedBatch, StoreError>, StoreBatch) -> Void = { _, _ in }
 
@@ -55,6 +64,12 @@ final class CommitQueue {
     private var isFillingUrgent = false
     private var committing: StoreBatch?
     private var committingBytes = 0
+    private var isCommittingUrgent = false
+    private var retryDelay = deletionDelay
+    /// Numbers of messages in the filling batch that no publisher would send again.
+    private var orphans: Set<Int64> = []
+    private var committingOrphans: Set<Int64> = []
+    private var isWithoutPublisher = false
     /// Batches up to this one are on disk, or undone.
     private var safeThrough: UInt64 = 0
     private var waiters: Deque<Waiter> = []
@@ -169,6 +184,23 @@ final class CommitQueue {
         )
     }
 
+    /// Calls `action` as ``whenSafe(for:_:)`` does, for something that no connection waits for; if the commit fails, calls
+    /// `failed` instead.
+    func whenSafe(_ action: @escaping () -> Void, orElse failed: @escaping () -> Void) {
+        guard let batch = self.newestBatch else { return action() }
+        self.waiters.append(
+            Waiter(client: nil, session: nil, answer: .action(action), undo: failed, isRepeat: false, batch: batch)
+        )
+    }
+
+    /// Does `body`, whose messages nobody would send again: should their batch fail, they stay where they are and go into
+    /// the next one.
+    func withoutPublisher(_ body: () -> Void) {
+        self.isWithoutPublisher = true
+        body()
+        self.isWithoutPublisher = false
+    }
+
     /// Submits what waits without waiting for more; for the shutdown.
     func flush() {
         self.submit()
@@ -177,7 +209,7 @@ final class CommitQueue {
     /// The number of the newest batch that holds anything, or nil if all is on disk.
     private var newestBatch: UInt64? {
         if self.isFillingUrgent { return self.fillingNumber }
-        if self.committing != nil || !self.waiters.isEmpty { return self.fillingNumber - 1 }
+        if self.isCommittingUrgent || !self.waiters.isEmpty { return self.fillingNumber - 1 }
         return nil
     }
 
@@ -212,6 +244,9 @@ final class CommitQueue {
         let batch = self.filling
         self.committing = batch
         self.committingBytes = self.fillingBytes
+        self.isCommittingUrgent = self.isFillingUrgent
+        self.committingOrphans = self.orphans
+        self.orphans = []
         self.filling = StoreBatch()
         self.fillingBytes = 0
         self.isFillingUrgent = false
@@ -227,9 +262,17 @@ final class CommitQueue {
         let batch = self.committing
         self.committing = nil
         self.committingBytes = 0
-        if case .failure = result { self.keepForNextBatch(batch?.sessions ?? []) }
-        // The next batch goes to the disk while this one's acknowledgements are written.
-        self.submit()
+        self.isCommittingUrgent = false
+        switch result {
+        case .success:
+            self.retryDelay = Self.deletionDelay
+            // The next batch goes to the disk while this one's acknowledgements are written.
+            self.submit()
+        case .failure:
+            if let batch { self.undo(self.keepForNextBatch(batch)) }
+            self.committingOrphans = []
+            if self.isFillingUrgent { self.submit() }
+        }
         switch result {
         case .success:
             self.safeThrough = number
@@ -237,7 +280,7 @@ final class CommitQueue {
                 self.waiters.removeFirst()
                 switch waiter.answer {
                 case .publish(let packetID, let code):
-                    waiter.client.acknowledge(packetID, waiter.session, code: code)
+                    waiter.client?.acknowledge(packetID, waiter.session, code: code)
                 case .action(let action): action()
                 }
             }
@@ -249,7 +292,7 @@ final class CommitQueue {
             for waiter in failed {
                 waiter.undo?()
                 let packetID: UInt16? = if case .publish(let packetID, _) = waiter.answer { packetID } else { nil }
-                waiter.client.storeFailed(packetID, waiter.session)
+                waiter.client?.storeFailed(packetID, waiter.session)
             }
         }
         self.finished(result, batch ?? StoreBatch())
@@ -263,19 +306,43 @@ final class CommitQueue {
         for session in woken { session.pump() }
     }
 
-    /// A batch failed. What sessions wrote about themselves is still true, so it goes into the next batch; messages are
-    /// undone by the core (see ``GatewayCore``), for their publishers keep them.
-    private func keepForNextBatch(_ changes: [SessionChange]) {
-        let kept = changes.filter { change in
-            switch change {
-            case .enqueue: false
-            case .open, .update, .end, .subscribe, .unsubscribe, .sent, .received, .dequeue, .hold, .free, .will: true
+    /// A batch failed. What sessions wrote about themselves is still true, so it goes into the next batch, and so do messages
+    /// that their client has already or that no publisher would send again; other messages are undone by the core (see
+    /// ``GatewayCore``), for their publishers keep them. Of retained messages the next batch has what memory has.
+    ///
+    /// - Returns: The queued messages that are to be undone.
+    private func keepForNextBatch(_ batch: StoreBatch) -> [QueuedMessageRecord] {
+        var undone: [QueuedMessageRecord] = []
+        var numbers: Set<Int64> = []
+        let sessions = batch.sessions.filter { change in
+            guard case .enqueue(let record) = change else { return true }
+            guard self.committingOrphans.contains(record.message) || self.wasSent(record) else {
+                undone.append(record)
+                return false
             }
+            numbers.insert(record.message)
+            return true
         }
-        guard !kept.isEmpty else { return }
-        self.filling.sessions.insert(contentsOf: kept, at: 0)
-        self.fillingBytes += kept.count * Self.recordOverhead
-        self.scheduleDeletion(isFull: false)
+        let messages = batch.messages.filter { numbers.contains($0.number) }
+        var topics: Set<TopicKey> = []
+        let retained = batch.retained.compactMap { change -> RetainedChange? in
+            guard topics.insert(TopicKey(buffer: change.topic)).inserted else { return nil }
+            return self.retained(change.topic)
+        }
+        guard !sessions.isEmpty || !retained.isEmpty else { return undone }
+        self.filling.sessions.insert(contentsOf: sessions, at: 0)
+        self.filling.messages.insert(contentsOf: messages, at: 0)
+        self.filling.retained.insert(contentsOf: retained, at: 0)
+        self.orphans.formUnion(self.committingOrphans.intersection(numbers))
+        self.fillingBytes += sessions.reduce(0) { $0 + $1.countedBytes + Self.recordOverhead }
+        self.fillingBytes += (messages.count + retained.count) * Self.recordOverhead
+        guard !self.isFillingUrgent, self.deletionTimer == nil else { return undone }
+        self.deletionTimer = self.loop.assumeIsolated().scheduleTask(in: self.retryDelay) {
+            self.deletionTimer = nil
+            self.submit()
+        }
+        self.retryDelay = min(self.retryDelay * 2, Self.maxRetryDelay)
+        return undone
     }
 }
 
@@ -295,7 +362,7 @@ extension CommitQueue: SessionJournal {
             self.fillingBytes += Self.recordOverhead
             self.scheduleDeletion(isFull: self.filling.sessions.count >= Self.deletionRanges)
         case .open, .end, .subscribe, .unsubscribe, .enqueue, .sent, .received, .hold, .free, .will:
-            self.added(0)
+            self.added(change.countedBytes)
         }
         return self.fillingNumber
     }
@@ -313,6 +380,7 @@ extension CommitQueue: SessionJournal {
                 publisher: message.publisher
             )
         )
+        if self.isWithoutPublisher { self.orphans.insert(number) }
         self.added(message.size)
         return number
     }
@@ -324,7 +392,39 @@ extension CommitQueue: SessionJournal {
     }
 }
 
+/// Bytes as a key of a set.
+private struct TopicKey: Hashable {
+    let buffer: ByteBuffer
+
+    static func == (left: Self, right: Self) -> Bool { left.buffer.hasSameBytes(as: right.buffer) }
+
+    func hash(into hasher: inout Hasher) {
+        self.buffer.withUnsafeReadableBytes { hasher.combine(bytes: $0) }
+    }
+}
+
+extension SessionChange {
+    /// Bytes that it holds.
+    fileprivate var countedBytes: Int {
+        switch self {
+        case .open(let record): record.clientID.readableBytes
+        case .subscribe(_, let record): record.filter.readableBytes
+        case .unsubscribe(_, let filter): filter.readableBytes
+        case .will(_, let will?): will.topic.readableBytes + will.payload.readableBytes + will.properties.readableBytes
+        case .update, .end, .enqueue, .sent, .received, .dequeue, .hold, .free, .will(_, nil): 0
+        }
+    }
+}
+
 extension RetainedChange {
+    /// The topic that it is about.
+    fileprivate var topic: ByteBuffer {
+        switch self {
+        case .set(let record): record.topic
+        case .clear(let topic): topic
+        }
+    }
+
     fileprivate var bytes: Int {
         switch self {
         case .set(let record): record.topic.readableBytes + record.payload.readableBytes

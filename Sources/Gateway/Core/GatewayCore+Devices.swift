@@ -213,10 +213,8 @@ extension GatewayCore {
         guard !changes.isEmpty else { return }
         self.paces.removeAll()
         self.rebuildChannels()
-        self.closeClients(
-            of: changes.lost.union(changes.rekeyed),
-            reason: "the device was revoked, removed or re-keyed"
-        )
+        self.closeClients(of: changes.rekeyed, reason: "the device was re-keyed", endsSessions: false)
+        self.closeClients(of: changes.lost, reason: "the device was revoked or removed", endsSessions: true)
         self.logger.notice(
             "devices changed",
             metadata: [
@@ -312,7 +310,8 @@ extension GatewayCore {
                     to: session,
                     qos: min(.atLeastOnce, grant.qos),
                     retain: false,
-                    identifiers: grant.identifiers
+                    identifiers: grant.identifiers,
+                    isPassing: true
                 )
             }
         }

@@ -23,7 +23,8 @@ extension GatewayCore {
             guard let policy = self.registry.guestPolicy(profile: "guest") else {
                 return .refused(.notProven, device: "guest", detail: "gateway.conf has no [profile.guest]")
             }
-            return .plain(self.destination(device: nil, policy: policy, topic: topic))
+            let pace = policy.profile.rate.map { client.guestPace($0) }
+            return .plain(self.destination(device: nil, policy: policy, topic: topic, pace: pace))
         case .unproven:
             return self.plan(unproven: client, topic: topic)
         }
@@ -98,7 +99,12 @@ extension GatewayCore {
         self.registry.policy(for: id).map { self.destination(device: id, policy: $0, topic: topic) }
     }
 
-    private func destination(device: DeviceID?, policy: DevicePolicy, topic: TopicName) -> Destination {
+    private func destination(
+        device: DeviceID?,
+        policy: DevicePolicy,
+        topic: TopicName,
+        pace: SenderPace? = nil
+    ) -> Destination {
         let kept = topic.compacted()
         let decision = policy.decide(publish: kept)
         return Destination(
@@ -107,13 +113,12 @@ extension GatewayCore {
             topic: kept,
             decision: decision,
             routes: decision.isAllowed ? self.routes.outgoing(for: kept) : [],
-            pace: self.pace(of: device, policy.profile)
+            pace: device == nil ? pace : self.pace(of: device, policy.profile)
         )
     }
 
     private func pace(of device: DeviceID?, _ profile: Profile) -> SenderPace? {
-        guard let rate = profile.rate else { return nil }
-        guard let device else { return SenderPace(rate) }
+        guard let rate = profile.rate, let device else { return nil }
         if let pace = self.paces[device] { return pace }
         let pace = SenderPace(rate)
         self.paces[device] = pace
@@ -171,18 +176,8 @@ extension GatewayCore {
         for route in destination.routes {
             self.forward(publish, payload: payload, along: route, device: destination.device)
         }
-        var message = Message(
-            topic: destination.topic,
-            payload: payload,
-            qos: publish.qos,
-            retain: publish.retain && destination.profile.retain,
-            publisher: destination.device?.text ?? Self.guestPublisher
-        )
-        if !publish.properties.isAbsent {
-            message.properties = publish.properties.ofMessage
-            message.expiry = publish.properties.messageExpiryInterval.map { .now() + .seconds(Int64($0)) }
-        }
-        let wasTaken = self.distribute(message, from: client.session, isStored: true)
+        let message = self.message(publish, payload: payload, to: destination)
+        let wasTaken = self.distribute(message, from: client.session ?? client.willOrigin, isStored: true)
         guard publish.qos != .atMostOnce else { return }
         let isOfUse = wasTaken || !destination.routes.isEmpty || !client.speaksV5
         self.commits.acknowledge(
@@ -229,16 +224,26 @@ extension GatewayCore {
     /// Stands for guests as the publisher of a message; no device id has a `?`.
     static let guestPublisher = "?guest"
 
+    /// The message as it goes on from here.
+    private func message(_ publish: Publish, payload: ByteBuffer, to destination: Destination) -> Message {
+        var message = Message(
+            topic: destination.topic,
+            payload: payload,
+            qos: publish.qos,
+            retain: publish.retain && destination.profile.retain,
+            publisher: destination.device?.text ?? Self.guestPublisher
+        )
+        if !publish.properties.isAbsent {
+            message.properties = publish.properties.ofMessage
+            message.expiry = publish.properties.messageExpiryInterval.map { .now() + .seconds(Int64($0)) }
+        }
+        return message
+    }
+
     /// Why a client of MQTT 5.0 can't have this message retained; one of 3.x can't be told, so its message goes on without.
     private func objection(toRetaining publish: Publish, of destination: Destination, _ client: Client) -> String? {
         guard publish.payload.readableBytes > 0, destination.profile.retain else { return nil }
-        let message = Message(
-            topic: destination.topic,
-            payload: publish.payload,
-            qos: publish.qos,
-            retain: true,
-            publisher: destination.device?.text ?? Self.guestPublisher
-        )
+        let message = self.message(publish, payload: publish.payload, to: destination)
         guard !self.broker.retained.hasRoom(for: message) else { return nil }
         self.counters.count(.retainedMessages)
         return "as many messages are retained as may be"
@@ -271,19 +276,7 @@ extension GatewayCore {
     private func retain(_ message: Message, isStored: Bool) {
         switch self.broker.retained.retain(message) {
         case .stored where isStored:
-            self.commits.append(
-                .set(
-                    RetainedRecord(
-                        topic: message.topic.buffer,
-                        payload: message.payload,
-                        qos: message.qos,
-                        publisher: message.publisher,
-                        storedAt: self.wallClock.stamp,
-                        properties: message.properties.serialized,
-                        expiresAt: self.wallClock.milliseconds(at: message.expiry)
-                    )
-                )
-            )
+            self.commits.append(.set(self.retainedRecord(of: message)))
         case .cleared where isStored: self.commits.append(.clear(topic: message.topic.buffer))
         case .full:
             self.counters.count(.retainedMessages)
@@ -308,13 +301,21 @@ extension GatewayCore {
         to session: Session,
         qos: QoS,
         retain: Bool,
-        identifiers: [UInt32] = []
+        identifiers: [UInt32] = [],
+        isPassing: Bool = false
     ) -> Bool {
         guard self.mayReceive(session, outgoing.message.topic) else {
             self.counters.deliveriesDropped += 1
             return false
         }
-        switch session.deliver(&outgoing, qos: qos, retain: retain, identifiers: identifiers) {
+        let outcome = session.deliver(
+            &outgoing,
+            qos: qos,
+            retain: retain,
+            identifiers: identifiers,
+            isPassing: isPassing
+        )
+        switch outcome {
         case .sent, .queued:
             self.counters.delivered += 1
             return true
@@ -326,7 +327,18 @@ extension GatewayCore {
     }
 
     /// A message that an uplink brought: a command for the nodes.
-    func receivedFromUplink(_ publish: Publish, index: Int) {
+    ///
+    /// - Parameter done: Called when the outside broker may forget it, or with false if it has to send it again.
+    func receivedFromUplink(_ publish: Publish, index: Int, done: @escaping (Bool) -> Void) {
+        self.distribute(fromUplink: publish, index: index)
+        self.commits.whenSafe {
+            done(true)
+        } orElse: {
+            done(false)
+        }
+    }
+
+    private func distribute(fromUplink publish: Publish, index: Int) {
         guard let incoming = self.routes.incoming(uplink: index, topic: publish.topic),
             !self.registry.reserved.contains(incoming.topic),
             incoming.device.map({ self.registry.device($0) != nil }) ?? true
@@ -355,7 +367,9 @@ extension GatewayCore {
     func objection(to will: Will, of client: Client) -> String? {
         switch self.plan(for: client, topic: will.topic) {
         case .plain(let destination):
-            return destination.decision.isAllowed ? nil : destination.decision.explanation
+            guard destination.decision.isAllowed else { return destination.decision.explanation }
+            let limit = destination.profile.maxPayload
+            return will.payload.readableBytes <= limit ? nil : "it is longer than max_payload = \(limit)"
         case .sealed(let plan):
             guard let claimed = plan.claimed, let destination = self.destination(for: claimed, topic: will.topic) else {
                 return nil

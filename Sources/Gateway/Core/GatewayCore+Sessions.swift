@@ -9,8 +9,10 @@ extension GatewayCore {
     // MARK: Time
 
     /// Makes sure that sessions end, and wills are sent, when it is time.
-    func armSessionTimer() {
-        guard let next = self.broker.nextDeadline else { return }
+    ///
+    /// - Parameter session: The one that has just lost its connection; nil: look at all.
+    func armSessionTimer(for session: Session? = nil) {
+        guard let next = session.map({ $0.nextDeadline }) ?? self.broker.nextDeadline else { return }
         if let armed = self.sessionTimer, armed.deadline <= next { return }
         self.sessionTimer?.task.cancel()
         // Many may be due at nearly the same time.
@@ -18,19 +20,16 @@ extension GatewayCore {
         let task = self.loop.assumeIsolated().scheduleTask(deadline: deadline) { [weak self] in
             guard let self else { return }
             self.sessionTimer = nil
-            self.expireSessions()
+            self.broker.expire(now: .now())
+            self.publishLapsedWills()
+            self.armSessionTimer()
         }
         self.sessionTimer = (deadline, task)
     }
 
-    private func expireSessions() {
-        for will in self.broker.expire(now: .now()) { self.publish(will) }
-        self.armSessionTimer()
-    }
-
-    /// Publishes a will that waited; every right is checked again.
-    func publish(_ pending: PendingWill) {
-        (pending.sender as? Client)?.publish(pending.will)
+    /// Publishes the wills whose delay or session is over `[MQTT-3.1.2-8]`; every right is checked again.
+    func publishLapsedWills() {
+        for pending in self.broker.takeLapsedWills() { (pending.sender as? Client)?.publish(pending.will) }
     }
 
     // MARK: The last run
@@ -38,33 +37,50 @@ extension GatewayCore {
     /// Takes the sessions that outlived the last run: their clients are away, and a client that was here then has left
     /// now.
     func restore(sessions: [StoredSession], messages: [Int64: StoredMessage]) {
-        let kept = messages.mapValues {
-            KeptMessage(Message($0, expiry: self.wallClock.deadline(at: $0.expiresAt)), number: $0.number)
+        let kept = messages.mapValues { stored in
+            let expiry = self.wallClock.deadline(at: stored.expiresAt)
+            return KeptMessage(Message(stored, expiry: expiry), number: stored.number)
         }
-        let now = NIODeadline.now()
         // Should there be two of one client, the newer one is its session.
-        for stored in sessions.sorted(by: { $0.record.number > $1.record.number }) {
+        let newest = Dictionary(
+            sessions.map { (SessionKey(owner: $0.record.owner, clientID: $0.record.clientID), $0.record.number) },
+            uniquingKeysWith: max
+        )
+        // Those who left first are the first whose place is given away.
+        for stored in sessions.sorted(by: { ($0.record.leftAt ?? .max) < ($1.record.leftAt ?? .max) }) {
             let record = stored.record
-            let left = self.broker.granted(record.expiryInterval, to: record.owner)
-            let away = self.wallClock.present.flatMap { now in record.leftAt.map { max(now - $0, 0) / 1000 } } ?? 0
-            guard self.isKnown(record.owner), away < Int64(left),
-                let session = self.broker.restore(
-                    stored,
-                    messages: kept,
-                    ends: now + .seconds(Int64(left) - away)
-                )
-            else {
+            let key = SessionKey(owner: record.owner, clientID: record.clientID)
+            if newest[key] != record.number || !self.restore(stored, messages: kept) {
                 self.commits.append(.end(session: record.number))
-                continue
             }
-            guard let will = stored.will.flatMap(Will.init), let listener = self.configuration.listeners.first else {
-                continue
-            }
+        }
+        self.publishLapsedWills()
+        self.armSessionTimer()
+    }
+
+    /// Takes one session; false if it is over, though its will may have to be published.
+    private func restore(_ stored: StoredSession, messages: [Int64: KeptMessage]) -> Bool {
+        let record = stored.record
+        guard self.isKnown(record.owner) else { return false }
+        let now = NIODeadline.now()
+        let interval = self.broker.granted(record.expiryInterval, to: record.owner)
+        let present = self.wallClock.present
+        let away = present.flatMap { present in record.leftAt.map { max(present - $0, 0) / 1000 } } ?? 0
+        let ends = now + .seconds(max(Int64(interval) - away, 0))
+        guard let session = self.broker.restore(stored, messages: messages, ends: ends) else { return false }
+        if record.leftAt == nil, let present {
+            self.commits.append(
+                .update(session: record.number, expiryInterval: record.expiryInterval, leftAt: present)
+            )
+        }
+        if let will = stored.will.flatMap(Will.init), let listener = self.configuration.listeners.first {
             let delay = will.properties.willDelayInterval ?? 0
             let sender = Client(core: self, listener: listener, restored: session)
-            session.pendingWill = PendingWill(will: will, due: now + .seconds(Int64(delay)), sender: sender)
+            let due = max(now + .seconds(Int64(delay) - away), now)
+            session.hold(PendingWill(will: will, due: due, sender: sender))
         }
-        self.armSessionTimer()
+        if away >= Int64(interval) { self.broker.remove(session) }
+        return true
     }
 
     private func isKnown(_ owner: SessionOwner) -> Bool {
@@ -91,10 +107,45 @@ extension GatewayCore {
     // MARK: A commit that failed
 
     /// What publishers were not acknowledged leaves the queues again, or it would be there twice when they send it again.
-    func undo(_ batch: StoreBatch) {
-        for case .enqueue(let record) in batch.sessions {
-            self.broker.session(numbered: record.session)?.undo(order: record.order)
+    func undo(_ records: [QueuedMessageRecord]) {
+        var changed: [Int64: Session] = [:]
+        for record in records {
+            guard let session = self.broker.session(numbered: record.session) else { continue }
+            session.undo(order: record.order)
+            changed[record.session] = session
         }
+        for session in changed.values { session.pump() }
+    }
+
+    /// What the store should have of a topic, by what memory has.
+    func retainedChange(of topic: TopicName) -> RetainedChange? {
+        guard let kept = self.broker.retained[topic] else { return .clear(topic: topic.buffer) }
+        // Of commands that an uplink brought, the store has none.
+        return kept.publisher == nil ? nil : .set(self.retainedRecord(of: kept))
+    }
+
+    func retainedRecord(of message: Message) -> RetainedRecord {
+        RetainedRecord(
+            topic: message.topic.buffer,
+            payload: message.payload,
+            qos: message.qos,
+            publisher: message.publisher,
+            storedAt: self.wallClock.stamp,
+            properties: message.properties.serialized,
+            expiresAt: self.wallClock.milliseconds(at: message.expiry)
+        )
+    }
+}
+
+/// What tells one session from another.
+private struct SessionKey: Hashable {
+    let owner: SessionOwner
+    let clientID: MQTTString
+
+    /// - Parameter clientID: From the store; one that is no string has no session.
+    init(owner: SessionOwner, clientID: ByteBuffer) {
+        self.owner = owner
+        self.clientID = (try? MQTTString(validating: clientID)) ?? .empty
     }
 }
 

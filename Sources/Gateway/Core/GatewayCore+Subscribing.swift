@@ -48,7 +48,7 @@ extension GatewayCore {
         let suback = MQTTPacket.suback(ack)
         self.answer(client, session) {
             client.connection?.send(suback)  // [MQTT-3.8.4-1], [MQTT-3.8.4-6]
-            for subscription in wanted { self.sendRetained(to: session, for: subscription, identifier) }
+            for subscription in wanted { self.feed.add(subscription, identifier: identifier, to: session) }
         }
     }
 
@@ -94,31 +94,65 @@ extension GatewayCore {
         )
     }
 
-    /// What a new subscription gets at once: retained messages whose publisher may still publish there, and the session
-    /// IDs that are valid now, oldest first.
-    private func sendRetained(to session: Session, for subscription: Subscription, _ identifier: UInt32) {
-        let identifiers = identifier == 0 ? [] : [identifier]
-        var found: [KeptMessage] = []
-        self.broker.retained.forEachMatch(of: subscription.filter) { found.append($0) }
-        for kept in found where self.mayStillBeRetained(kept.message) {
-            var outgoing = OutgoingMessage(kept)
-            self.deliver(
-                &outgoing,
-                to: session,
-                qos: min(kept.message.qos, subscription.qos),
-                retain: true,  // [MQTT-3.3.1-8 of 3.1.1]
-                identifiers: identifiers
+    /// Makes the feed of what new subscriptions get at once: retained messages whose publisher may still publish there, `$SYS`,
+    /// and the session IDs that are valid now, oldest first.
+    func makeRetainedFeed() -> RetainedFeed {
+        RetainedFeed(
+            loop: self.loop,
+            hooks: .init(
+                find: { [unowned self] subscription in
+                    guard subscription.retainHandling != .doNotSend else { return [] }
+                    var found: [KeptMessage] = []
+                    self.broker.retained.forEachMatch(of: subscription.filter) { found.append($0) }
+                    return found
+                },
+                send: { [unowned self] kept, session, subscription, identifier in
+                    guard self.mayStillBeRetained(kept.message) else { return }
+                    var outgoing = OutgoingMessage(kept)
+                    // Nobody would send them again: should they not reach the disk, they are tried again.
+                    self.commits.withoutPublisher {
+                        self.deliver(
+                            &outgoing,
+                            to: session,
+                            qos: min(kept.message.qos, subscription.qos),
+                            retain: true,  // [MQTT-3.3.1-8 of 3.1.1]
+                            identifiers: identifier == 0 ? [] : [identifier]
+                        )
+                    }
+                },
+                finish: { [unowned self] session, subscription, identifier in
+                    let identifiers = identifier == 0 ? [] : [identifier]
+                    self.sendSystemTopics(
+                        to: session,
+                        matching: subscription.filter,
+                        qos: subscription.qos,
+                        identifiers
+                    )
+                    self.sendSessionIDs(
+                        to: session,
+                        matching: subscription.filter,
+                        qos: subscription.qos,
+                        identifiers
+                    )
+                }
             )
-        }
-        self.sendSystemTopics(to: session, matching: subscription.filter, qos: subscription.qos, identifiers)
-        self.sendSessionIDs(to: session, matching: subscription.filter, qos: subscription.qos, identifiers)
+        )
     }
 
     /// What a kept session missed while its client was away.
     func sendSessionIDs(to session: Session) {
-        for (filter, options) in session.subscriptions {
-            let identifiers = options.identifier == 0 ? [] : [options.identifier]
-            self.sendSessionIDs(to: session, matching: filter, qos: options.qos, identifiers)
+        for (filter, options) in session.subscriptions where !self.channels.isEmpty {
+            // Without retained messages, which it got when it subscribed.
+            if filter.hasWildcards {
+                self.feed.add(
+                    Subscription(filter: filter, qos: options.qos, retainHandling: .doNotSend),
+                    identifier: options.identifier,
+                    to: session
+                )
+            } else {
+                let identifiers = options.identifier == 0 ? [] : [options.identifier]
+                self.sendSessionIDs(to: session, matching: filter, qos: options.qos, identifiers)
+            }
         }
     }
 
@@ -155,7 +189,8 @@ extension GatewayCore {
                 to: session,
                 qos: min(.atLeastOnce, qos),
                 retain: true,
-                identifiers: identifiers
+                identifiers: identifiers,
+                isPassing: true
             )
         }
     }

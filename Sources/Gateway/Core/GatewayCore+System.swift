@@ -34,7 +34,7 @@ extension GatewayCore {
         for (name, value) in self.systemValues() {
             guard let message = SystemTopics.message(name, value), filter.matches(message.topic) else { continue }
             var outgoing = OutgoingMessage(message)
-            self.deliver(&outgoing, to: session, qos: qos, retain: true, identifiers: identifiers)
+            self.deliver(&outgoing, to: session, qos: qos, retain: true, identifiers: identifiers, isPassing: true)
         }
     }
 

@@ -40,6 +40,7 @@ final class GatewayCore {
     /// Set once in ``start()``, after which the core is whole.
     private(set) var commits: CommitQueue
     var paces: [DeviceID: SenderPace] = [:]
+    private(set) lazy var feed = self.makeRetainedFeed()
     private var clients: [ObjectIdentifier: Client] = [:]
     private var connectionsOf: [DeviceID: Int] = [:]
     private var wasCongested = false
@@ -104,6 +105,12 @@ final class GatewayCore {
         }
         self.startHousekeeping()
         self.startSystemTopics()
+        self.commits.wasSent = { [unowned self] in
+            self.broker.session(numbered: $0.session)?.wasSent(order: $0.order) ?? false
+        }
+        self.commits.undo = { [unowned self] in self.undo($0) }
+        self.commits.retained = { [unowned self] in self.retainedChange(of: TopicName(unchecked: $0)) }
+        self.broker.guardian.mayReceive = { [unowned self] in self.mayReceive($0, $1) }
         self.commits.finished = { [unowned self] result, batch in self.batchFinished(result, batch) }
     }
 
@@ -136,14 +143,17 @@ final class GatewayCore {
     var clientCount: Int { self.clients.count }
 
     /// Closes every connection that one of these devices is behind.
-    func closeClients(of devices: Set<DeviceID>, reason: String) {
+    ///
+    /// - Parameter endsSessions: Whether what waits for them is given up, and not only the connections.
+    func closeClients(of devices: Set<DeviceID>, reason: String, endsSessions: Bool) {
         guard !devices.isEmpty else { return }
         for client in self.clients.values where client.isOf(devices) {
             client.close(.notAuthorized, reason: reason)
         }
-        for device in devices {
+        for device in devices where endsSessions {
             for session in self.broker.sessions(ownedBy: .device(device.text)) { self.broker.remove(session) }
         }
+        self.publishLapsedWills()
     }
 
     /// Ends all connections, for the shutdown.
@@ -244,7 +254,6 @@ final class GatewayCore {
             }
             for totals in batch.totals { self.links[self.linkIndex(totals.uplink)].counted(totals) }
         case .failure(let error):
-            self.undo(attempted)
             for record in attempted.inserts {
                 self.links[self.linkIndex(record.uplink)].settled(bytes: record.countedBytes)
             }

@@ -16,8 +16,8 @@ final class UplinkLink: UplinkChannelDelegate {
     struct Hooks {
         /// The outside broker has the record.
         var acknowledged: (_ sequence: Int64) -> Void
-        /// A message came down; false if nobody takes it.
-        var received: (Publish) -> Void
+        /// A message came down. To be answered with true when it is safe, or with false if it could not be stored.
+        var received: (Publish, _ done: @escaping (Bool) -> Void) -> Void
         /// Records behind this sequence are wanted from the disk.
         var load: (_ after: Int64) -> Void
         /// Room is to be made in the spool.
@@ -275,9 +275,12 @@ final class UplinkLink: UplinkChannelDelegate {
         case .acknowledged(let sequence):
             self.hooks.acknowledged(sequence)
         case .message(let publish, let receipt):
-            self.hooks.received(publish)
-            guard let receipt, let channel = self.channel else { return }
-            channel.write { self.client.acknowledge(receipt, into: &$0) }
+            let channel = self.channel
+            self.hooks.received(publish) { [weak self] isSafe in
+                guard let self, let receipt, let channel, self.channel === channel else { return }
+                guard isSafe else { return self.dropConnection(channel, reason: "a message of it could not be stored") }
+                channel.write { self.client.acknowledge(receipt, into: &$0) }
+            }
         case .dropped(let error):
             self.logDropped(["reason": "\(error)"])
         case .subscribed(let refused):
@@ -293,6 +296,12 @@ final class UplinkLink: UplinkChannelDelegate {
             self.log(failure, retryAt: retryAt)
         }
         self.armTimer()
+    }
+
+    /// Ends the connection, so that the outside broker sends again what it was not acknowledged.
+    private func dropConnection(_ channel: UplinkChannel, reason: String) {
+        channel.close()
+        self.uplinkDisconnected(reason: reason)
     }
 
     private func logDropped(_ details: Logger.Metadata) {

@@ -3,9 +3,9 @@ package import MQTTCodec
 
 /// QoS 1 and 2 messages on their way to one client: those at the client, and behind them those that wait.
 ///
-/// One queue in the order in which the messages came `[MQTT-4.6.0-6]`, with a cursor: what is in front of it was sent on the
-/// present connection. A new connection sets the cursor to the front, so that what was not acknowledged goes out again first,
-/// in its order, under its packet identifiers `[MQTT-4.4.0-1]`, `[MQTT-4.6.0-1]`.
+/// One queue in the order in which the messages came `[MQTT-4.6.0-5]`, `[MQTT-4.6.0-6]`, with a cursor: what is in front of
+/// it was sent on the present connection. A new connection sets the cursor to the front, so that what was not acknowledged
+/// goes out again first, in its order, under its packet identifiers `[MQTT-4.4.0-1]`, `[MQTT-4.6.0-1]`.
 package struct OutboundQueue {
     package struct Limits: Sendable, Equatable {
         /// Most unacknowledged messages at the client; its Receive Maximum may be lower.
@@ -65,7 +65,7 @@ package struct OutboundQueue {
     private var sentBytes = 0
     /// Of all topics and payloads held.
     package private(set) var bytes = 0
-    /// The client's Receive Maximum `[MQTT-3.3.4-9]`.
+    /// The client's Receive Maximum `[MQTT-3.3.4-9]`, `[MQTT-4.9.0-1]`.
     private var receiveMaximum = Int(UInt16.max)
     private var lastPacketID: UInt16 = 0
     /// Whose PUBREL has yet to be sent on this connection, in the order in which the PUBRECs came `[MQTT-4.6.0-4]`.
@@ -172,7 +172,7 @@ package struct OutboundQueue {
 
     private func hasRoom(for size: Int) -> Bool {
         guard self.cursor > 0 else { return true }
-        return self.cursor < min(self.limits.inFlight, self.receiveMaximum)
+        return self.cursor < min(self.limits.inFlight, self.receiveMaximum)  // [MQTT-4.9.0-2]
             && self.sentBytes + size <= self.limits.inFlightBytes
     }
 }

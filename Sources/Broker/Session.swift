@@ -132,6 +132,7 @@ package final class Session {
     ) -> Outcome {
         guard qos != .atMostOnce else {
             guard let connection = self.connection, connection.hasRoom else { return .dropped }
+            // [MQTT-4.3.1-1]; at once, whatever is in flight [MQTT-3.3.4-10].
             let delivery = Delivery(qos: .atMostOnce, retain: retain, subscriptionIdentifiers: identifiers)
             return connection.send(outgoing.message, as: delivery) ? .sent : .dropped
         }
@@ -151,7 +152,7 @@ package final class Session {
             retain: retain,
             identifiers: identifiers
         )
-        if canSend { entry.packetID = self.outbound.unusedPacketID() }
+        if canSend { entry.packetID = self.outbound.unusedPacketID() }  // [MQTT-4.3.2-1], [MQTT-4.3.3-1]
         if let journal = self.journal {
             if kept.number == 0 { kept.number = journal.keep(kept.message) }
             entry.batch = journal.append(.enqueue(self.record(of: entry)))
@@ -163,7 +164,7 @@ package final class Session {
         return .sent
     }
 
-    /// PUBACK `[MQTT-4.3.2-3]`; frees its place and sends what waits.
+    /// PUBACK `[MQTT-4.3.2-3]`, whatever it says `[MQTT-4.4.0-2]`; frees its place and sends what waits.
     ///
     /// - Returns: False if no QoS 1 message is at the client under this identifier.
     @discardableResult
@@ -176,7 +177,8 @@ package final class Session {
         return true
     }
 
-    /// PUBREC: the client has the message, or refuses it `[MQTT-4.3.3-4]`.
+    /// PUBREC, until which the message is in flight `[MQTT-4.3.3-3]`: the client has it, and gets PUBREL `[MQTT-4.3.3-4]`;
+    /// or refuses it, and it is over for all `[MQTT-4.4.0-2]`, `[MQTT-4.8.2-6]`.
     ///
     /// - Returns: False if no QoS 2 message is at the client under this identifier.
     package func recorded(_ packetID: UInt16, isFailure: Bool) -> Bool {
@@ -213,7 +215,7 @@ package final class Session {
         var waitsForDisk = self.sendReleases(on: connection)
         while connection.hasRoom, let entry = self.outbound.next {
             if !entry.wasSent, let expiry = entry.kept.message.expiry, expiry <= .now() {
-                self.give(up: self.outbound.inFlightCount)  // [MQTT-3.3.2-5]
+                self.give(up: self.outbound.inFlightCount)  // [MQTT-3.3.2-5], [MQTT-4.3.3-7]
                 continue
             }
             if entry.packetID == 0 {
@@ -283,7 +285,8 @@ package final class Session {
 
     // MARK: Connections
 
-    /// The client is back: what was not acknowledged goes out again, in order, then what waited.
+    /// The client is back: what was not acknowledged goes out again, in order, then what waited; also what came by a shared
+    /// subscription `[MQTT-4.8.2-4]`.
     ///
     /// - Parameter receiveMaximum: What the client said of it; 65,535 in MQTT 3.x.
     package func resume(on connection: any SessionConnection, receiveMaximum: UInt16 = .max) {
@@ -297,7 +300,7 @@ package final class Session {
         self.outbound.rewind()
     }
 
-    /// The broker lets go of the session: what waits is given up.
+    /// The broker lets go of the session: what waits is given up, and nobody else gets it `[MQTT-4.8.2-5]`.
     func end() {
         self.hasEnded = true
         self.subscriptions = [:]
@@ -327,7 +330,7 @@ extension OutboundQueue.Entry {
             qos: self.qos,
             retain: self.retain,
             packetID: self.packetID,
-            isDuplicate: self.wasSent,  // [MQTT-3.3.1-1]
+            isDuplicate: self.wasSent,  // [MQTT-3.3.1-1], [MQTT-3.3.1-3], [MQTT-4.3.2-2], [MQTT-4.3.3-2]
             subscriptionIdentifiers: self.identifiers
         )
     }

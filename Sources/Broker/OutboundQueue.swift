@@ -60,6 +60,12 @@ package struct OutboundQueue {
 
     private let limits: Limits
     private var entries: Deque<Entry> = []
+    /// The packet identifiers of the entries in front that have one, in their order: looked through for each message, which
+    /// the entries themselves are too wide for.
+    private var packetIDs: Deque<UInt16> = []
+    /// Packet identifiers of the entries at the client whose PUBREL has yet to be sent, in the order in which their PUBRECs
+    /// came `[MQTT-4.6.0-4]`.
+    private var owedReleases: [UInt16] = []
     /// Entries in front of it were sent on this connection.
     private var cursor = 0
     private var sentBytes = 0
@@ -68,8 +74,6 @@ package struct OutboundQueue {
     /// The client's Receive Maximum `[MQTT-3.3.4-9]`, `[MQTT-4.9.0-1]`.
     private var receiveMaximum = Int(UInt16.max)
     private var lastPacketID: UInt16 = 0
-    /// Whose PUBREL has yet to be sent on this connection, in the order in which the PUBRECs came `[MQTT-4.6.0-4]`.
-    package var owedReleases: [UInt16] = []
 
     package init(limits: Limits = Limits()) {
         self.limits = limits
@@ -93,7 +97,19 @@ package struct OutboundQueue {
             && self.bytes - self.sentBytes + size <= self.limits.queuedBytes
     }
 
+    /// Adds the message behind all others. One with a packet identifier stands behind others with one: the store could say
+    /// otherwise only if it was damaged, and then the message is taken for a new one.
     package mutating func append(_ entry: Entry) {
+        var entry = entry
+        if entry.packetID != 0 {
+            if self.packetIDs.count == self.entries.count {
+                self.packetIDs.append(entry.packetID)
+            } else {
+                entry.packetID = 0
+                entry.isReceived = false
+                entry.wasSent = false
+            }
+        }
         self.bytes += entry.size
         self.entries.append(entry)
     }
@@ -117,7 +133,9 @@ package struct OutboundQueue {
     package mutating func assignPacketIDs(_ body: (Entry) -> UInt64) {
         let end = min(self.entries.count, min(self.limits.inFlight, self.receiveMaximum))
         for index in self.cursor..<max(end, self.cursor) where self.entries[index].packetID == 0 {
-            self.entries[index].packetID = self.unusedPacketID()
+            let packetID = self.unusedPacketID()
+            self.packetIDs.append(packetID)
+            self.entries[index].packetID = packetID
             self.entries[index].batch = body(self.entries[index])
         }
     }
@@ -126,28 +144,52 @@ package struct OutboundQueue {
     package mutating func unusedPacketID() -> UInt16 {
         repeat {
             self.lastPacketID = self.lastPacketID == .max ? 1 : self.lastPacketID + 1
-        } while self.entries.contains { $0.packetID == self.lastPacketID }
+        } while self.packetIDs.contains(self.lastPacketID)
         return self.lastPacketID
     }
 
     /// The message at the client under this identifier.
     package func index(of packetID: UInt16) -> Int? {
         // Clients acknowledge in order, so this is the first entry nearly always.
-        for index in 0..<self.cursor where self.entries[index].packetID == packetID { return index }
-        return nil
+        if self.packetIDs.first == packetID { return self.cursor > 0 ? 0 : nil }
+        guard let index = self.packetIDs.firstIndex(of: packetID), index < self.cursor else { return nil }
+        return index
     }
 
     package func index(ofOrder order: Int64) -> Int? {
         self.entries.firstIndex { $0.order == order }
     }
 
-    package subscript(index: Int) -> Entry {
-        get { self.entries[index] }
-        set { self.entries[index] = newValue }
+    package subscript(index: Int) -> Entry { self.entries[index] }
+
+    /// PUBREC came for the message at `index`.
+    ///
+    /// - Parameter batch: In which that is written down.
+    package mutating func receive(at index: Int, batch: UInt64?) {
+        let packetID = self.entries[index].packetID
+        if !self.owedReleases.contains(packetID) { self.owedReleases.append(packetID) }
+        self.entries[index].isReceived = true
+        if let batch { self.entries[index].batch = batch }
+    }
+
+    /// Messages at the client whose PUBREL has yet to be sent.
+    package var owedReleaseCount: Int { self.owedReleases.count }
+
+    /// The message whose PUBREL is the next to be sent.
+    package var nextOwedRelease: Int? { self.owedReleases.first.flatMap { self.index(of: $0) } }
+
+    /// The PUBREL of ``nextOwedRelease`` is out.
+    package mutating func released() {
+        self.owedReleases.removeFirst()
     }
 
     package mutating func remove(at index: Int) {
-        let entry = self.entries.remove(at: index)
+        // From the front nearly always, where nothing has to move.
+        let entry = index == 0 ? self.entries.removeFirst() : self.entries.remove(at: index)
+        if entry.packetID != 0 {
+            if index == 0 { self.packetIDs.removeFirst() } else { self.packetIDs.remove(at: index) }
+        }
+        if entry.isReceived, !self.owedReleases.isEmpty { self.owedReleases.removeAll { $0 == entry.packetID } }
         self.bytes -= entry.size
         if index < self.cursor {
             self.cursor -= 1
@@ -157,17 +199,18 @@ package struct OutboundQueue {
 
     /// A connection begins, or is gone: nothing was sent on it.
     package mutating func rewind(receiveMaximum: UInt16 = .max) {
+        self.owedReleases = []  // PUBREL goes out again with the rest.
         self.cursor = 0
         self.sentBytes = 0
-        self.owedReleases = []
         self.receiveMaximum = Int(receiveMaximum)
     }
 
     /// Forgets all messages.
     package mutating func removeAll() {
-        self.entries = []
-        self.bytes = 0
         self.rewind()
+        self.entries = []
+        self.packetIDs = []
+        self.bytes = 0
     }
 
     private func hasRoom(for size: Int) -> Bool {

@@ -188,12 +188,9 @@ package final class Session {
         if isFailure {
             self.give(up: index)
         } else {
-            if !self.outbound.owedReleases.contains(packetID) { self.outbound.owedReleases.append(packetID) }
-            if !self.outbound[index].isReceived {
-                self.outbound[index].isReceived = true
-                let change = SessionChange.received(session: self.number, order: self.outbound[index].order)
-                if let journal = self.journal { self.outbound[index].batch = journal.append(change) }
-            }
+            let entry = self.outbound[index]
+            let change = SessionChange.received(session: self.number, order: entry.order)
+            self.outbound.receive(at: index, batch: entry.isReceived ? nil : self.journal?.append(change))
         }
         self.pump()
         return true
@@ -211,7 +208,10 @@ package final class Session {
     /// Sends what waits while the client has room: after an acknowledgement, after a commit, and when its socket takes
     /// bytes again.
     package func pump() {
-        guard let connection = self.connection else { return }
+        guard self.outbound.queuedCount > 0 || self.outbound.owedReleaseCount > 0, let connection = self.connection
+        else {
+            return
+        }
         var waitsForDisk = self.sendReleases(on: connection)
         while connection.hasRoom, let entry = self.outbound.next {
             if !entry.wasSent, let expiry = entry.kept.message.expiry, expiry <= .now() {
@@ -236,17 +236,14 @@ package final class Session {
             self.outbound.advance()
         }
         if waitsForDisk { self.journal?.wake(self) }
-        self.countQueue()
     }
 
     /// PUBRELs whose PUBREC is on disk; whether some have to wait.
     private func sendReleases(on connection: any SessionConnection) -> Bool {
-        while let packetID = self.outbound.owedReleases.first {
-            if let index = self.outbound.index(of: packetID) {
-                guard self.isSafe(self.outbound[index]) else { return true }
-                connection.release(packetID)
-            }
-            self.outbound.owedReleases.removeFirst()
+        while let index = self.outbound.nextOwedRelease {
+            guard self.isSafe(self.outbound[index]) else { return true }
+            connection.release(self.outbound[index].packetID)
+            self.outbound.released()
         }
         return false
     }

@@ -1,4 +1,3 @@
-import Devices
 import MQTTCodec
 import NIOCore
 
@@ -47,7 +46,7 @@ final class RetainedTable {
             record.payload.withUnsafeReadableBytes { payload in
                 self.setStatement.bind(blob: topic, at: 1)
                 self.setStatement.bind(blob: payload, at: 2)
-                guard var device = record.device?.text else {
+                guard var device = record.publisher else {
                     self.setStatement.bind(text: nil, at: 4)
                     return self.setStatement.runForCode()
                 }
@@ -70,7 +69,7 @@ final class RetainedTable {
                     topic: ByteBuffer(bytes: self.allStatement.bytes(0)),
                     payload: ByteBuffer(bytes: self.allStatement.bytes(1)),
                     qos: QoS(rawValue: UInt8(self.allStatement.integer(2) & 3)) ?? .atLeastOnce,
-                    device: self.allStatement.text(3).flatMap { try? DeviceID($0) },
+                    publisher: self.allStatement.text(3),
                     storedAt: self.allStatement.integer(4),
                     properties: self.allStatement.buffer(5),
                     expiresAt: self.allStatement.optionalInteger(6)

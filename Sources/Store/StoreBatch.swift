@@ -56,8 +56,8 @@ package struct RetainedRecord: Sendable, Equatable {
     package var payload: ByteBuffer
     /// As it was published.
     package var qos: QoS
-    /// Who published it; nil: the gateway itself.
-    package var device: DeviceID?
+    /// See ``Message/publisher``; nil: the gateway itself.
+    package var publisher: String?
     /// When it was accepted, in milliseconds since 1970.
     package var storedAt: Int64
     /// As `MQTTProperties.serialized` gives them; empty: none.
@@ -70,7 +70,7 @@ package struct RetainedRecord: Sendable, Equatable {
         topic: ByteBuffer,
         payload: ByteBuffer,
         qos: QoS,
-        device: DeviceID?,
+        publisher: String?,
         storedAt: Int64,
         properties: ByteBuffer = ByteBuffer(),
         expiresAt: Int64? = nil
@@ -78,7 +78,7 @@ package struct RetainedRecord: Sendable, Equatable {
         self.topic = topic
         self.payload = payload
         self.qos = qos
-        self.device = device
+        self.publisher = publisher
         self.storedAt = storedAt
         self.properties = properties
         self.expiresAt = expiresAt

@@ -111,4 +111,20 @@ struct OutboundQueueTests {
         #expect(given == ["1", "2"])
         #expect(queue[1].batch == 7 && queue[2].packetID == 0)
     }
+
+    @Test("takes a message for a new one that the store says was sent before older ones")
+    func disordered() throws {
+        var queue = OutboundQueue(limits: .init(inFlight: 3))
+        try self.fill(&queue, "1")
+        var second = try self.entry("2")
+        second.packetID = 9
+        second.isReceived = true
+        second.wasSent = true
+        queue.append(second)
+        #expect(self.send(&queue) == ["1", "2"])
+        #expect(queue.index(of: 9) == nil && queue.index(of: 2) == 1 && !queue[1].isReceived)
+        queue.remove(at: 1)
+        queue.remove(at: 0)
+        #expect(queue.isEmpty && queue.bytes == 0)
+    }
 }

@@ -216,7 +216,7 @@ struct SpoolTests {
                 topic: ByteBuffer(string: topic),
                 payload: ByteBuffer(string: payload),
                 qos: .atLeastOnce,
-                device: try DeviceID("kitchen"),
+                publisher: "kitchen",
                 storedAt: 1
             )
         }

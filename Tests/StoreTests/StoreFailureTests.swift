@@ -74,7 +74,7 @@ struct StoreFailureTests {
                     topic: .init(string: "a"),
                     payload: .init(string: "1"),
                     qos: .atLeastOnce,
-                    device: nil,
+                    publisher: nil,
                     storedAt: 1
                 )
             )

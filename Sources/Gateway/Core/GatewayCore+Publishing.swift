@@ -278,7 +278,7 @@ extension GatewayCore {
                         topic: message.topic.buffer,
                         payload: message.payload,
                         qos: message.qos,
-                        device: message.publisher.flatMap { try? DeviceID($0) },
+                        publisher: message.publisher,
                         storedAt: self.wallClock.stamp,
                         properties: message.properties.serialized,
                         expiresAt: self.wallClock.milliseconds(at: message.expiry)

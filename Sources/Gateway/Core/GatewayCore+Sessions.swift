@@ -80,7 +80,7 @@ extension GatewayCore {
                 payload: record.payload,
                 qos: record.qos,
                 retain: true,
-                publisher: record.device?.text,
+                publisher: record.publisher,
                 properties: (try? MQTTProperties(serialized: record.properties)) ?? MQTTProperties(),
                 expiry: self.wallClock.deadline(at: record.expiresAt)
             )

@@ -100,7 +100,8 @@ struct SessionQoS2Tests {
     func releaseOrder() throws {
         let client = try #require(try self.broker().connect("a"))
         for text in ["1", "2", "3"] { _ = try client.session.deliver(text, qos: .exactlyOnce) }
-        self.journal.commit()
+        for _ in 1...2 { self.journal.commit() }  // The message, then the identifiers of those behind it.
+        #expect(client.connection.packetIDs == [1, 2, 3])
         _ = client.session.recorded(3, isFailure: false)
         self.journal.commit()
         for packetID: UInt16 in [2, 3, 1, 2] { _ = client.session.recorded(packetID, isFailure: false) }

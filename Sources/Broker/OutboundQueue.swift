@@ -63,9 +63,6 @@ package struct OutboundQueue {
     /// The packet identifiers of the entries in front that have one, in their order: looked through for each message, which
     /// the entries themselves are too wide for.
     private var packetIDs: Deque<UInt16> = []
-    /// Packet identifiers of the entries at the client whose PUBREL has yet to be sent, in the order in which their PUBRECs
-    /// came `[MQTT-4.6.0-4]`.
-    private var owedReleases: [UInt16] = []
     /// Entries in front of it were sent on this connection.
     private var cursor = 0
     private var sentBytes = 0
@@ -74,6 +71,8 @@ package struct OutboundQueue {
     /// The client's Receive Maximum `[MQTT-3.3.4-9]`, `[MQTT-4.9.0-1]`.
     private var receiveMaximum = Int(UInt16.max)
     private var lastPacketID: UInt16 = 0
+    /// Whose PUBREL has yet to be sent on this connection, in the order in which the PUBRECs came `[MQTT-4.6.0-4]`.
+    package var owedReleases: [UInt16] = []
 
     package init(limits: Limits = Limits()) {
         self.limits = limits
@@ -89,6 +88,13 @@ package struct OutboundQueue {
     /// Whether a message can go out at once: nothing waits before it and there is room at the client.
     package func canSend(size: Int) -> Bool {
         self.cursor == self.entries.count && self.hasRoom(for: size)
+    }
+
+    /// Whether a message that is added now has its place at the client already, though something may have to be written down
+    /// before it goes out: then it gets its packet identifier at once.
+    package var reachesClient: Bool {
+        self.packetIDs.count == self.entries.count
+            && self.entries.count < min(self.limits.inFlight, self.receiveMaximum)
     }
 
     /// Whether a message that can't go out at once may wait.
@@ -162,7 +168,7 @@ package struct OutboundQueue {
 
     package subscript(index: Int) -> Entry { self.entries[index] }
 
-    /// PUBREC came for the message at `index`.
+    /// PUBREC came for the message at `index`: its PUBREL is owed, behind those owed already.
     ///
     /// - Parameter batch: In which that is written down.
     package mutating func receive(at index: Int, batch: UInt64?) {
@@ -172,24 +178,13 @@ package struct OutboundQueue {
         if let batch { self.entries[index].batch = batch }
     }
 
-    /// Messages at the client whose PUBREL has yet to be sent.
-    package var owedReleaseCount: Int { self.owedReleases.count }
-
-    /// The message whose PUBREL is the next to be sent.
-    package var nextOwedRelease: Int? { self.owedReleases.first.flatMap { self.index(of: $0) } }
-
-    /// The PUBREL of ``nextOwedRelease`` is out.
-    package mutating func released() {
-        self.owedReleases.removeFirst()
-    }
-
     package mutating func remove(at index: Int) {
         // From the front nearly always, where nothing has to move.
         let entry = index == 0 ? self.entries.removeFirst() : self.entries.remove(at: index)
         if entry.packetID != 0 {
             if index == 0 { self.packetIDs.removeFirst() } else { self.packetIDs.remove(at: index) }
         }
-        if entry.isReceived, !self.owedReleases.isEmpty { self.owedReleases.removeAll { $0 == entry.packetID } }
+        if !self.owedReleases.isEmpty { self.owedReleases.removeAll { $0 == entry.packetID } }
         self.bytes -= entry.size
         if index < self.cursor {
             self.cursor -= 1
@@ -199,9 +194,9 @@ package struct OutboundQueue {
 
     /// A connection begins, or is gone: nothing was sent on it.
     package mutating func rewind(receiveMaximum: UInt16 = .max) {
-        self.owedReleases = []  // PUBREL goes out again with the rest.
         self.cursor = 0
         self.sentBytes = 0
+        self.owedReleases = []
         self.receiveMaximum = Int(receiveMaximum)
     }
 

@@ -152,7 +152,9 @@ package final class Session {
             retain: retain,
             identifiers: identifiers
         )
-        if canSend { entry.packetID = self.outbound.unusedPacketID() }  // [MQTT-4.3.2-1], [MQTT-4.3.3-1]
+        if canSend || (self.connection != nil && self.outbound.reachesClient) {
+            entry.packetID = self.outbound.unusedPacketID()  // [MQTT-4.3.2-1], [MQTT-4.3.3-1]
+        }
         if let journal = self.journal {
             if kept.number == 0 { kept.number = journal.keep(kept.message) }
             entry.batch = journal.append(.enqueue(self.record(of: entry)))
@@ -208,7 +210,7 @@ package final class Session {
     /// Sends what waits while the client has room: after an acknowledgement, after a commit, and when its socket takes
     /// bytes again.
     package func pump() {
-        guard self.outbound.queuedCount > 0 || self.outbound.owedReleaseCount > 0, let connection = self.connection
+        guard self.outbound.queuedCount > 0 || !self.outbound.owedReleases.isEmpty, let connection = self.connection
         else {
             return
         }
@@ -240,10 +242,12 @@ package final class Session {
 
     /// PUBRELs whose PUBREC is on disk; whether some have to wait.
     private func sendReleases(on connection: any SessionConnection) -> Bool {
-        while let index = self.outbound.nextOwedRelease {
-            guard self.isSafe(self.outbound[index]) else { return true }
-            connection.release(self.outbound[index].packetID)
-            self.outbound.released()
+        while let packetID = self.outbound.owedReleases.first {
+            if let index = self.outbound.index(of: packetID) {
+                guard self.isSafe(self.outbound[index]) else { return true }
+                connection.release(packetID)
+            }
+            self.outbound.owedReleases.removeFirst()
         }
         return false
     }

@@ -236,7 +236,23 @@ final class Client: MQTTConnectionDelegate {
         guard packetID != 0 else { return }
         let isQoS2 = session?.isHeld(packetID) ?? false
         if isQoS2, code.isFailure { session?.released(packetID) }  // The identifier is free again [MQTT-4.3.3-9].
-        self.connection?.acknowledge(packetID, with: isQoS2 ? .pubrec : .puback, code: code)
+        self.connection?.acknowledge(
+            packetID,
+            with: isQoS2 ? .pubrec : .puback,
+            code: code,
+            reason: self.words(for: code)
+        )
+    }
+
+    /// A refusal in words, for whoever is let in under a profile; others learn nothing.
+    func words(for code: ReasonCode) -> String? {
+        guard code.isFailure, self.identity != .unproven else { return nil }
+        return switch code {
+        case .notAuthorized: "the profile does not allow it"
+        case .quotaExceeded: "a limit of the gateway or of the profile is reached"
+        case .topicNameInvalid, .topicFilterInvalid: "the topic is longer or deeper than the limits allow"
+        default: nil
+        }
     }
 
     /// What the client was to be answered could not be stored `[MQTT-4.8.0-2 of 3.1.1]`: without an acknowledgement it keeps

@@ -41,8 +41,12 @@ extension GatewayCore {
                 wanted.append(subscription)
             }
         }
+        var ack = SubAck(packetID: subscribe.packetID, reasonCodes: codes)
+        if let words = codes.lazy.compactMap({ client.words(for: $0) }).first {
+            ack.properties.reasonString = try? MQTTString(words)
+        }
         // [MQTT-2.2.1-6], [MQTT-3.8.4-2]
-        let suback = MQTTPacket.suback(SubAck(packetID: subscribe.packetID, reasonCodes: codes))
+        let suback = MQTTPacket.suback(ack)
         self.answer(client, session) {
             client.connection?.send(suback)  // [MQTT-3.8.4-1], [MQTT-3.8.4-6]
             for subscription in wanted { self.sendRetained(to: session, for: subscription, identifier) }

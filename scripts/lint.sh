@@ -21,7 +21,7 @@ echo "python syntax"
 git ls-files -z '*.py' | PYTHONPYCACHEPREFIX=.build/pycache xargs -0 -r python3 -m py_compile
 
 echo "conformance"
-python3 scripts/conformance.py
+python3 scripts/conformance.py --strict
 
 if command -v luac5.1 >/dev/null; then
     echo "lua syntax"

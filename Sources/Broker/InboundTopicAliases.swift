@@ -16,7 +16,7 @@ struct InboundTopicAliases {
     /// - Returns: False if the alias is above the maximum or stands for nothing: the connection ends `[MQTT-3.3.2-9]`.
     mutating func resolve(_ publish: inout Publish) -> Bool {
         guard let alias = publish.properties.topicAlias else { return true }
-        guard alias > 0, alias <= self.maximum else { return false }
+        guard alias > 0, alias <= self.maximum else { return false }  // [MQTT-3.2.2-17], [MQTT-3.3.2-12]
         if publish.namesTopicByAliasOnly {
             guard let topic = self.topics[alias] else { return false }
             publish.topic = topic

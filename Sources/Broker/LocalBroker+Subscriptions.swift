@@ -36,7 +36,8 @@ extension LocalBroker {
         return outcome
     }
 
-    /// Takes a subscription away `[MQTT-3.10.4-1]`, `[MQTT-3.10.4-2]`; whether there was one.
+    /// Takes a subscription away `[MQTT-3.10.4-1]`, `[MQTT-3.10.4-2]`; whether there was one. What it brought into the queue
+    /// stays there `[MQTT-3.10.4-3]`.
     package func unsubscribe(_ session: Session, from filter: TopicFilter) -> Bool {
         guard session.subscriptions.removeValue(forKey: filter) != nil else { return false }
         session.subscriptionBytes -= Session.cost(of: filter)
@@ -125,7 +126,7 @@ extension LocalBroker {
         for session in recipients { _ = body(session, session.match) }
         for group in groups {
             _ = group.offer(isReady: { $0.connection?.hasRoom == true }) { session, options in
-                body(session, Grant(options))
+                body(session, Grant(options))  // [MQTT-4.8.2-3]
             }
         }
         recipients.removeAll(keepingCapacity: recipients.count <= 4_096)

@@ -65,7 +65,8 @@ package final class LocalBroker {
         case full
     }
 
-    /// Another owner with the same client identifier has another session: nobody can stand in a device's way by its name.
+    /// What a session is found by `[MQTT-3.1.3-2]`. Another owner with the same client identifier has another session:
+    /// nobody can stand in a device's way by its name.
     private struct Key: Hashable {
         let owner: SessionOwner
         let clientID: MQTTString
@@ -104,7 +105,8 @@ package final class LocalBroker {
     var round = 0
     var recipients: [Session] = []
     var groups: [SharedGroup<Session>] = []
-    /// The retained messages; the caller checks rights before it retains and before it serves.
+    /// The retained messages, which no session's end changes `[MQTT-3.1.2-7 of 3.1.1]`; the caller checks rights before it
+    /// retains and before it serves.
     package var retained: RetainedMessages
 
     package init(limits: Limits = Limits()) {
@@ -121,7 +123,7 @@ package final class LocalBroker {
 
     // MARK: Opening
 
-    /// Finds or makes the session for a CONNECT (MQTT 5.0 §3.1.2.4).
+    /// Finds or makes the session for a CONNECT `[MQTT-3.1.4-4]` (MQTT 5.0 §3.1.2.4).
     ///
     /// - Parameters:
     ///   - cleanStart: Begin a new session `[MQTT-3.1.2-4]`; else go on with one that is there `[MQTT-3.1.2-5]`.
@@ -153,6 +155,7 @@ package final class LocalBroker {
         } else if !self.makeRoom(for: owner) {
             return .full
         }
+        // [MQTT-3.1.2-6]
         let session = self.make(clientID: clientID.compacted(), owner: owner, expiryInterval: expiryInterval)
         return .opened(session, isPresent: false, takenOver: takenOver, hasEndedStored: hasEndedStored)
     }
@@ -274,7 +277,7 @@ package final class LocalBroker {
     package func expire(now: NIODeadline) {
         func look(at session: Session) {
             if let ends = session.absence?.ends, ends <= now {
-                self.remove(session)
+                self.remove(session)  // [MQTT-4.1.0-2]
             } else if let due = session.pendingWill?.due, due <= now, let will = session.takePendingWill() {
                 self.lapsedWills.append(will)
             }
@@ -319,7 +322,8 @@ package final class LocalBroker {
     }
 
     /// Makes sure that a session more has its place. One of an absent client that proved nothing goes before anybody is
-    /// turned away, and what such clients have together never keeps a device out.
+    /// turned away, and what such clients have together never keeps a device out. Those that are here keep theirs
+    /// `[MQTT-4.1.0-1]`.
     private func makeRoom(for owner: SessionOwner) -> Bool {
         if owner.isProven, self.byOwner[owner, default: 0] >= self.limits.sessionsPerDevice { return false }
         let isShareSpent = !owner.isProven && self.unprovenCount >= max(self.limits.sessions / 2, 1)

@@ -4,9 +4,9 @@ package import NIOCore
 
 /// QoS 1 and 2 messages on their way to one client: those at the client, and behind them those that wait.
 ///
-/// One queue in the order in which the messages came `[MQTT-4.6.0-6]`, with a cursor: what is in front of it was sent on the
-/// present connection. A new connection sets the cursor to the front, so that what was not acknowledged goes out again first,
-/// in its order, under its packet identifiers `[MQTT-4.4.0-1]`, `[MQTT-4.6.0-1]`.
+/// One queue in the order in which the messages came `[MQTT-4.6.0-5]`, `[MQTT-4.6.0-6]`, with a cursor: what is in front of
+/// it was sent on the present connection. A new connection sets the cursor to the front, so that what was not acknowledged
+/// goes out again first, in its order, under its packet identifiers `[MQTT-4.4.0-1]`, `[MQTT-4.6.0-1]`.
 package struct OutboundQueue {
     package struct Limits: Sendable, Equatable {
         /// Most unacknowledged messages at the client; its Receive Maximum may be lower.
@@ -73,7 +73,7 @@ package struct OutboundQueue {
     private var sentBytes = 0
     /// Of all topics and payloads held.
     package private(set) var bytes = 0
-    /// The client's Receive Maximum `[MQTT-3.3.4-9]`.
+    /// The client's Receive Maximum `[MQTT-3.3.4-9]`, `[MQTT-4.9.0-1]`.
     private var receiveMaximum = Int(UInt16.max)
     private var lastPacketID: UInt16 = 0
     /// No message expires before it.
@@ -238,7 +238,7 @@ package struct OutboundQueue {
 
     private func hasRoom(for size: Int) -> Bool {
         guard self.cursor > 0 else { return true }
-        return self.cursor < min(self.limits.inFlight, self.receiveMaximum)
+        return self.cursor < min(self.limits.inFlight, self.receiveMaximum)  // [MQTT-4.9.0-2]
             && self.sentBytes + size <= self.limits.inFlightBytes
     }
 }

@@ -17,20 +17,23 @@ extension ServerConnection {
             // [MQTT-3.1.2-21]
             if seconds != connect.keepAlive { connAck.properties.serverKeepAlive = seconds }
             guard connAck.encodedSize(version: .v5) <= Int(self.clientMaximumPacketSize) else { return nil }
+            // [MQTT-3.3.2-11]
             let aliases = min(connect.properties.topicAliasMaximum ?? 0, self.limits.outboundTopicAliasMaximum)
             self.outboundAliases = OutboundTopicAliases(maximum: aliases)
             self.maximumQoS = acceptance.maximumQoS
             self.retainAvailable = acceptance.retainAvailable
         }
         self.phase = .connected
-        self.lastWord = .disconnect
-        self.will = connect.will?.compacted()
+        self.lastWord = .disconnect  // [MQTT-3.2.0-2]
+        self.will = connect.will?.compacted()  // [MQTT-3.1.2-7]
+        // [MQTT-3.2.2-22]
         self.keepAlive = seconds == 0 ? nil : .milliseconds(Int64(seconds) * 1500)
         self.touch(now: now)
         return connAck
     }
 
-    /// What is as the standard has it anyway is left out.
+    /// What is as the standard has it anyway is left out. CONNECT had no Authentication Method, and CONNACK has none
+    /// `[MQTT-4.12.0-6]`.
     private func properties(for connect: Connect, _ acceptance: Acceptance) -> MQTTProperties {
         var properties = MQTTProperties()
         properties.sessionExpiryInterval = acceptance.sessionExpiryInterval
@@ -54,6 +57,7 @@ extension ServerConnection {
         case .none: return nil
         case .connack:
             let told = Self.inConnAck(code)
+            // [MQTT-3.1.4-1 of 3.1.1]
             guard self.version == .v5 || ConnectReturnCode(told) != nil else { return nil }
             packet = .connack(ConnAck(reasonCode: told))
         case .disconnect:
@@ -90,8 +94,11 @@ extension ServerConnection {
         }
         let limit = Int(self.clientMaximumPacketSize)
         guard packet.encodedSize(version: .v5) > limit, packet.type != .publish else { return packet }
-        // [MQTT-3.2.2-19], [MQTT-3.2.2-20], [MQTT-3.4.2-2], [MQTT-3.4.2-3] and their like of the other packets.
+        // The user properties first: [MQTT-3.2.2-20], [MQTT-3.4.2-3], [MQTT-3.5.2-3], [MQTT-3.6.2-3], [MQTT-3.7.2-3],
+        // [MQTT-3.9.2-2], [MQTT-3.11.2-2], [MQTT-3.14.2-4].
         packet.removeUserProperties(andReasonString: false)
+        // The reason as well: [MQTT-3.2.2-19], [MQTT-3.4.2-2], [MQTT-3.5.2-2], [MQTT-3.6.2-2], [MQTT-3.7.2-2],
+        // [MQTT-3.9.2-1], [MQTT-3.11.2-1], [MQTT-3.14.2-3].
         if packet.encodedSize(version: .v5) > limit { packet.removeUserProperties(andReasonString: true) }
         return packet.encodedSize(version: .v5) > limit ? nil : packet
     }

@@ -10,7 +10,7 @@ extension ServerConnection {
         /// Publish it; at QoS 1 a PUBACK, at QoS 2 a PUBREC is owed, in the order of these events `[MQTT-4.6.0-2]`,
         /// `[MQTT-4.6.0-3]`. The topic is there, whatever alias stood for it.
         case publish(Publish)
-        /// PUBREL: a PUBCOMP is owed, and the identifier is free `[MQTT-4.3.3-12]`.
+        /// PUBREL: a PUBCOMP is owed `[MQTT-4.3.3-11]`, and the identifier is free `[MQTT-4.3.3-12]`.
         case release(packetID: UInt16)
         /// PUBACK: the client has this QoS 1 message, or will not take it.
         case acknowledged(packetID: UInt16, ReasonCode)
@@ -34,7 +34,7 @@ extension ServerConnection {
     package enum Closure: Error, Equatable, Sendable, CustomStringConvertible {
         /// DISCONNECT with this code. The will is sent unless it is 0 `[MQTT-3.14.4-3]`.
         case disconnected(ReasonCode)
-        /// The protocol name is known and its level is not `[MQTT-3.1.2-2]`.
+        /// The protocol name is known and its level is not `[MQTT-3.1.2-2]`, `[MQTT-3.1.2-2 of 3.1.1]`.
         case unsupportedProtocol
         /// CONNECT names an Authentication Method; none is supported `[MQTT-4.12.0-1]`.
         case enhancedAuthentication

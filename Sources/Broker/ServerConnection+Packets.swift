@@ -21,7 +21,7 @@ extension ServerConnection {
             // Before 5.0, what does not even name MQTT is not told that it is spoken here.
             let isSilent = self.version != .v5 && error.kind == .unsupportedProtocolName
             self.lastWord = isSilent ? .none : .connack
-            return self.failed(error)
+            return self.failed(error)  // [MQTT-3.1.4-1]
         }
     }
 

@@ -112,7 +112,7 @@ package struct ServerConnection {
         if self.phase == .awaitingConnect, case .unsupportedProtocolLevel = error.kind {
             return self.end(.unsupportedProtocol)
         }
-        return self.end(.malformed(error))
+        return self.end(.malformed(error))  // [MQTT-4.13.1-1]
     }
 
     /// The owner closes the connection for a reason of its own; ``farewell(_:)`` comes before.

@@ -147,6 +147,7 @@ package final class Session {
     ) -> Outcome {
         guard qos != .atMostOnce else {
             guard let connection = self.connection, connection.hasRoom else { return .dropped }
+            // [MQTT-4.3.1-1]; at once, whatever is in flight [MQTT-3.3.4-10].
             let delivery = Delivery(qos: .atMostOnce, retain: retain, subscriptionIdentifiers: identifiers)
             return connection.send(outgoing.message, as: delivery) ? .sent : .dropped
         }
@@ -166,7 +167,7 @@ package final class Session {
         entry.isPassing = isPassing
         entry.isFresh = canSend
         if canSend || (self.connection != nil && self.outbound.reachesClient) {
-            entry.packetID = self.outbound.unusedPacketID()
+            entry.packetID = self.outbound.unusedPacketID()  // [MQTT-4.3.2-1], [MQTT-4.3.3-1]
         }
         if let journal {
             if kept.number == 0 { kept.number = journal.keep(kept.message) }
@@ -195,7 +196,7 @@ package final class Session {
         return !expired.isEmpty && fits()
     }
 
-    /// PUBACK `[MQTT-4.3.2-3]`; frees its place and sends what waits.
+    /// PUBACK `[MQTT-4.3.2-3]`, whatever it says `[MQTT-4.4.0-2]`; frees its place and sends what waits.
     ///
     /// - Returns: False if no QoS 1 message is at the client under this identifier.
     @discardableResult
@@ -208,7 +209,8 @@ package final class Session {
         return true
     }
 
-    /// PUBREC: the client has the message, or refuses it `[MQTT-4.3.3-4]`.
+    /// PUBREC, until which the message is in flight `[MQTT-4.3.3-3]`: the client has it, and gets PUBREL `[MQTT-4.3.3-4]`;
+    /// or refuses it, and it is over for all `[MQTT-4.4.0-2]`, `[MQTT-4.8.2-6]`.
     ///
     /// - Returns: False if no QoS 2 message is at the client under this identifier.
     package func recorded(_ packetID: UInt16, isFailure: Bool) -> Bool {
@@ -245,7 +247,7 @@ package final class Session {
         var waitsForDisk = self.sendReleases(on: connection)
         while connection.hasRoom, let entry = self.outbound.next {
             guard entry.isFresh || self.isStillDue(entry) else {
-                self.give(up: self.outbound.inFlightCount)
+                self.give(up: self.outbound.inFlightCount)  // [MQTT-4.3.3-7]
                 continue
             }
             if entry.packetID == 0 {
@@ -368,7 +370,8 @@ package final class Session {
 
     // MARK: Connections
 
-    /// The client is back: what was not acknowledged goes out again, in order, then what waited.
+    /// The client is back: what was not acknowledged goes out again, in order, then what waited; also what came by a shared
+    /// subscription `[MQTT-4.8.2-4]`.
     ///
     /// - Parameter receiveMaximum: What the client said of it; 65,535 in MQTT 3.x.
     package func resume(on connection: any SessionConnection, receiveMaximum: UInt16 = .max) {
@@ -385,7 +388,7 @@ package final class Session {
         self.countQueue()
     }
 
-    /// The broker lets go of the session: what waits is given up.
+    /// The broker lets go of the session: what waits is given up, and nobody else gets it `[MQTT-4.8.2-5]`.
     func end() {
         self.hasEnded = true
         self.claimant = nil
@@ -418,7 +421,7 @@ extension OutboundQueue.Entry {
             qos: self.qos,
             retain: self.retain,
             packetID: self.packetID,
-            isDuplicate: self.wasSent,  // [MQTT-3.3.1-1]
+            isDuplicate: self.wasSent,  // [MQTT-3.3.1-1], [MQTT-3.3.1-3], [MQTT-4.3.2-2], [MQTT-4.3.3-2]
             subscriptionIdentifiers: self.identifiers
         )
     }

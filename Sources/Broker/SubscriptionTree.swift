@@ -131,7 +131,7 @@ package struct SubscriptionTree<Subscriber: AnyObject> {
         self.root.children[LevelName(buffer: ByteBuffer(string: firstLevel))] != nil
     }
 
-    /// Calls `plain` for every subscription that matches, where a subscriber with overlapping ones comes once for each, and
+    /// Calls `plain` for every subscription that matches `[MQTT-3.3.2-3]`, where a subscriber with overlapping ones comes once for each, and
     /// `shared` for every shared subscription that does.
     package func forEachMatch(
         of topic: TopicName,

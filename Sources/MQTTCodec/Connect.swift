@@ -45,7 +45,8 @@ public struct Connect: Equatable, Sendable {
     public var cleanStart: Bool
     /// Seconds; 0 turns it off.
     public var keepAlive: UInt16
-    /// May be empty: whether that is accepted, the broker decides `[MQTT-3.1.3-6]`, `[MQTT-3.1.3-8 of 3.1.1]`.
+    /// Any text, of whatever length `[MQTT-3.1.3-5]`. May be empty: whether that is accepted, the broker decides
+    /// `[MQTT-3.1.3-6]`, `[MQTT-3.1.3-8 of 3.1.1]`.
     public var clientID: MQTTString
     /// Nil without the Will Flag.
     public var will: Will?

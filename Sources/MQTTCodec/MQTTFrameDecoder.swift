@@ -29,7 +29,7 @@ public struct MQTTFrameDecoder: NIOSingleStepByteToMessageDecoder {
         guard let (length, lengthSize) = try Self.remainingLength(buffer) else { return nil }
         let headerSize = 1 + lengthSize
         let size = headerSize + length
-        guard size <= self.maxPacketSize else {
+        guard size <= self.maxPacketSize else {  // [MQTT-3.2.2-15]
             let kind = MQTTDecodeError.Kind.packetTooLarge(size: size, limit: self.maxPacketSize)
             throw MQTTDecodeError(kind: kind, field: "Remaining Length", offset: 1)
         }

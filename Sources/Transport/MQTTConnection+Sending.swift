@@ -32,7 +32,7 @@ extension MQTTConnection {
         self.acknowledge(packetID, with: .pubrel)
     }
 
-    /// PUBACK, or another packet about one message: PUBREC, PUBREL or PUBCOMP.
+    /// PUBACK, or another packet about one message: PUBREC, PUBREL or PUBCOMP; under its identifier `[MQTT-2.2.1-5]`.
     ///
     /// - Parameters:
     ///   - code: one that a packet of this type may carry. A client of MQTT 3.x is told nothing but success.
@@ -60,7 +60,8 @@ extension MQTTConnection {
     }
 
     /// SUBACK, UNSUBACK: any packet that is not on the per-message path, without the reason strings and user properties that
-    /// the client does not take. A client that has no room even for the rest is cut off.
+    /// the client does not take. It goes at once, however many messages are in flight `[MQTT-4.9.0-3]`. A client that has no
+    /// room even for the rest is cut off.
     package func send(_ packet: MQTTPacket) {
         guard !self.isClosed else { return }
         guard let packet = self.machine.fitting(packet) else {

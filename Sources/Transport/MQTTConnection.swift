@@ -152,6 +152,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         self.frames.maxPacketSize = self.configuration.maxPacketBytes
         self.frames.expectsConnect = false
         let version = self.machine.version
+        // [MQTT-3.1.4-5]
         self.write { MQTTPacket.connack(connAck).encode(into: &$0, version: version) }
         self.armKeepAlive()
         guard !self.isTaking else { return true }
@@ -293,7 +294,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         self.machine.close()
         self.flushBurst()
         self.isClosed = true
-        self.context?.close(promise: nil)
+        self.context?.close(promise: nil)  // [MQTT-3.14.4-2], [MQTT-4.13.2-1]
     }
 
     private func end() {

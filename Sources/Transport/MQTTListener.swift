@@ -3,7 +3,7 @@ package import NIOCore
 import NIOPosix
 package import OpenSSL
 
-/// One `mqtt`, `mqtts`, `ws` or `wss` listener: accepts connections within the limits and gives each its handlers.
+/// One `mqtt`, `mqtts`, `ws` or `wss` listener on TCP `[MQTT-4.2.0-1]`: accepts connections within the limits and gives each its handlers.
 package struct MQTTListener {
     /// What a listener needs to know.
     package struct Configuration: Sendable {

@@ -159,6 +159,42 @@ struct ServerConnectionSendingTests {
         #expect(client.machine.fitting(.suback(SubAck(packetID: 1, reasonCodes: codes))) == nil)
     }
 
+    @Test(
+        "user properties are left out first, then the reason, and then the packet",
+        arguments: [
+            ("20|0087 @", "20|0087 00"),  // [MQTT-3.2.2-19], [MQTT-3.2.2-20]
+            ("40|0001 87 @", "40|0001 87"),  // [MQTT-3.4.2-2], [MQTT-3.4.2-3]
+            ("50|0001 87 @", "50|0001 87"),  // [MQTT-3.5.2-2], [MQTT-3.5.2-3]
+            ("62|0001 92 @", "62|0001 92"),  // [MQTT-3.6.2-2], [MQTT-3.6.2-3]
+            ("70|0001 92 @", "70|0001 92"),  // [MQTT-3.7.2-2], [MQTT-3.7.2-3]
+            ("90|0001 @ 87", "90|0001 00 87"),  // [MQTT-3.9.2-1], [MQTT-3.9.2-2]
+            ("B0|0001 @ 87", "B0|0001 00 87"),  // [MQTT-3.11.2-1], [MQTT-3.11.2-2]
+            ("E0|87 @", "E0|87"),  // [MQTT-3.14.2-3], [MQTT-3.14.2-4]
+        ]
+    )
+    func trimmedInSteps(_ packet: String, _ bare: String) throws {
+        func form(_ properties: String) -> String {
+            self.hex(packet.replacing("@", with: properties))
+        }
+        let all = form("0D 1F0003'why' 260001'k'0001'v'")
+        let frame = try ServerMachine.frame(packet.replacing("@", with: "0D 1F0003'why' 260001'k'0001'v'"))
+        let sent = try MQTTPacket(frame: frame, version: .v5, from: .server)
+        func told(_ size: Int) throws -> String? {
+            var client = ServerMachine()
+            let word = try client.receive(
+                "10|0004'MQTT' 05 02 000A 05 27000000\(size < 16 ? "0" : "")\(String(size, radix: 16)) 0000"
+            )
+            #expect(word == "connect")
+            return client.machine.fitting(sent).map(client.hex)
+        }
+        let forms = [all, form("06 1F0003'why'"), self.hex(bare)]
+        for (index, form) in forms.enumerated() {
+            let size = form.utf8.count / 2
+            #expect(try told(size) == form)
+            #expect(try told(size - 1) == (index + 1 < forms.count ? forms[index + 1] : nil))
+        }
+    }
+
     @Test("a client that wants no problem information gets none but in CONNACK and DISCONNECT [MQTT-3.1.2-29]")
     func problemInformation() throws {
         let client = try self.client(size: 0x7F, more: "1700")

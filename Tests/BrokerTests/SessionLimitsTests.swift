@@ -20,7 +20,7 @@ struct SessionLimitsTests {
         return opened.session
     }
 
-    @Test("ends a session whose client is away for too long, that of a device later")
+    @Test("ends a session whose client is away for too long, that of a device later [MQTT-4.1.0-2]")
     func expires() throws {
         let broker = LocalBroker(limits: .init(unprovenExpiry: .seconds(10), provenExpiry: .seconds(100)))
         let unproven = try self.leave(broker, "a")
@@ -59,6 +59,7 @@ struct SessionLimitsTests {
         #expect(broker.sessionCount == 0)
     }
 
+    // [MQTT-4.1.0-1]
     @Test("gives the place of the absent client that proved nothing and left first, never that of a device")
     func evicts() throws {
         let broker = LocalBroker(limits: .init(sessions: 4))

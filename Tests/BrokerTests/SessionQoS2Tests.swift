@@ -101,6 +101,7 @@ struct SessionQoS2Tests {
         let client = try #require(try self.broker().connect("a"))
         for text in ["1", "2", "3"] { _ = try client.session.deliver(text, qos: .exactlyOnce) }
         self.journal.commit()
+        #expect(client.connection.packetIDs == [1, 2, 3])
         _ = client.session.recorded(3, isFailure: false)
         self.journal.commit()
         for packetID: UInt16 in [2, 3, 1, 2] { _ = client.session.recorded(packetID, isFailure: false) }

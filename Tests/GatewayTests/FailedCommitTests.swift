@@ -64,6 +64,7 @@ struct FailedCommitTests {
         "\(firstByte) 0d 0007 6e6f6465732f61 \(packetID) 7878"
     }
 
+    // [MQTT-4.8.0-2 of 3.1.1]
     @Test("a full disk closes the connection without an acknowledgement, and when there is room again all goes on")
     func fullDisk() async throws {
         try await self.start { port, disk, gateway in

@@ -272,6 +272,7 @@ struct IdentifyTests {
         }
     }
 
+    // [MQTT-3.1.3-8]
     @Test("a proven device may not take another device's name for its client id, whatever proved it")
     func clientID() async throws {
         try await self.with { site in

@@ -33,6 +33,7 @@ import Testing
         func closed(_ connection: MQTTConnection, end: MQTTConnection.End, will: Will?) { self.connection = nil }
     }
 
+    // [MQTT-4.2.0-1]
     @Test("what a client sends behind CONNECT stays in the socket until the decision, however much it is")
     func pipelined() async throws {
         let loop = MultiThreadedEventLoopGroup.singleton.next()

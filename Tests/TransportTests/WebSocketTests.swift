@@ -279,6 +279,7 @@ import Testing
     /// QoS 0, 3 bytes.
     private static let publish = hexBytes("30 08 0003 612f62 010203")
 
+    // [MQTT-6.0.0-2]
     @Test("three packets in one frame, and a packet over five frames with a ping between")
     func packets() throws {
         let client = try Client.connected()

@@ -124,6 +124,7 @@ final class Client: MQTTConnectionDelegate {
                 return self.close(.receiveMaximumExceeded, reason: "too many QoS 2 messages without PUBREL")
             }
         }
+        // At QoS 1 no identifier is remembered: each PUBLISH is a new message [MQTT-4.3.2-5].
         self.process(publish)
     }
 
@@ -145,7 +146,7 @@ final class Client: MQTTConnectionDelegate {
     func recorded(packetID: UInt16, code: ReasonCode) {
         guard let session = self.session, !session.recorded(packetID, isFailure: code.isFailure) else { return }
         guard !code.isFailure else { return }
-        // Of a message that is over: the client wants to get rid of it `[MQTT-4.3.3-4]`.
+        // Of a message that is over: the client wants to get rid of it (MQTT 5.0 §4.3.3).
         self.connection?.acknowledge(packetID, with: .pubrel, code: .packetIdentifierNotFound)
     }
 
@@ -153,6 +154,7 @@ final class Client: MQTTConnectionDelegate {
         self.session?.completed(packetID)
     }
 
+    /// PUBREL is answered with PUBCOMP `[MQTT-4.3.3-11]`, whatever became of the message `[MQTT-4.3.3-13]`.
     func released(packetID: UInt16) {
         guard let session = self.session else { return }
         guard session.released(packetID) else {
@@ -248,13 +250,14 @@ final class Client: MQTTConnectionDelegate {
 
     // MARK: What the core calls
 
-    /// PUBACK or PUBREC, when the message is safe or refused; packet identifier 0 is a will's, which nobody waits for.
+    /// PUBACK or PUBREC by the QoS `[MQTT-3.3.4-1]`, when the message is safe `[MQTT-4.3.2-4]`, `[MQTT-4.3.3-8]` or refused;
+    /// packet identifier 0 is a will's, which nobody waits for.
     ///
     /// - Parameter session: That of the PUBLISH: its record of a QoS 2 message outlives this connection.
     func acknowledge(_ packetID: UInt16, _ session: Session?, code: ReasonCode) {
         guard packetID != 0 else { return }
         let isQoS2 = session?.isHeld(packetID) ?? false
-        if isQoS2, code.isFailure { session?.released(packetID) }  // The identifier is free again (MQTT 5.0 §4.3.3).
+        if isQoS2, code.isFailure { session?.released(packetID) }  // The identifier is free again [MQTT-4.3.3-9].
         self.connection?.acknowledge(
             packetID,
             with: isQoS2 ? .pubrec : .puback,
@@ -282,8 +285,8 @@ final class Client: MQTTConnectionDelegate {
         }
     }
 
-    /// What the client was to be answered could not be stored: without an acknowledgement it keeps its message, and sends it
-    /// again when it is back.
+    /// What the client was to be answered could not be stored `[MQTT-4.8.0-2 of 3.1.1]`: without an acknowledgement it keeps
+    /// its message, and sends it again when it is back.
     func storeFailed(_ packetID: UInt16?, _ session: Session?) {
         if let packetID { session?.released(packetID) }
         self.connection?.close(.unspecifiedError, reason: "what the client sent could not be stored")
@@ -495,6 +498,7 @@ final class Client: MQTTConnectionDelegate {
 
     // MARK: CONNECT
 
+    /// The server's own checks `[MQTT-3.1.4-2]`.
     private func turnAway(_ code: ReasonCode, _ detail: String) {
         self.core.counters.connectionsRefused += 1
         self.core.logRefusedConnection(self, detail)
@@ -525,6 +529,7 @@ final class Client: MQTTConnectionDelegate {
             return self.turnAway(.quotaExceeded, "the device has as many connections as it may have")
         }
         let assigned = connect.clientID.isEmpty ? self.core.makeClientID() : nil  // [MQTT-3.1.3-6], [MQTT-3.1.3-7]
+        // [MQTT-3.1.2-6 of 3.1.1]
         let asked = isV5 ? connect.properties.sessionExpiryInterval ?? 0 : connect.cleanStart ? 0 : UInt32.max
         let opening = self.core.broker.open(
             clientID: assigned ?? connect.clientID,
@@ -603,8 +608,8 @@ extension Will {
             topic: self.topic,
             payload: self.payload,
             qos: self.qos,
-            retain: self.retain,
-            properties: self.properties
+            retain: self.retain,  // [MQTT-3.1.2-14], [MQTT-3.1.2-15]
+            properties: self.properties  // [MQTT-3.1.3-10]
         )
     }
 }

@@ -77,6 +77,7 @@ extension GatewayCore {
     /// A proven device, unless its client id is another device's name.
     private func identity(of id: DeviceID, clientID: String?) -> Result<Client.Identity, ConnectRefusal> {
         if let claimed = clientID.flatMap({ try? DeviceID($0) }), claimed != id, self.registry.device(claimed) != nil {
+            // [MQTT-3.1.3-8]
             let detail = "device \(id) gave the client id of device \(claimed)"
             return .failure(ConnectRefusal(code: .clientIdentifierNotValid, detail: detail))
         }

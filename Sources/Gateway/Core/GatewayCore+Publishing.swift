@@ -258,8 +258,9 @@ extension GatewayCore {
     @discardableResult
     func distribute(_ message: Message, from origin: Session? = nil, isStored: Bool) -> Bool {
         var wasTaken = message.retain
-        if message.retain { self.retain(message, isStored: isStored) }
+        if message.retain { self.retain(message, isStored: isStored) }  // [MQTT-3.3.1-8]
         var outgoing = OutgoingMessage(message)
+        // [MQTT-4.5.0-1]
         self.broker.forEachRecipient(of: message.topic, from: origin) { session, grant in
             wasTaken = true
             return self.deliver(

@@ -12,7 +12,7 @@ extension GatewayCore {
         var codes: [ReasonCode] = []
         var wanted: [Subscription] = []
         let identifier = subscribe.properties.subscriptionIdentifiers.first ?? 0
-        for asked in subscribe.subscriptions {
+        for asked in subscribe.subscriptions {  // One code for each, in order [MQTT-3.9.3-1].
             let subscription = client.isBridge ? asked.ofBridge : asked
             let filter = subscription.filter
             if let problem = self.objection(to: filter, of: client) {
@@ -35,7 +35,7 @@ extension GatewayCore {
                 )
                 continue
             }
-            codes.append(.granted(subscription.qos))
+            codes.append(.granted(subscription.qos))  // [MQTT-3.8.4-7]
             // Naming a filter twice in one packet does not make the gateway look twice.
             if subscription.wantsRetained(isNew: outcome == .new), !wanted.contains(where: { $0.filter == filter }) {
                 wanted.append(subscription)
@@ -45,6 +45,7 @@ extension GatewayCore {
         if let words = codes.lazy.compactMap({ client.words(for: $0) }).first {
             ack.properties.reasonString = try? MQTTString(words)
         }
+        // [MQTT-2.2.1-6], [MQTT-3.8.4-2]
         let suback = MQTTPacket.suback(ack)
         self.answer(client, session) {
             client.connection?.send(suback)  // [MQTT-3.8.4-1], [MQTT-3.8.4-6]
@@ -52,13 +53,14 @@ extension GatewayCore {
         }
     }
 
-    /// UNSUBSCRIBE `[MQTT-3.10.4-4]`.
+    /// UNSUBSCRIBE: filter by filter `[MQTT-3.10.4-6]`, with the codes in their order `[MQTT-3.11.3-1]`.
     func unsubscribe(_ client: Client, _ session: Session, _ unsubscribe: Unsubscribe) {
         let codes = unsubscribe.filters.map { filter -> ReasonCode in
             self.broker.unsubscribe(session, from: filter) ? .success : .noSubscriptionExisted  // [MQTT-3.11.3-2]
         }
+        // [MQTT-2.2.1-6], [MQTT-3.10.4-5]
         let unsuback = MQTTPacket.unsuback(UnsubAck(packetID: unsubscribe.packetID, reasonCodes: codes))
-        self.answer(client, session) { client.connection?.send(unsuback) }  // [MQTT-3.10.4-5]
+        self.answer(client, session) { client.connection?.send(unsuback) }  // [MQTT-3.10.4-4]
     }
 
     /// A subscription that the client was told of must be there after a crash, if its session is.
@@ -276,7 +278,7 @@ extension Subscription {
     fileprivate func wantsRetained(isNew: Bool) -> Bool {
         if (try? SharedSubscription.parse(self.filter)) ?? nil != nil { return false }
         return switch self.retainHandling {
-        case .send: true
+        case .send: true  // [MQTT-3.8.4-4]
         case .sendIfNew: isNew
         case .doNotSend: false
         }

@@ -57,9 +57,9 @@ extension GatewayCore {
                 self.commits.append(.end(session: record.number))
                 continue
             }
-            guard let will = stored.will.flatMap(Will.init), let listener = self.configuration.listeners.first else {
-                continue
-            }
+            guard let will = stored.will.flatMap(Will.init),
+                let listener = self.configuration.listeners.first ?? self.configuration.attached.first?.rules
+            else { continue }
             let delay = will.properties.willDelayInterval ?? 0
             let sender = Client(core: self, listener: listener, restored: session)
             session.pendingWill = PendingWill(will: will, due: now + .seconds(Int64(delay)), sender: sender)

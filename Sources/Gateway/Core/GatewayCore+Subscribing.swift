@@ -43,7 +43,7 @@ extension GatewayCore {
         }
         let suback = MQTTPacket.suback(SubAck(packetID: subscribe.packetID, reasonCodes: codes))
         self.answer(client, session) {
-            client.connection?.send(suback)  // [MQTT-3.8.4-1], [MQTT-3.8.4-6]
+            client.socket?.send(suback)  // [MQTT-3.8.4-1], [MQTT-3.8.4-6]
             for subscription in wanted { self.sendRetained(to: session, for: subscription, identifier) }
         }
     }
@@ -54,7 +54,7 @@ extension GatewayCore {
             self.broker.unsubscribe(session, from: filter) ? .success : .noSubscriptionExisted  // [MQTT-3.11.3-2]
         }
         let unsuback = MQTTPacket.unsuback(UnsubAck(packetID: unsubscribe.packetID, reasonCodes: codes))
-        self.answer(client, session) { client.connection?.send(unsuback) }  // [MQTT-3.10.4-5]
+        self.answer(client, session) { client.socket?.send(unsuback) }  // [MQTT-3.10.4-5]
     }
 
     /// A subscription that the client was told of must be there after a crash, if its session is.

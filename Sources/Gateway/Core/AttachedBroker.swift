@@ -1,0 +1,348 @@
+import Broker
+import DequeModule
+import Devices
+import Logging
+import MQTTCodec
+import NIOCore
+import OpenSSL
+import Sealing
+import Transport
+import Uplink
+
+/// A broker that is there already, with the gateway as its client: takes messages from it as from a connection that proves
+/// nothing, and publishes session IDs, commands and opened messages there. Bound to the gateway's loop.
+///
+/// A message is acknowledged to the broker when it is dealt with: stored if it was accepted, and, when accepted messages go
+/// back, when the broker has that one too. So a crash in between loses none of them.
+final class AttachedBroker: UplinkChannelDelegate {
+    /// Receipts that may wait: a broker has no more packet identifiers.
+    static let maxOwed = 65_535
+
+    let configuration: AttachedBrokerConfiguration
+    private unowned let core: GatewayCore
+    private let connector: UplinkConnector
+    private var machine: UplinkClient
+    private var outbox: AttachedOutbox
+    private var echoes = EchoFilter()
+    /// What is dealt with, but for the messages that have to be back at the broker first.
+    private var owed: Deque<(receipt: UplinkReceipt, number: Int64)> = []
+    private var channel: UplinkChannel?
+    private var current: (client: Client, connection: AttachedConnection)?
+    private var lastSequence: Int64 = 0
+    private var timer: Scheduled<Void>?
+    private var timerDeadline: NIODeadline?
+    private var lastFailure: String?
+    private var isDraining = false
+    private var isStopped = false
+    private(set) var counters = Counters()
+
+    /// What was counted since the start, for `$SYS`.
+    struct Counters {
+        var received = 0
+        /// Old, unasked for, or the gateway's own.
+        var ignored = 0
+        /// Sent back opened.
+        var sentBack = 0
+        var commands = 0
+        /// Messages for which there was no room while the broker was away or slow.
+        var dropped = 0
+    }
+
+    init(
+        _ configuration: AttachedBrokerConfiguration,
+        core: GatewayCore,
+        machine: UplinkClient,
+        connector: UplinkConnector
+    ) {
+        self.configuration = configuration
+        self.core = core
+        self.machine = machine
+        self.connector = connector
+        let limits = core.configuration.limits
+        self.outbox = AttachedOutbox(maxMessages: limits.maxQueuedMessages, maxBytes: limits.maxQueuedBytes)
+    }
+
+    var name: String { self.configuration.name }
+    var isConnected: Bool { self.machine.phase == .connected }
+    /// Nothing waits for the broker, and the broker for nothing.
+    var isDrained: Bool { !self.isConnected || self.outbox.isEmpty && self.machine.inFlightCount == 0 }
+
+    /// As in gateway.conf, for the log; the one in use while there is one.
+    var address: String { self.channel?.address ?? self.configuration.broker.name }
+
+    // MARK: Life
+
+    func start() {
+        self.perform(self.machine.start(now: .now()))
+    }
+
+    /// The gateway stops: what comes from now on is not taken, and stays with the broker.
+    func drain() {
+        self.isDraining = true
+        self.readOn()
+    }
+
+    /// Ends it: DISCONNECT, close.
+    func stop() {
+        self.isStopped = true
+        self.timer?.cancel()
+        self.connector.cancel()
+        self.endConnection()
+        guard let channel = self.channel.take() else {
+            var nowhere = ByteBuffer()
+            return self.machine.stop(into: &nowhere)
+        }
+        channel.write { self.machine.stop(into: &$0) }
+        channel.close()
+    }
+
+    /// Gives the connection up, and comes back after a while: the broker then sends again what is not acknowledged.
+    func reconnect(reason: String) {
+        guard self.channel != nil else { return }
+        self.perform(self.machine.transportClosed(reason: reason, now: .now()))
+    }
+
+    /// Reads on or not, as the disk allows.
+    func readOn() {
+        // When the gateway stops, the last acknowledgements have to come in yet.
+        let mayRead = self.isDraining || !self.core.isCongested
+        if let channel = self.channel, channel.isReading != mayRead { channel.isReading = mayRead }
+    }
+
+    // MARK: What goes there
+
+    /// New session IDs, in the order in which they were issued. A broker that is away gets those that are valid when it is
+    /// back.
+    func publish(_ issued: [SessionID], of channel: SealedChannel) {
+        guard self.isConnected, !issued.isEmpty else { return }
+        let limit = channel.receiver.configuration.window
+        for id in issued { self.outbox.append(sessionID: id.payload, topic: channel.topic, limit: limit) }
+        self.pump()
+    }
+
+    /// A message that an uplink brought, if its topic is for nodes here. Never retained: what is retained outside can't be
+    /// told from here when it is out of date.
+    func publish(command message: Message) {
+        guard self.configuration.commands.contains(where: { $0.matches(message.topic) }) else { return }
+        self.counters.commands += 1
+        if self.configuration.subscribe.contains(where: { $0.matches(message.topic) }) {
+            self.echoes.expect(message.topic, message.payload, now: .now())
+        }
+        self.append(topic: message.topic, payload: message.payload)
+    }
+
+    /// An accepted message of this broker's, opened.
+    func sendBack(topic: TopicName, payload: ByteBuffer) {
+        guard let prefix = self.configuration.prefix else { return }
+        var bytes = ByteBuffer(string: prefix)
+        bytes.writeImmutableBuffer(topic.buffer)
+        guard let target = try? TopicName(validating: bytes) else {
+            self.counters.dropped += 1
+            return
+        }
+        self.counters.sentBack += 1
+        self.append(topic: target, payload: payload)
+    }
+
+    private func append(topic: TopicName, payload: ByteBuffer) {
+        let dropped = self.outbox.append(topic: topic, payload: payload)
+        if dropped > 0, self.counters.dropped == 0 {
+            self.core.logger.warning(
+                "attached broker away or slow: messages for it are dropped, the oldest first; $SYS counts them",
+                metadata: ["broker": "\(self.name)"]
+            )
+        }
+        self.counters.dropped += dropped
+        self.pump()
+    }
+
+    private func pump() {
+        guard let channel = self.channel else { return }
+        while self.machine.freeSlots > 0, channel.isWritable, let item = self.outbox.first {
+            let sequence = self.lastSequence + 1
+            let isSent = channel.write {
+                self.machine.send(
+                    sequence: sequence,
+                    topic: item.topic,
+                    payload: item.payload,
+                    qos: .atLeastOnce,
+                    retain: item.retain,
+                    into: &$0
+                )
+            }
+            guard isSent else { break }
+            self.lastSequence = sequence
+            self.outbox.sentFirst(sequence: sequence)
+        }
+        self.armTimer()
+    }
+
+    // MARK: What comes from there
+
+    /// The message with this receipt is dealt with. It is acknowledged when those that go back are at the broker, this
+    /// one's among them: which they are is not asked, for they leave in order.
+    func acknowledge(_ receipt: UplinkReceipt) {
+        self.owed.append((receipt, self.outbox.lastNumber))
+        self.payOwed()
+    }
+
+    private func payOwed() {
+        guard let channel = self.channel, !self.owed.isEmpty else { return }
+        channel.write { output in
+            while let first = self.owed.first, self.configuration.prefix == nil || self.outbox.isDone(first.number) {
+                self.owed.removeFirst()
+                self.machine.acknowledge(first.receipt, into: &output)
+            }
+        }
+    }
+
+    private func received(_ publish: Publish, _ receipt: UplinkReceipt?) {
+        guard !self.isDraining, let (client, connection) = self.current else { return }
+        // Its own session IDs come back to the gateway wherever a filter is so wide.
+        let isOwn =
+            self.core.registry.reserved.contains(publish.topic)
+            || self.echoes.takes(publish.topic, publish.payload)
+        // A retained message is one of an earlier time, and comes again with each connection. Filters of an earlier
+        // gateway.conf may still be in force at the broker.
+        let isWanted = !isOwn && !publish.retain && self.configuration.subscribe.contains { $0.matches(publish.topic) }
+        guard isWanted else {
+            if !isOwn { self.counters.ignored += 1 }
+            if let receipt { self.acknowledge(receipt) }
+            return
+        }
+        if let receipt {
+            guard self.owed.count < Self.maxOwed, connection.took(receipt) else {
+                return self.reconnect(reason: "the broker broke the protocol: a packet identifier is in use already")
+            }
+        }
+        self.counters.received += 1
+        client.received(publish)
+    }
+
+    // MARK: UplinkChannelDelegate
+
+    func uplinkConnected(_ channel: UplinkChannel) {
+        self.channel = channel
+        channel.write { self.machine.transportConnected(now: .now(), into: &$0) }
+        self.armTimer()
+    }
+
+    func uplink(_ channel: UplinkChannel, received frame: MQTTFrame) {
+        let now = NIODeadline.now()
+        self.perform(channel.write { self.machine.received(frame, now: now, into: &$0) })
+    }
+
+    func uplink(_ channel: UplinkChannel, skipped firstByte: UInt8, packetID: UInt16, size: Int) {
+        let now = NIODeadline.now()
+        let action = channel.write {
+            self.machine.skipped(firstByte: firstByte, packetID: packetID, now: now, into: &$0)
+        }
+        if action == .none { self.logDropped(["size": "\(size)"]) }
+        self.perform(action)
+    }
+
+    func uplinkReadCompleted(_ channel: UplinkChannel) {
+        if channel.isSkipping { self.machine.skipping(now: .now()) }
+        if let through = self.machine.acknowledgedThrough { self.outbox.acknowledged(through: through) }
+        self.payOwed()
+        self.pump()
+        self.readOn()
+    }
+
+    func uplinkBecameWritable(_ channel: UplinkChannel) {
+        self.pump()
+    }
+
+    func uplinkDisconnected(reason: String) {
+        self.channel = nil
+        self.perform(self.machine.transportClosed(reason: reason, now: .now()))
+    }
+
+    private func perform(_ action: UplinkAction) {
+        switch action {
+        case .none, .acknowledged: break
+        case .connect: self.connector.connect(delegate: self)
+        case .connected(let sessionPresent): self.connected(sessionPresent: sessionPresent)
+        case .message(let publish, let receipt): self.received(publish, receipt)
+        case .dropped(let error): self.logDropped(["reason": "\(error)"])
+        case .subscribed(let refused):
+            for filter in refused {
+                self.core.logger.warning(
+                    "the attached broker refused a subscription: nothing comes from there",
+                    metadata: ["broker": "\(self.name)", "filter": "\(Printable.text(filter.buffer))"]
+                )
+            }
+        case .close(let failure, let retryAt):
+            self.endConnection()
+            self.channel?.close()
+            self.channel = nil
+            self.log(failure, retryAt: retryAt)
+        }
+        self.armTimer()
+    }
+
+    private func connected(sessionPresent: Bool) {
+        self.connector.connectionWasAccepted()
+        self.lastFailure = nil
+        let connection = AttachedConnection(to: self)
+        self.current = (Client(core: self.core, attached: connection, self.configuration.rules), connection)
+        self.core.logger.notice(
+            "attached",
+            metadata: [
+                "broker": "\(self.name)", "address": "\(self.address)",
+                "tls": "\(self.channel?.peer.map { "TLS \($0.version.rawValue) \($0.cipher)" } ?? "none")",
+                "session-present": "\(sessionPresent)",
+            ]
+        )
+        for channel in self.core.channels.values { self.publish(channel.receiver.validSessionIDs, of: channel) }
+        self.pump()
+    }
+
+    private func endConnection() {
+        self.current?.connection.end()
+        self.current = nil
+        self.owed.removeAll()
+        self.outbox.forgetSessionIDs()
+    }
+
+    private func logDropped(_ details: Logger.Metadata) {
+        var metadata = details
+        metadata["broker"] = "\(self.name)"
+        self.core.logger.warning(
+            "a message of the attached broker is over the limit and was dropped",
+            metadata: metadata
+        )
+    }
+
+    private func log(_ failure: UplinkFailure, retryAt: NIODeadline) {
+        let words = "\(failure)"
+        let wait = Double((retryAt - .now()).nanoseconds) / 1e9
+        let level: Logger.Level = words == self.lastFailure ? .debug : .warning
+        self.lastFailure = words
+        self.core.logger.log(
+            level: level,
+            "attached broker lost: nodes behind it are not heard",
+            metadata: [
+                "broker": "\(self.name)", "reason": "\(words)", "next-attempt-in": "\((wait * 10).rounded() / 10) s",
+            ]
+        )
+    }
+
+    private func armTimer() {
+        guard !self.isStopped, let deadline = self.machine.nextDeadline else { return }
+        if let armed = self.timerDeadline, armed <= deadline { return }
+        self.timer?.cancel()
+        self.timerDeadline = deadline
+        self.timer = self.core.loop.assumeIsolated().scheduleTask(deadline: deadline) { [weak self] in
+            guard let self else { return }
+            self.timerDeadline = nil
+            let now = NIODeadline.now()
+            if let channel = self.channel {
+                self.perform(channel.write { self.machine.tick(now: now, into: &$0) })
+            } else {
+                var nowhere = ByteBuffer()
+                self.perform(self.machine.tick(now: now, into: &nowhere))
+            }
+        }
+    }
+}

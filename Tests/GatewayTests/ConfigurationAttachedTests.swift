@@ -1,3 +1,4 @@
+import MQTTCodec
 import Testing
 
 @testable import Gateway
@@ -68,52 +69,52 @@ struct ConfigurationAttachedTests {
         BadFile(
             "nothing",
             head,
-            "F:3: listener[1].address: missing; write \"mqtt://localhost:1883\"",
-            "F:3: listener[1].subscribe: missing; write [\"nodes/#\"]"
+            "3: listener[1].address: missing; write \"mqtt://localhost:1883\"",
+            "3: listener[1].subscribe: missing; write [\"nodes/#\"]"
         ),
         BadFile(
             "keys of doors",
             head + "bind = \"0.0.0.0:1\"\nanonymous = true\naddress = \"mqtt://h\"\nsubscribe = [\"a\"]\n",
-            "F:5: listener[1].bind: a listener with protocol \"attach\" is a client of the broker at address: "
+            "5: listener[1].bind: a listener with protocol \"attach\" is a client of the broker at address: "
                 + "nobody connects here",
-            "F:6: listener[1].anonymous: a listener with protocol \"attach\" is a client of the broker at address: "
+            "6: listener[1].anonymous: a listener with protocol \"attach\" is a client of the broker at address: "
                 + "nobody connects here"
         ),
         BadFile(
             "its keys at a door",
             "[gateway]\nname = \"attic\"\n[[listener]]\nprotocol = \"mqtt\"\nbind = \"[::]:0\"\nanonymous = true\n"
                 + "subscribe = [\"a\"]\nprefix = \"b/\"\n",
-            "F:7: listener[1].subscribe: is for a listener with protocol = \"attach\", which is a client of a broker",
-            "F:8: listener[1].prefix: is for a listener with protocol = \"attach\", which is a client of a broker"
+            "7: listener[1].subscribe: is for a listener with protocol = \"attach\", which is a client of a broker",
+            "8: listener[1].prefix: is for a listener with protocol = \"attach\", which is a client of a broker"
         ),
         BadFile(
             "unknown keys and TLS without TLS",
             head + "address = \"mqtt://h\"\nsubscribe = [\"a\"]\nca = \"c\"\nprefiks = \"b\"\n",
-            "F:7: listener[1].ca: mqtt:// has no TLS, so that this would not be used; write mqtts:// in address",
-            "F:8: listener[1].prefiks: unknown key; did you mean \"prefix\"?"
+            "7: listener[1].ca: mqtt:// has no TLS, so that this would not be used; write mqtts:// in address",
+            "8: listener[1].prefiks: unknown key; did you mean \"prefix\"?"
         ),
         BadFile(
             "prefixes that are none",
             head + "address = \"mqtt://h\"\nsubscribe = [\"a\"]\nprefix = \"+/\"\n",
-            "F:7: listener[1].prefix: expected the beginning of a topic up to a slash, such as \"opened/\""
+            "7: listener[1].prefix: expected the beginning of a topic up to a slash, such as \"opened/\""
         ),
         BadFile(
             "a loop",
             head + "address = \"mqtt://h\"\nsubscribe = [\"a\", \"#\"]\nprefix = \"opened/\"\n",
-            "F:7: listener[1].prefix: a loop: what goes back to \"opened/a\" would come in again by subscribe, "
+            "7: listener[1].prefix: a loop: what goes back to \"opened/a\" would come in again by subscribe, "
                 + "which has \"#\""
         ),
         BadFile(
             "topics of each broker's own, and no topics",
             head + "address = \"mqtt://h\"\nsubscribe = [\"$SYS/#\"]\ncommands = [\"$share/a/b\"]\n",
-            "F:6: listener[1].subscribe: \"$SYS/#\": topics that begin with $ are each broker's own",
-            "F:7: listener[1].commands: \"$share/a/b\": topics that begin with $ are each broker's own"
+            "6: listener[1].subscribe: \"$SYS/#\": topics that begin with $ are each broker's own",
+            "7: listener[1].commands: \"$share/a/b\": topics that begin with $ are each broker's own"
         ),
         BadFile(
             "the same broker twice",
             head + "address = \"mqtt://h\"\nsubscribe = [\"a\"]\n"
                 + "[[listener]]\nprotocol = \"attach\"\naddress = \"mqtt://h:1883\"\nsubscribe = [\"b\"]\n",
-            "F:9: listener[2].address: the gateway is attached to h:1883 already on line 3"
+            "9: listener[2].address: the gateway is attached to h:1883 already on line 3"
         ),
     ]
 

@@ -17,6 +17,8 @@ import Uplink
 final class AttachedBroker: UplinkChannelDelegate {
     /// Receipts that may wait: a broker has no more packet identifiers.
     static let maxOwed = 65_535
+    /// Bytes of messages that may wait to go there.
+    static let maxWaitingBytes = 16 << 20
 
     let configuration: AttachedBrokerConfiguration
     private unowned let core: GatewayCore
@@ -58,8 +60,8 @@ final class AttachedBroker: UplinkChannelDelegate {
         self.core = core
         self.machine = machine
         self.connector = connector
-        let limits = core.configuration.limits
-        self.outbox = AttachedOutbox(maxMessages: limits.maxQueuedMessages, maxBytes: limits.maxQueuedBytes)
+        let maxCommands = core.configuration.limits.maxQueuedMessages
+        self.outbox = AttachedOutbox(maxCommands: maxCommands, maxBytes: Self.maxWaitingBytes)
     }
 
     var name: String { self.configuration.name }
@@ -124,11 +126,13 @@ final class AttachedBroker: UplinkChannelDelegate {
     /// told from here when it is out of date.
     func publish(command message: Message) {
         guard self.configuration.commands.contains(where: { $0.matches(message.topic) }) else { return }
+        guard self.outbox.hasRoomForCommand else { return self.countDropped() }
         self.counters.commands += 1
         if self.configuration.subscribe.contains(where: { $0.matches(message.topic) }) {
             self.echoes.expect(message.topic, message.payload, now: .now())
         }
-        self.append(topic: message.topic, payload: message.payload)
+        self.outbox.append(topic: message.topic, payload: message.payload, isCommand: true)
+        self.pump()
     }
 
     /// An accepted message of this broker's, opened.
@@ -136,24 +140,20 @@ final class AttachedBroker: UplinkChannelDelegate {
         guard let prefix = self.configuration.prefix else { return }
         var bytes = ByteBuffer(string: prefix)
         bytes.writeImmutableBuffer(topic.buffer)
-        guard let target = try? TopicName(validating: bytes) else {
-            self.counters.dropped += 1
-            return
-        }
+        guard let target = try? TopicName(validating: bytes), self.outbox.hasRoom else { return self.countDropped() }
         self.counters.sentBack += 1
-        self.append(topic: target, payload: payload)
+        self.outbox.append(topic: target, payload: payload)
+        self.pump()
     }
 
-    private func append(topic: TopicName, payload: ByteBuffer) {
-        let dropped = self.outbox.append(topic: topic, payload: payload)
-        if dropped > 0, self.counters.dropped == 0 {
+    private func countDropped() {
+        if self.counters.dropped == 0 {
             self.core.logger.warning(
-                "attached broker away or slow: messages for it are dropped, the oldest first; $SYS counts them",
+                "attached broker away or slow: messages for it are dropped; $SYS counts them",
                 metadata: ["broker": "\(self.name)"]
             )
         }
-        self.counters.dropped += dropped
-        self.pump()
+        self.counters.dropped += 1
     }
 
     private func pump() {
@@ -211,6 +211,10 @@ final class AttachedBroker: UplinkChannelDelegate {
             return
         }
         if let receipt {
+            // Not to read on would not do: the acknowledgements that make room come behind.
+            guard self.configuration.prefix == nil || self.outbox.hasRoom else {
+                return self.reconnect(reason: "too many opened messages wait for the broker to take them")
+            }
             guard self.owed.count < Self.maxOwed, connection.took(receipt) else {
                 return self.reconnect(reason: "the broker broke the protocol: a packet identifier is in use already")
             }

@@ -4,7 +4,8 @@ import NIOCore
 
 /// What waits to be published at an attached broker: session IDs, which go first, and messages in their order.
 ///
-/// Bounded: of each session topic the newest IDs are kept, as many as are valid at once; of messages the newest ones.
+/// Bounded: of each session topic the newest IDs are kept, as many as are valid at once; whether a message still has room is
+/// for the owner to ask, who knows what else can be done with it.
 struct AttachedOutbox {
     /// A message on its way there.
     struct Item: Equatable {
@@ -13,31 +14,38 @@ struct AttachedOutbox {
         let retain: Bool
         /// Of a message, counted from 1; nil for a session ID.
         let number: Int64?
+        var isCommand = false
     }
 
     /// What is counted for a message besides its bytes.
     private static let overhead = 128
 
-    private let maxMessages: Int
+    private let maxCommands: Int
     private let maxBytes: Int
     private var sessionIDs: [TopicName: Deque<ByteBuffer>] = [:]
     /// Session topics with something to send.
     private var topics: Deque<TopicName> = []
     private var messages: Deque<Item> = []
     private var bytes = 0
+    private var commands = 0
     private var sent: Deque<(sequence: Int64, number: Int64)> = []
     /// Number of the newest message.
     private(set) var lastNumber: Int64 = 0
 
-    init(maxMessages: Int, maxBytes: Int) {
-        self.maxMessages = maxMessages
+    init(maxCommands: Int, maxBytes: Int) {
+        self.maxCommands = maxCommands
         self.maxBytes = maxBytes
     }
 
     /// Nothing waits to be sent.
     var isEmpty: Bool { self.topics.isEmpty && self.messages.isEmpty }
 
-    /// Whether every message up to this number was acknowledged by the broker, or dropped.
+    /// Whether one more message may wait.
+    var hasRoom: Bool { self.bytes < self.maxBytes }
+    /// Whether one more command may wait.
+    var hasRoomForCommand: Bool { self.hasRoom && self.commands < self.maxCommands }
+
+    /// Whether every message up to this number was acknowledged by the broker.
     func isDone(_ number: Int64) -> Bool {
         number < self.sent.first?.number ?? self.messages.first?.number ?? .max
     }
@@ -51,18 +59,18 @@ struct AttachedOutbox {
         while self.sessionIDs[topic]?.count ?? 0 > max(limit, 1) { self.sessionIDs[topic]?.removeFirst() }
     }
 
-    /// - Returns: How many of the oldest messages had to go for it.
-    mutating func append(topic: TopicName, payload: ByteBuffer) -> Int {
+    mutating func append(topic: TopicName, payload: ByteBuffer, isCommand: Bool = false) {
         self.lastNumber += 1
-        let item = Item(topic: topic, payload: payload, retain: false, number: self.lastNumber)
+        let item = Item(
+            topic: topic,
+            payload: payload,
+            retain: false,
+            number: self.lastNumber,
+            isCommand: isCommand
+        )
         self.messages.append(item)
         self.bytes += Self.size(item)
-        var dropped = 0
-        while self.messages.count > self.maxMessages || self.bytes > self.maxBytes, self.messages.count > 1 {
-            self.bytes -= Self.size(self.messages.removeFirst())
-            dropped += 1
-        }
-        return dropped
+        if isCommand { self.commands += 1 }
     }
 
     /// The connection is gone: session IDs are told anew on the next one.
@@ -91,6 +99,7 @@ struct AttachedOutbox {
             }
         } else if let item = self.messages.popFirst() {
             self.bytes -= Self.size(item)
+            if item.isCommand { self.commands -= 1 }
             if let number = item.number { self.sent.append((sequence, number)) }
         }
     }

@@ -206,4 +206,76 @@ import Testing
         }
         #expect(try await again.stop() == .status(0))
     }
+
+    // MARK: A broker that breaks the rules
+
+    /// A gateway whose attached broker is the test itself; its uplink is nowhere.
+    private func hostile() async throws -> (gateway: GatewayProcess, listener: RawMQTTClient.Listener) {
+        let listener = try RawMQTTClient.Listener()
+        var configuration = SiteConfiguration.plain(port: 1)
+        configuration.extra =
+            "[[listener]]\nprotocol = \"attach\"\naddress = \"mqtt://127.0.0.1:\(listener.port)\"\nsubscribe = [\"nodes/#\"]\n"
+        let home = try GatewayProcess.Home(configuration: configuration.text)
+        try await home.importDevices(SiteDevices.plain("lamp") + SiteDevices.keyed("door", key: [1, 2, 3, 4]))
+        return (try await home.start(), listener)
+    }
+
+    private func accept(_ listener: RawMQTTClient.Listener) throws -> RawMQTTClient {
+        let gateway = try listener.accept()
+        #expect(try gateway.receivePacket().firstByte == 0x10)
+        try gateway.send("20 02 00 00")
+        let subscribe = try gateway.receivePacket()
+        #expect(subscribe.firstByte == 0x82)
+        try gateway.send("90 03" + hexText(subscribe.body[..<2]) + "01")
+        return gateway
+    }
+
+    /// A PUBLISH; packet identifier 0 for QoS 0.
+    private func publish(_ topic: String, _ payload: String, id: UInt8 = 0, retain: Bool = false) -> [UInt8] {
+        let body = [0, UInt8(topic.utf8.count)] + Array(topic.utf8) + (id == 0 ? [] : [0, id]) + Array(payload.utf8)
+        return [0x30 | (id == 0 ? 0 : 2) | (retain ? 1 : 0), UInt8(body.count)] + body
+    }
+
+    @Test("what was not asked for, is old, or may not be is acknowledged in order, and goes nowhere")
+    func unwanted() async throws {
+        let (gateway, listener) = try await self.hostile()
+        let local = try await MosquittoSubscriber.start(
+            .init(port: try gateway.port(), clientID: "lamp"),
+            topics: ["nodes/lamp/cmd/#"]
+        )
+        let broker = try self.accept(listener)
+        let bytes =
+            self.publish("elsewhere", "x", id: 1) + self.publish("nodes/lamp/cmd/a", "old", id: 2, retain: true)
+            + self.publish("$SYS/x", "x", id: 3) + self.publish("nodes/door/data", "unproven", id: 4)
+            + self.publish("nodes/kitchen/sessionID", "x", id: 5) + self.publish("nodes/nobody/data", "x", id: 6)
+            + self.publish("nodes/lamp/cmd/a", "good", id: 7) + self.publish("nodes/nobody/data", "x", id: 8)
+        try broker.send(bytes)
+        for id in 1...8 { try broker.expect("40 02 000\(id)") }
+        try await local.message(payload: "good")
+        #expect(local.received.map(\.payload) == ["good"])
+        try await gateway.logged("refused", "not proven", "door")
+        #expect(!gateway.log.lines.contains { $0.contains("refused") && $0.contains("sessionID") })
+    }
+
+    @Test(
+        "a broker that breaks the protocol is left and come back to",
+        arguments: [
+            ("malformed packet", "32 07 0003 612f23 0001"),
+            ("at QoS 2", "34 06 0001 61 0001 78"),
+            (
+                "a packet identifier is in use",
+                "32 11 000d 6e6f6465732f6c616d702f6162 0001 32 11 000d 6e6f6465732f6c616d702f6162 0001"
+            ),
+            ("PUBACK of a packet identifier not in use", "40 02 1234"),
+        ]
+    )
+    func crafted(reason: String, hex: String) async throws {
+        let (gateway, listener) = try await self.hostile()
+        let first = try self.accept(listener)
+        try first.send(hex)
+        try await gateway.logged("attached broker lost", reason)
+        let second = try self.accept(listener)
+        try second.send(self.publish("nodes/lamp/state", "x", id: 1))
+        try second.expect("40 02 0001")
+    }
 }

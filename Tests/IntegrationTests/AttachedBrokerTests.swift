@@ -153,6 +153,31 @@ import Testing
         #expect(!site.gateway.log.lines.contains { $0.contains("refused") })
     }
 
+    @Test("$SYS tells of its state, and counts")
+    func system() async throws {
+        let extra = """
+            [profile.watch]
+            plaintext = true
+            identify_by = "client_id"
+            publish = ["watch/%d"]
+            subscribe = ["$SYS/#"]
+            """
+        let monitor = "[[device]]\nid = \"monitor\"\nprofile = \"watch\"\n\n"
+        let site = try await self.site(devices: Self.devices + monitor, extra: extra)
+        _ = try await MosquittoPublisher.publish(site.nodes, topic: "nodes/lamp/state", payload: "1")
+        try await site.opened.message(payload: "1")
+        let base = "$SYS/gateway/attached/127.0.0.1:\(site.home.port)"
+        let watcher = try await MosquittoSubscriber.start(
+            .init(port: try site.gateway.port(), clientID: "monitor"),
+            topics: [base + "/#"]
+        )
+        let values = try await watcher.messages(6).map(\.description)
+        #expect(values.contains(base + "/state = connected"))
+        #expect(values.contains(base + "/messages/received = 1"))
+        #expect(values.contains(base + "/messages/opened = 1"))
+        #expect(values.contains(base + "/messages/ignored = 0"))
+    }
+
     @Test("what is retained at the broker from earlier is not taken again")
     func retained() async throws {
         let site = try await self.site()

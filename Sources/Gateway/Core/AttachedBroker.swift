@@ -14,26 +14,26 @@ import Uplink
 ///
 /// A message is acknowledged to the broker when it is dealt with: stored if it was accepted, and, when accepted messages go
 /// back, when the broker has that one too. So a crash in between loses none of them.
-final class AttachedBroker: UplinkChannelDelegate {
+final class AttachedBroker {
     /// Receipts that may wait: a broker has no more packet identifiers.
     static let maxOwed = 65_535
     /// Bytes of messages that may wait to go there.
     static let maxWaitingBytes = 16 << 20
 
     let configuration: AttachedBrokerConfiguration
-    private unowned let core: GatewayCore
-    private let connector: UplinkConnector
-    private var machine: UplinkClient
-    private var outbox: AttachedOutbox
+    unowned let core: GatewayCore
+    let connector: UplinkConnector
+    var machine: UplinkClient
+    var outbox: AttachedOutbox
     private var echoes = EchoFilter()
     /// What is dealt with, but for the messages that have to be back at the broker first.
-    private var owed: Deque<(receipt: UplinkReceipt, number: Int64)> = []
-    private var channel: UplinkChannel?
-    private var current: (client: Client, connection: AttachedConnection)?
+    var owed: Deque<(receipt: UplinkReceipt, number: Int64)> = []
+    var channel: UplinkChannel?
+    var current: (client: Client, connection: AttachedConnection)?
     private var lastSequence: Int64 = 0
     private var timer: Scheduled<Void>?
     private var timerDeadline: NIODeadline?
-    private var lastFailure: String?
+    var lastFailure: String?
     private var isDraining = false
     private var isStopped = false
     private(set) var counters = Counters()
@@ -156,7 +156,7 @@ final class AttachedBroker: UplinkChannelDelegate {
         self.counters.dropped += 1
     }
 
-    private func pump() {
+    func pump() {
         guard let channel = self.channel else { return }
         while self.machine.freeSlots > 0, channel.isWritable, let item = self.outbox.first {
             let sequence = self.lastSequence + 1
@@ -186,7 +186,7 @@ final class AttachedBroker: UplinkChannelDelegate {
         self.payOwed()
     }
 
-    private func payOwed() {
+    func payOwed() {
         guard let channel = self.channel, !self.owed.isEmpty else { return }
         channel.write { output in
             while let first = self.owed.first, self.configuration.prefix == nil || self.outbox.isDone(first.number) {
@@ -196,7 +196,7 @@ final class AttachedBroker: UplinkChannelDelegate {
         }
     }
 
-    private func received(_ publish: Publish, _ receipt: UplinkReceipt?) {
+    func received(_ publish: Publish, _ receipt: UplinkReceipt?) {
         guard !self.isDraining, let (client, connection) = self.current else { return }
         // Its own session IDs come back to the gateway wherever a filter is so wide.
         let isOwn =
@@ -223,116 +223,7 @@ final class AttachedBroker: UplinkChannelDelegate {
         client.received(publish)
     }
 
-    // MARK: UplinkChannelDelegate
-
-    func uplinkConnected(_ channel: UplinkChannel) {
-        self.channel = channel
-        channel.write { self.machine.transportConnected(now: .now(), into: &$0) }
-        self.armTimer()
-    }
-
-    func uplink(_ channel: UplinkChannel, received frame: MQTTFrame) {
-        let now = NIODeadline.now()
-        self.perform(channel.write { self.machine.received(frame, now: now, into: &$0) })
-    }
-
-    func uplink(_ channel: UplinkChannel, skipped firstByte: UInt8, packetID: UInt16, size: Int) {
-        let now = NIODeadline.now()
-        let action = channel.write {
-            self.machine.skipped(firstByte: firstByte, packetID: packetID, now: now, into: &$0)
-        }
-        if action == .none { self.logDropped(["size": "\(size)"]) }
-        self.perform(action)
-    }
-
-    func uplinkReadCompleted(_ channel: UplinkChannel) {
-        if channel.isSkipping { self.machine.skipping(now: .now()) }
-        if let through = self.machine.acknowledgedThrough { self.outbox.acknowledged(through: through) }
-        self.payOwed()
-        self.pump()
-        self.readOn()
-    }
-
-    func uplinkBecameWritable(_ channel: UplinkChannel) {
-        self.pump()
-    }
-
-    func uplinkDisconnected(reason: String) {
-        self.channel = nil
-        self.perform(self.machine.transportClosed(reason: reason, now: .now()))
-    }
-
-    private func perform(_ action: UplinkAction) {
-        switch action {
-        case .none, .acknowledged: break
-        case .connect: self.connector.connect(delegate: self)
-        case .connected(let sessionPresent): self.connected(sessionPresent: sessionPresent)
-        case .message(let publish, let receipt): self.received(publish, receipt)
-        case .dropped(let error): self.logDropped(["reason": "\(error)"])
-        case .subscribed(let refused):
-            for filter in refused {
-                self.core.logger.warning(
-                    "the attached broker refused a subscription: nothing comes from there",
-                    metadata: ["broker": "\(self.name)", "filter": "\(Printable.text(filter.buffer))"]
-                )
-            }
-        case .close(let failure, let retryAt):
-            self.endConnection()
-            self.channel?.close()
-            self.channel = nil
-            self.log(failure, retryAt: retryAt)
-        }
-        self.armTimer()
-    }
-
-    private func connected(sessionPresent: Bool) {
-        self.connector.connectionWasAccepted()
-        self.lastFailure = nil
-        let connection = AttachedConnection(to: self)
-        self.current = (Client(core: self.core, attached: connection, self.configuration.rules), connection)
-        self.core.logger.notice(
-            "attached",
-            metadata: [
-                "broker": "\(self.name)", "address": "\(self.address)",
-                "tls": "\(self.channel?.peer.map { "TLS \($0.version.rawValue) \($0.cipher)" } ?? "none")",
-                "session-present": "\(sessionPresent)",
-            ]
-        )
-        for channel in self.core.channels.values { self.publish(channel.receiver.validSessionIDs, of: channel) }
-        self.pump()
-    }
-
-    private func endConnection() {
-        self.current?.connection.end()
-        self.current = nil
-        self.owed.removeAll()
-        self.outbox.forgetSessionIDs()
-    }
-
-    private func logDropped(_ details: Logger.Metadata) {
-        var metadata = details
-        metadata["broker"] = "\(self.name)"
-        self.core.logger.warning(
-            "a message of the attached broker is over the limit and was dropped",
-            metadata: metadata
-        )
-    }
-
-    private func log(_ failure: UplinkFailure, retryAt: NIODeadline) {
-        let words = "\(failure)"
-        let wait = Double((retryAt - .now()).nanoseconds) / 1e9
-        let level: Logger.Level = words == self.lastFailure ? .debug : .warning
-        self.lastFailure = words
-        self.core.logger.log(
-            level: level,
-            "attached broker lost: nodes behind it are not heard",
-            metadata: [
-                "broker": "\(self.name)", "reason": "\(words)", "next-attempt-in": "\((wait * 10).rounded() / 10) s",
-            ]
-        )
-    }
-
-    private func armTimer() {
+    func armTimer() {
         guard !self.isStopped, let deadline = self.machine.nextDeadline else { return }
         if let armed = self.timerDeadline, armed <= deadline { return }
         self.timer?.cancel()

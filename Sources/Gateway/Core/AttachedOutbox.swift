@@ -63,7 +63,7 @@ struct AttachedOutbox {
         self.lastNumber += 1
         let item = Item(
             topic: topic,
-            payload: payload,
+            payload: payload.compacted(),  // It may wait for long, and not with all that was read with it.
             retain: false,
             number: self.lastNumber,
             isCommand: isCommand

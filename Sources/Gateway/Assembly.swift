@@ -20,14 +20,20 @@ struct Assembly: Sendable {
     private let retained: [RetainedRecord]
     private let sessions: (sessions: [StoredSession], messages: [Int64: StoredMessage])
     private let uplinks: [PreparedUplink]
+    /// In the order of gateway.conf.
+    private let attached: [PreparedBroker]
     /// In the order of the listeners; nil without TLS.
     private let listenerTLS: [TLSContextSource?]
     private let keyLookup: KeyLookup
 
-    /// An uplink's files, read.
     private struct PreparedUplink: Sendable {
-        let configuration: UplinkConfiguration
+        let broker: PreparedBroker
         let storeID: Int64
+    }
+
+    /// A broker to connect to, with its files read.
+    private struct PreparedBroker: Sendable {
+        let configuration: UplinkConfiguration
         let tls: TLSContext?
         let clientID: MQTTString
         let userName: MQTTString?
@@ -46,21 +52,12 @@ struct Assembly: Sendable {
         let keyLookup = KeyLookup()
         self.keyLookup = keyLookup
         self.uplinks = try configuration.uplinks.map { uplink in
-            do {
-                return PreparedUplink(
-                    configuration: uplink,
-                    storeID: try store.uplinkID(named: uplink.name),
-                    tls: uplink.isTLS ? try Self.makeTLS(uplink) : nil,
-                    clientID: try MQTTString(uplink.clientID),
-                    userName: try uplink.username.map { try MQTTString($0) },
-                    password: try uplink.passwordFile.map { Password(ByteBuffer(bytes: try SecretFile.loadSecret($0))) }
-                )
-            } catch let error as StoreError {
-                throw error
-            } catch {
-                throw GatewayStartError.credentials(of: "uplink.\(uplink.name)", line: uplink.line, reason: "\(error)")
-            }
+            PreparedUplink(
+                broker: try Self.prepare(uplink, of: "uplink.\(uplink.name)"),
+                storeID: try store.uplinkID(named: uplink.name)
+            )
         }
+        self.attached = try configuration.attached.map { try Self.prepare($0.broker, of: "listener \($0.name)") }
         self.listenerTLS = try configuration.listeners.map { listener in
             guard listener.isTLS else { return nil }
             do {
@@ -72,6 +69,20 @@ struct Assembly: Sendable {
                     reason: "\(error)"
                 )
             }
+        }
+    }
+
+    private static func prepare(_ broker: UplinkConfiguration, of owner: String) throws -> PreparedBroker {
+        do {
+            return PreparedBroker(
+                configuration: broker,
+                tls: broker.isTLS ? try Self.makeTLS(broker) : nil,
+                clientID: try MQTTString(broker.clientID),
+                userName: try broker.username.map { try MQTTString($0) },
+                password: try broker.passwordFile.map { Password(ByteBuffer(bytes: try SecretFile.loadSecret($0))) }
+            )
+        } catch {
+            throw GatewayStartError.credentials(of: owner, line: broker.line, reason: "\(error)")
         }
     }
 
@@ -119,44 +130,23 @@ struct Assembly: Sendable {
         self.keyLookup.set { identity in bound.value.preSharedKey(identity: identity) }
         core.restore(self.retained)
         core.rebuildChannels()
-        core.start(links: self.uplinks.indices.map { self.makeLink($0, core: core, loop: loop) })
+        core.start(
+            links: self.uplinks.indices.map { self.makeLink($0, core: core, loop: loop) },
+            attached: self.attached.indices.map { self.makeAttached($0, core: core, loop: loop) }
+        )
         core.restore(sessions: self.sessions.sessions, messages: self.sessions.messages)
         return core
     }
 
     private func makeLink(_ index: Int, core: GatewayCore, loop: any EventLoop) -> UplinkLink {
-        let prepared = self.uplinks[index]
+        let prepared = self.uplinks[index].broker
         let configuration = prepared.configuration
-        var client = UplinkClient.Configuration(clientID: prepared.clientID)
-        client.cleanSession = configuration.cleanSession
-        client.keepAliveSeconds = UInt16(clamping: configuration.keepAlive.components.seconds)
-        client.userName = prepared.userName
-        client.password = prepared.password
-        client.inFlight = configuration.inFlight
-        client.connAckTimeout = configuration.connectTimeout
-        client.subscriptions = core.routes.subscriptions(uplink: index).map {
+        let subscriptions = core.routes.subscriptions(uplink: index).map {
             Subscription(filter: $0.filter, qos: $0.qos)
         }
-        var channel = UplinkChannel.Configuration()
-        channel.connectTimeout = configuration.connectTimeout
-        // What a burst of QoS 0 may wait in before it is dropped: QoS 1 waits in the spool.
-        channel.maxQueuedBytes = 2 << 20
-        channel.maxPacketBytes = max(channel.maxPacketBytes, self.configuration.limits.maxPacket)
-        let connector = UplinkConnector(
-            addresses: configuration.addresses.map { address in
-                Transport.UplinkAddress(
-                    host: address.address.host,
-                    port: address.address.port,
-                    tls: address.isTLS ? prepared.tls : nil,
-                    serverName: configuration.serverName
-                )
-            },
-            configuration: channel,
-            loop: loop,
-            burst: core.burst
-        )
+        let connector = self.makeConnector(prepared, core: core, loop: loop)
         let store = self.store
-        let storeID = prepared.storeID
+        let storeID = self.uplinks[index].storeID
         let hooks = UplinkLink.Hooks(
             acknowledged: { [unowned core] sequence in
                 core.counters.acknowledgedOutside += 1
@@ -182,11 +172,62 @@ struct Assembly: Sendable {
             storeID: storeID,
             stored: store.spoolTotals.first { $0.uplink == storeID },
             limits: configuration.spool,
-            client: UplinkClient(configuration: client),
+            client: Self.makeMachine(prepared, subscriptions: subscriptions),
             connector: connector,
             loop: loop,
             logger: self.logger,
             hooks: hooks
+        )
+    }
+
+    private func makeAttached(_ index: Int, core: GatewayCore, loop: any EventLoop) -> AttachedBroker {
+        let configuration = self.configuration.attached[index]
+        let prepared = self.attached[index]
+        let subscriptions = configuration.subscribe.map { Subscription(filter: $0, qos: .atLeastOnce) }
+        return AttachedBroker(
+            configuration,
+            core: core,
+            machine: Self.makeMachine(prepared, subscriptions: subscriptions),
+            connector: self.makeConnector(prepared, core: core, loop: loop)
+        )
+    }
+
+    private static func makeMachine(_ prepared: PreparedBroker, subscriptions: [Subscription]) -> UplinkClient {
+        let configuration = prepared.configuration
+        var client = UplinkClient.Configuration(clientID: prepared.clientID)
+        client.cleanSession = configuration.cleanSession
+        client.keepAliveSeconds = UInt16(clamping: configuration.keepAlive.components.seconds)
+        client.userName = prepared.userName
+        client.password = prepared.password
+        client.inFlight = configuration.inFlight
+        client.connAckTimeout = configuration.connectTimeout
+        client.subscriptions = subscriptions
+        return UplinkClient(configuration: client)
+    }
+
+    private func makeConnector(
+        _ prepared: PreparedBroker,
+        core: GatewayCore,
+        loop: any EventLoop
+    ) -> UplinkConnector {
+        let configuration = prepared.configuration
+        var channel = UplinkChannel.Configuration()
+        channel.connectTimeout = configuration.connectTimeout
+        // What a burst of QoS 0 may wait in before it is dropped: QoS 1 waits in the spool.
+        channel.maxQueuedBytes = 2 << 20
+        channel.maxPacketBytes = max(channel.maxPacketBytes, self.configuration.limits.maxPacket)
+        return UplinkConnector(
+            addresses: configuration.addresses.map { address in
+                Transport.UplinkAddress(
+                    host: address.address.host,
+                    port: address.address.port,
+                    tls: address.isTLS ? prepared.tls : nil,
+                    serverName: configuration.serverName
+                )
+            },
+            configuration: channel,
+            loop: loop,
+            burst: core.burst
         )
     }
 

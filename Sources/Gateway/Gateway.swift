@@ -113,6 +113,7 @@ package final class Gateway: Service, Sendable {
         }
         try await loop.submit {
             for link in core.value.links { link.start() }
+            for broker in core.value.attached { broker.start() }
         }.get()
         store.watchDevices(
             every: Self.deviceInterval,

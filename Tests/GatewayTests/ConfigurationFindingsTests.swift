@@ -144,7 +144,7 @@ struct ConfigurationFindingsTests {
             BadFile.gateway + "[[listener]]\nprotocol = \"coap\"\nbind = \"[::]:5683\"\n"
                 + "[[listener]]\nprotocol = \"mqtss\"\nbind = \"[::]:1\"",
             "6: listener[1].protocol: \"coap\" is not supported by this version; "
-                + "use one of \"mqtt\", \"mqtts\", \"ws\", \"wss\"",
+                + "use one of \"mqtt\", \"mqtts\", \"ws\", \"wss\", \"attach\"",
             "9: listener[2].protocol: \"mqtss\" is not known; did you mean \"mqtts\"?"
         ),
         BadFile(

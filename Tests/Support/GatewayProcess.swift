@@ -46,8 +46,11 @@ package final class GatewayProcess: Sendable {
 
         /// Starts the gateway, and waits until all its listeners are open.
         package func start() async throws -> GatewayProcess {
-            let listeners = try String(contentsOfFile: self.directory.file("gateway.conf"), encoding: .utf8)
-                .split(separator: "\n").count { $0.trimmingPrefix(while: \.isWhitespace).hasPrefix("[[listener]]") }
+            let lines = try String(contentsOfFile: self.directory.file("gateway.conf"), encoding: .utf8)
+                .split(separator: "\n").map { $0.trimmingPrefix(while: \.isWhitespace) }
+            // One that is attached to a broker opens no port.
+            let listeners =
+                lines.count { $0.hasPrefix("[[listener]]") } - lines.count { $0.hasPrefix("protocol = \"attach\"") }
             let gateway = try GatewayProcess(home: self)
             _ = try await gateway.log.lines(count: listeners) { Self.isListening($0) }
             return gateway

@@ -79,6 +79,9 @@ final class ConfigurationReader {
         return string
     }
 
+    /// The value of `key` if it is a string; reports nothing, and leaves the key as unknown as it was.
+    func word(_ key: String) -> String? { self.table[key]?.tomlValue.string }
+
     /// A string of 1 to `maxBytes` bytes.
     func text(_ key: String, maxBytes: Int) -> String? {
         guard let string = self.string(key) else { return nil }

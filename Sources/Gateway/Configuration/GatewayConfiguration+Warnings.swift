@@ -16,6 +16,7 @@ extension GatewayConfiguration {
             self.warnAboutSeal(of: profile, document)
         }
         self.warnAboutRoutes(document)
+        self.warnAboutAttached(document)
     }
 
     // MARK: Listeners
@@ -23,9 +24,8 @@ extension GatewayConfiguration {
     /// Passwords that everybody on the way can read.
     private func warnAboutPasswords(_ document: ConfigurationDocument) {
         for listener in self.listeners where listener.password && !listener.isTLS && !listener.bind.isLoopback {
-            let path = document.path(ofElement: "listener", onLine: listener.line, count: self.listeners.count)
             document.warning(
-                path.key("password"),
+                self.path(ofListenerOn: listener.line, document).key("password"),
                 "passwords cross the network in the clear here: "
                     + "only for a network that is trusted, otherwise use a listener with TLS"
             )
@@ -55,7 +55,8 @@ extension GatewayConfiguration {
             }
         }
         guard !isGuest else { return }
-        let isPlaintext = profile.plaintext && self.listeners.contains { $0.anonymous == .allowed }
+        let isPlaintext =
+            profile.plaintext && (!self.attached.isEmpty || self.listeners.contains { $0.anonymous == .allowed })
         let isSealed = profile.seal != .none
         let isProven = self.listeners.contains { $0.psk || $0.password || $0.clientCA != nil }
         if !isPlaintext, !isSealed, !isProven {
@@ -153,10 +154,10 @@ extension GatewayConfiguration {
 
     /// A browser lets whatever page it shows open a WebSocket, also to the network that only the browser is in.
     private func warnAboutOrigins(_ document: ConfigurationDocument) {
-        for (index, listener) in self.listeners.enumerated() {
+        for listener in self.listeners {
             guard listener.isWebSocket, listener.anonymous != .refused, listener.origins == nil else { continue }
             document.warning(
-                TOMLPath.root.key("listener").element(index).key("anonymous"),
+                self.path(ofListenerOn: listener.line, document).key("anonymous"),
                 "any web page that a browser of this network shows can connect here; name those that may in origins, "
                     + "or write origins = [] for no page at all"
             )
@@ -168,11 +169,7 @@ extension GatewayConfiguration {
     /// Two uplinks that would throw each other out of the same broker, for ever (MQTT 5.0 §3.1.4).
     private func warnAboutClientIDs(_ document: ConfigurationDocument) {
         for (index, uplink) in self.uplinks.enumerated() {
-            let rival = self.uplinks[..<index].first {
-                let theirs = Set($0.addresses.map(\.address))
-                return $0.clientID == uplink.clientID && !theirs.isDisjoint(with: uplink.addresses.map(\.address))
-            }
-            guard let rival else { continue }
+            guard let rival = self.uplinks[..<index].first(where: { $0.isRival(of: uplink) }) else { continue }
             document.warning(
                 TOMLPath.root.key("uplink").key(uplink.name).key("client_id"),
                 "\(uplink.name) and \(rival.name) have the same client id at the same broker, "
@@ -183,7 +180,11 @@ extension GatewayConfiguration {
 
     // MARK: Helpers
 
-    private func filter(_ line: PolicyLine) -> TopicFilter {
+    func path(ofListenerOn line: Int, _ document: ConfigurationDocument) -> TOMLPath {
+        document.path(ofElement: "listener", onLine: line, count: self.listeners.count + self.attached.count)
+    }
+
+    func filter(_ line: PolicyLine) -> TopicFilter {
         line.template.expand(device: nil, gateway: self.name)
     }
 }

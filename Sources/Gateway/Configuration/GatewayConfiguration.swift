@@ -32,8 +32,10 @@ package struct GatewayConfiguration: Sendable, Equatable {
     package var logLevel: LogLevel
     /// `[limits]`.
     package var limits: GatewayLimits
-    /// In the order of the file.
+    /// Where clients connect, in the order of the file.
     package var listeners: [ListenerConfiguration]
+    /// The `[[listener]]` tables with `protocol = "attach"`, in the order of the file.
+    package var attached: [AttachedBrokerConfiguration]
     /// By name; ``Profile/line`` tells the order of the file.
     package var profiles: [String: Profile]
     /// In the order of the file; a place in this list can stand for an uplink.
@@ -91,7 +93,17 @@ package struct GatewayConfiguration: Sendable, Equatable {
             self.profiles[name] = Profile(reader, name: name)
         }
         let listeners = root.tables("listener", atMost: Self.maxListeners)
-        self.listeners = listeners.compactMap { ListenerConfiguration($0, directory: directory) }
+        self.listeners = []
+        self.attached = []
+        for reader in listeners {
+            if AttachedBrokerConfiguration.isMeant(by: reader) {
+                _ = reader.has("protocol")
+                let attached = AttachedBrokerConfiguration(reader, gateway: name, directory: directory)
+                if let attached { self.attached.append(attached) }
+            } else if let listener = ListenerConfiguration(reader, directory: directory) {
+                self.listeners.append(listener)
+            }
+        }
         let uplinks = root.namedTables("uplink", atMost: Self.maxUplinks)
         self.uplinks = uplinks.compactMap {
             UplinkConfiguration($0.reader, name: $0.name, gateway: name, directory: directory)
@@ -141,13 +153,26 @@ package struct GatewayConfiguration: Sendable, Equatable {
                 seen[listener.bind] = root.document.line(of: path.key("bind"))
             }
         }
+        self.checkAttached(root, count: count)
+    }
+
+    private func checkAttached(_ root: ConfigurationReader, count: Int) {
+        for (index, attached) in self.attached.enumerated() {
+            guard let earlier = self.attached[..<index].first(where: { $0.name == attached.name }) else { continue }
+            let path = root.document.path(ofElement: "listener", onLine: attached.line, count: count)
+            root.document.error(
+                path.key("address"),
+                "the gateway is attached to \(attached.name) already on line \(earlier.line)"
+            )
+        }
     }
 
     // MARK: Files
 
     /// Every file that is named, in the order of the lines.
     package var files: [ConfigurationFile] {
-        (self.listeners.flatMap(\.files) + self.uplinks.flatMap(\.files)).sorted { $0.line < $1.line }
+        (self.listeners.flatMap(\.files) + (self.uplinks + self.attached.map(\.broker)).flatMap(\.files))
+            .sorted { $0.line < $1.line }
     }
 
     /// Which of the named files can't be used: missing, unreadable, open to others, not what they should be.
@@ -155,7 +180,7 @@ package struct GatewayConfiguration: Sendable, Equatable {
     /// Opens and reads them; creates and changes nothing. The findings carry the line of the key. Secrets that are read are
     /// not kept.
     package func checkFiles() -> [ConfigurationFinding] {
-        let keys = Set(self.uplinks.compactMap(\.psk?.keyFile))
+        let keys = Set((self.uplinks + self.attached.map(\.broker)).compactMap(\.psk?.keyFile))
         return self.files.compactMap { file in
             (keys.contains(file) ? SecretFile.checkPreSharedKey(file) : SecretFile.check(file)).map {
                 ConfigurationFinding(file: self.file, line: file.line, key: file.key, message: $0.description)

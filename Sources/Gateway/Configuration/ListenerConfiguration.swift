@@ -21,13 +21,15 @@ package struct ListenerConfiguration: Sendable, Equatable {
         case ws
         /// MQTT over WebSocket over TLS.
         case wss
+        /// None: the gateway is a client of a broker; see ``AttachedBrokerConfiguration``.
+        case attach
         /// CoAP over UDP: not in this version.
         case coap
         /// CoAP over DTLS: not in this version.
         case coaps
 
         /// What this version has.
-        static let supported: Set<Transport> = [.mqtt, .mqtts, .ws, .wss]
+        static let supported: Set<Transport> = [.mqtt, .mqtts, .ws, .wss, .attach]
     }
 
     /// What becomes of a connection that proves nothing.
@@ -112,6 +114,9 @@ extension ListenerConfiguration {
         let reserved = Set(Transport.allCases.filter { !Transport.supported.contains($0) }.map(\.rawValue))
         let transport: Transport? = reader.choice("protocol", reserved: reserved)
         if !reader.has("protocol") { reader.error("protocol", "missing; write \"mqtt\" or \"mqtts\"") }
+        for key in AttachedBrokerConfiguration.ownKeys where reader.has(key) {
+            reader.error(key, "is for a listener with protocol = \"attach\", which is a client of a broker")
+        }
         let path = Self.readPath(reader)
         let origins = Self.readOrigins(reader)
         let bind = Self.readBind(reader)

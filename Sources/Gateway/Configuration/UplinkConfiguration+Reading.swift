@@ -12,8 +12,21 @@ extension UplinkConfiguration {
         } catch {
             reader.error("the name of an uplink \(error)")
         }
-        let addresses = Self.readAddresses(reader)
+        let addresses = Self.readAddresses(reader, example: "mqtts://broker.example.org:8883")
         self.init(name: name, addresses: addresses, clientID: gateway, line: reader.line)
+        self.readConnection(reader, directory: directory)
+        if let version: ProtocolVersion = reader.choice("protocol", reserved: [ProtocolVersion.v5.rawValue]) {
+            self.protocolVersion = version
+        }
+        if let cleanSession = reader.bool("clean_session") { self.cleanSession = cleanSession }
+        if let inFlight = reader.int("in_flight", in: 1...UplinkClient.maxInFlight) { self.inFlight = inFlight }
+        self.spool = reader.table("spool", example: "{ max_messages = …, … }").map(SpoolLimits.init) ?? SpoolLimits()
+        reader.finish(reserved: ["acknowledge", "patience"])
+        guard !addresses.isEmpty else { return nil }
+    }
+
+    /// Reads how to connect to ``addresses`` and as whom: what uplinks and attached brokers have in common.
+    mutating func readConnection(_ reader: ConfigurationReader, directory: String) {
         self.psk = Self.readPSK(reader, directory: directory)
         self.ca = reader.file("ca", .certificates, directory: directory)
         self.certificate = reader.file("certificate", .certificates, directory: directory)
@@ -21,30 +34,23 @@ extension UplinkConfiguration {
         if let version: TLSProtocolVersion = reader.choice("tls_min") { self.tlsMin = version }
         if let version: TLSProtocolVersion = reader.choice("tls_max") { self.tlsMax = version }
         self.serverName = Self.readServerName(reader)
-        if let version: ProtocolVersion = reader.choice("protocol", reserved: [ProtocolVersion.v5.rawValue]) {
-            self.protocolVersion = version
-        }
         if let clientID = reader.text("client_id", maxBytes: 65_535) { self.clientID = clientID }
         if let keepAlive = reader.duration("keep_alive", in: .zero...(.seconds(65_535))) {
             self.keepAlive = keepAlive
             if keepAlive.components.attoseconds != 0 { reader.error("keep_alive", "must be whole seconds") }
         }
-        if let cleanSession = reader.bool("clean_session") { self.cleanSession = cleanSession }
         self.username = reader.text("username", maxBytes: 65_535)
         self.passwordFile = reader.file("password_file", .secret, directory: directory)
-        if let inFlight = reader.int("in_flight", in: 1...UplinkClient.maxInFlight) { self.inFlight = inFlight }
         if let timeout = reader.duration("connect_timeout", in: .milliseconds(100)...(.seconds(300))) {
             self.connectTimeout = timeout
         }
-        self.spool = reader.table("spool", example: "{ max_messages = …, … }").map(SpoolLimits.init) ?? SpoolLimits()
-        reader.finish(reserved: ["acknowledge", "patience"])
         self.checkTogether(reader)
-        guard !addresses.isEmpty else { return nil }
     }
 
-    private static func readAddresses(_ reader: ConfigurationReader) -> [UplinkAddress] {
+    /// `address`: one or more.
+    static func readAddresses(_ reader: ConfigurationReader, example: String) -> [UplinkAddress] {
         guard reader.has("address") else {
-            reader.error("address", "missing; write \"mqtts://broker.example.org:8883\"")
+            reader.error("address", "missing; write \"\(example)\"")
             return []
         }
         guard let strings = reader.strings("address", orOne: true, atMost: 16) else { return [] }

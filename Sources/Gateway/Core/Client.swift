@@ -22,7 +22,9 @@ final class Client: MQTTConnectionDelegate {
 
     let core: GatewayCore
     let listener: ListenerConfiguration
-    private(set) var connection: MQTTConnection?
+    private(set) var connection: (any ClientConnection)?
+    /// The broker that the gateway is attached to, if that is what is behind the connection.
+    private(set) var attached: AttachedConnection?
     private(set) var identity = Identity.unproven
     private var peer: TLSPeer?
     private(set) var session: Session?
@@ -51,6 +53,14 @@ final class Client: MQTTConnectionDelegate {
         self.listener = listener
     }
 
+    /// Whoever is behind a broker that the gateway is attached to: many, none of them proven, and without a session here.
+    init(core: GatewayCore, attached: AttachedConnection, _ rules: ListenerConfiguration) {
+        self.core = core
+        self.listener = rules
+        self.connection = attached
+        self.attached = attached
+    }
+
     /// Whoever left a will in a session that outlived the last run.
     init(core: GatewayCore, listener: ListenerConfiguration, restored session: Session) {
         self.core = core
@@ -64,6 +74,9 @@ final class Client: MQTTConnectionDelegate {
         }
     }
 
+    /// The connection to a listener, if it is one.
+    var socket: MQTTConnection? { self.connection as? MQTTConnection }
+
     /// For the log: the proven device, the claimed client id with a question mark, or the address.
     var name: String {
         switch self.identity {
@@ -73,9 +86,9 @@ final class Client: MQTTConnectionDelegate {
         }
     }
 
-    var address: String { self.connection?.address.text ?? "?" }
+    var address: String { self.connection?.peerText ?? "?" }
     /// Whose failures count together where nobody is proven: an IPv6 host has a whole network of addresses.
-    private var network: String { self.connection?.address.network ?? "?" }
+    private var network: String { self.socket?.address.network ?? self.address }
 
     // MARK: MQTTConnectionDelegate
 
@@ -89,7 +102,7 @@ final class Client: MQTTConnectionDelegate {
     }
 
     func received(_ connect: Connect) {
-        guard let connection = self.connection else { return }
+        guard let connection = self.socket else { return }
         self.clientID = connect.clientID.isEmpty ? nil : String(buffer: connect.clientID.buffer)
         self.isBridge = connect.isBridge
         self.core.identify(
@@ -419,8 +432,8 @@ final class Client: MQTTConnectionDelegate {
     /// What a policy forbids is acknowledged and dropped, as MQTT 3.1.1 has no other answer but to close, which the listener
     /// may ask for; MQTT 5.0 has reason codes. What is not proven gets no acknowledgement in 3.1.1, for that would promise an
     /// honest node with an old session ID that its message is safe: at QoS 1 the connection is closed, whatever the reason
-    /// was, so that a forger learns nothing. A relay is the exception: it can't mend what it carries, so one such message
-    /// would hold up all nodes behind it for ever.
+    /// was, so that a forger learns nothing. A relay is the exception, and so is an attached broker: it can't mend what it
+    /// carries, so one such message would hold up all nodes behind it for ever.
     ///
     /// - Parameter claimed: The device that the message claims to be of.
     func refuse(
@@ -485,13 +498,15 @@ final class Client: MQTTConnectionDelegate {
     var speaksV5: Bool { self.connection?.version == .v5 }
 
     /// Whose failures count together: a proven device's own, so that a forger at the same address can't silence it; a
-    /// relay's by the device it claims to carry a message of; everybody else's by address.
+    /// relay's, and an attached broker's, by the device it claims to carry a message of; everybody else's by address.
     private func budget(for claimed: DeviceID?) -> String {
+        if self.attached != nil { return "\(self.address)>\(claimed?.text ?? "")" }
         guard case .device(let id) = self.identity else { return self.network }
         return self.isRelay ? "\(id)>\(claimed?.text ?? "")" : "\(id)>"
     }
 
     private var isRelay: Bool {
+        if self.attached != nil { return true }
         guard case .device(let id) = self.identity else { return false }
         return self.core.registry.profile(of: id)?.relay ?? false
     }
@@ -502,11 +517,11 @@ final class Client: MQTTConnectionDelegate {
     private func turnAway(_ code: ReasonCode, _ detail: String) {
         self.core.counters.connectionsRefused += 1
         self.core.logRefusedConnection(self, detail)
-        self.connection?.refuse(code, reason: detail)
+        self.socket?.refuse(code, reason: detail)
     }
 
     private func open(_ connect: Connect) {
-        guard let connection = self.connection else { return }
+        guard let connection = self.socket else { return }
         let isV5 = connect.version == .v5
         guard !connect.clientID.isEmpty || connect.cleanStart || isV5 else {
             // [MQTT-3.1.3-8 of 3.1.1]
@@ -570,7 +585,7 @@ final class Client: MQTTConnectionDelegate {
 
     /// CONNACK, and what waits for the client.
     private func enter(_ connect: Connect, _ session: Session, _ acceptance: Acceptance) {
-        guard let connection = self.connection, session.claimant === connection,
+        guard let connection = self.socket, session.claimant === connection,
             connection.accept(connect, acceptance)
         else { return }
         self.isInside = true

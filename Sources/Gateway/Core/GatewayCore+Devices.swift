@@ -316,6 +316,7 @@ extension GatewayCore {
                 )
             }
         }
+        for broker in self.attached { broker.publish(issued, of: channel) }
     }
 
     /// Replaces session IDs whose lifetime is over.

@@ -170,14 +170,25 @@ extension GatewayCore {
             undo?()
             return client.refuse(publish, .retained, device: destination.name, detail: problem)
         }
-        if let pace = destination.pace, let pause = pace.take(now: .now()) {
-            client.connection?.pauseReading(for: pause)
+        if let pace = destination.pace {
+            let now = NIODeadline.now()
+            // To slow down the whole broker would hold up all nodes behind it.
+            if client.attached != nil, !pace.hasRoom(now: now) {
+                return client.refuse(
+                    publish,
+                    .throttled,
+                    device: destination.name,
+                    detail: "over the rate of its profile"
+                )
+            }
+            if let pause = pace.take(now: now) { client.connection?.pauseReading(for: pause) }
         }
         for route in destination.routes {
             self.forward(publish, payload: payload, along: route, device: destination.device)
         }
         let message = self.message(publish, payload: payload, to: destination)
         let wasTaken = self.distribute(message, from: client.session ?? client.willOrigin, isStored: true)
+        client.attached?.sendBack(topic: destination.topic, payload: payload)
         guard publish.qos != .atMostOnce else { return }
         let isOfUse = wasTaken || !destination.routes.isEmpty || !client.speaksV5
         self.commits.acknowledge(
@@ -360,6 +371,7 @@ extension GatewayCore {
         }
         // What is retained outside comes again with every connection, so it need not be on disk here.
         self.distribute(message, isStored: false)
+        for broker in self.attached { broker.publish(command: message) }
     }
 
     // MARK: Wills

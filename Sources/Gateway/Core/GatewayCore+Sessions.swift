@@ -73,7 +73,9 @@ extension GatewayCore {
                 .update(session: record.number, expiryInterval: record.expiryInterval, leftAt: present)
             )
         }
-        if let will = stored.will.flatMap(Will.init), let listener = self.configuration.listeners.first {
+        if let will = stored.will.flatMap(Will.init),
+            let listener = self.configuration.listeners.first ?? self.configuration.attached.first?.rules
+        {
             let delay = will.properties.willDelayInterval ?? 0
             let sender = Client(core: self, listener: listener, restored: session)
             let due = max(now + .seconds(Int64(delay) - away), now)

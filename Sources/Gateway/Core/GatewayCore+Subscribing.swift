@@ -48,7 +48,7 @@ extension GatewayCore {
         // [MQTT-2.2.1-6], [MQTT-3.8.4-2]
         let suback = MQTTPacket.suback(ack)
         self.answer(client, session) {
-            client.connection?.send(suback)  // [MQTT-3.8.4-1], [MQTT-3.8.4-6]
+            client.socket?.send(suback)  // [MQTT-3.8.4-1], [MQTT-3.8.4-6]
             for subscription in wanted { self.feed.add(subscription, identifier: identifier, to: session) }
         }
     }
@@ -60,7 +60,7 @@ extension GatewayCore {
         }
         // [MQTT-2.2.1-6], [MQTT-3.10.4-5]
         let unsuback = MQTTPacket.unsuback(UnsubAck(packetID: unsubscribe.packetID, reasonCodes: codes))
-        self.answer(client, session) { client.connection?.send(unsuback) }  // [MQTT-3.10.4-4]
+        self.answer(client, session) { client.socket?.send(unsuback) }  // [MQTT-3.10.4-4]
     }
 
     /// A subscription that the client was told of must be there after a crash, if its session is.

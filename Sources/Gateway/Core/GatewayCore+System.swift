@@ -71,6 +71,7 @@ extension GatewayCore {
         for limit in LimitHit.allCases {
             values.append(("gateway/limits/\(limit.rawValue)", "\(counters.limits[limit, default: 0])"))
         }
+        for broker in self.attached { values += broker.systemValues }
         for link in self.links { values += link.systemValues(now: self.wallClock.present) }
         return values
     }
@@ -97,6 +98,21 @@ extension UplinkLink {
             ("\(base)/spool/messages", "\(self.totals.messages)"),
             ("\(base)/spool/bytes", "\(self.totals.bytes)"),
             ("\(base)/spool/oldest", "\(age) seconds"),
+        ]
+    }
+}
+
+extension AttachedBroker {
+    /// What `$SYS` says of it.
+    fileprivate var systemValues: [(name: String, value: String)] {
+        let base = "gateway/attached/\(self.name)"
+        return [
+            ("\(base)/state", self.isConnected ? "connected" : "disconnected"),
+            ("\(base)/messages/received", "\(self.counters.received)"),
+            ("\(base)/messages/ignored", "\(self.counters.ignored)"),
+            ("\(base)/messages/opened", "\(self.counters.sentBack)"),
+            ("\(base)/messages/commands", "\(self.counters.commands)"),
+            ("\(base)/messages/dropped", "\(self.counters.dropped)"),
         ]
     }
 }

@@ -37,6 +37,8 @@ final class GatewayCore {
     var channels: [TopicName: SealedChannel] = [:]
     /// In the order of ``RouteTable/uplinks``.
     private(set) var links: [UplinkLink] = []
+    /// Brokers that the gateway is a client of, to hear the nodes there.
+    private(set) var attached: [AttachedBroker] = []
     /// Set once in ``start()``, after which the core is whole.
     private(set) var commits: CommitQueue
     var paces: [DeviceID: SenderPace] = [:]
@@ -95,9 +97,10 @@ final class GatewayCore {
         self.broker.journal = self.commits
     }
 
-    /// Takes the uplinks and begins to hear of commits.
-    func start(links: [UplinkLink]) {
+    /// Takes the uplinks and attached brokers, and begins to hear of commits.
+    func start(links: [UplinkLink], attached: [AttachedBroker]) {
         self.links = links
+        self.attached = attached
         self.commits.committed = { [unowned self] record in
             let link = self.links[self.linkIndex(record.uplink)]
             link.settled(bytes: record.countedBytes)
@@ -199,11 +202,13 @@ final class GatewayCore {
         self.housekeeping?.cancel()
         self.sessionTimer?.task.cancel()
         self.systemTimer?.cancel()
+        for broker in self.attached { broker.drain() }
         let done = self.loop.makePromise(of: Void.self)
         self.wait(until: deadline, for: { $0.commits.isSafe }) { core in
             core.closeAllClients()  // Their wills may be stored yet.
             core.wait(until: deadline, for: { $0.commits.isSafe && $0.areLinksDrained }) { core in
                 for link in core.links { link.stop() }
+                for broker in core.attached { broker.stop() }
                 // Deletions of what the brokers acknowledged last: without them they would be sent twice.
                 core.wait(until: .now() + .seconds(1), for: { $0.commits.isIdle }) { core in
                     core.passwords.stop().cascade(to: done)
@@ -213,7 +218,9 @@ final class GatewayCore {
         return done.futureResult
     }
 
-    private var areLinksDrained: Bool { self.links.allSatisfy { !$0.isConnected || $0.isDrained } }
+    private var areLinksDrained: Bool {
+        self.links.allSatisfy { !$0.isConnected || $0.isDrained } && self.attached.allSatisfy(\.isDrained)
+    }
 
     private func wait(
         until deadline: NIODeadline,
@@ -270,6 +277,7 @@ final class GatewayCore {
         if self.wasCongested, !self.commits.isCongested {
             self.wasCongested = false
             for client in self.clients.values { client.connection?.resumeReading() }
+            for broker in self.attached { broker.readOn() }
         }
     }
 

@@ -86,6 +86,11 @@ final class SenderPace {
         self.burst = .nanoseconds(interval)
     }
 
+    /// Whether one more message is within the rate.
+    func hasRoom(now: NIODeadline) -> Bool {
+        max(self.spentUntil, now - self.burst) + self.perMessage <= now
+    }
+
     /// Counts one message.
     ///
     /// - Returns: How long the connection must stop reading; nil while the device is within its rate. The message itself

@@ -52,6 +52,7 @@ struct DemoPlan: Sendable {
         let failures = max(configuration.limits.failureRate.count, 60)
         adapted.limits.failureRate = Rate(count: failures, interval: .seconds(60))
         for index in listeners.indices { adapted.listeners[index].bind.host = "127.0.0.1" }
+        adapted.attached = []  // The demo touches no broker but its own.
         adapted.uplinks = [Self.outsideUplink(uplink, identity: identity, directory)]
         adapted.routes = configuration.routes.filter { $0.uplink == uplink.name }
         let reserved = ReservedTopics(profiles: profiles, gateway: configuration.name)

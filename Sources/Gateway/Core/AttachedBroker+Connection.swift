@@ -1,0 +1,118 @@
+import Devices
+import Logging
+import MQTTCodec
+import NIOCore
+import OpenSSL
+import Sealing
+import Transport
+import Uplink
+
+/// The connections to the broker, one after the other.
+extension AttachedBroker: UplinkChannelDelegate {
+    func uplinkConnected(_ channel: UplinkChannel) {
+        self.channel = channel
+        channel.write { self.machine.transportConnected(now: .now(), into: &$0) }
+        self.armTimer()
+    }
+
+    func uplink(_ channel: UplinkChannel, received frame: MQTTFrame) {
+        let now = NIODeadline.now()
+        self.perform(channel.write { self.machine.received(frame, now: now, into: &$0) })
+    }
+
+    func uplink(_ channel: UplinkChannel, skipped firstByte: UInt8, packetID: UInt16, size: Int) {
+        let now = NIODeadline.now()
+        let action = channel.write {
+            self.machine.skipped(firstByte: firstByte, packetID: packetID, now: now, into: &$0)
+        }
+        if action == .none { self.logDropped(["size": "\(size)"]) }
+        self.perform(action)
+    }
+
+    func uplinkReadCompleted(_ channel: UplinkChannel) {
+        if channel.isSkipping { self.machine.skipping(now: .now()) }
+        if let through = self.machine.acknowledgedThrough { self.outbox.acknowledged(through: through) }
+        self.payOwed()
+        self.pump()
+        self.readOn()
+    }
+
+    func uplinkBecameWritable(_ channel: UplinkChannel) {
+        self.pump()
+    }
+
+    func uplinkDisconnected(reason: String) {
+        self.channel = nil
+        self.perform(self.machine.transportClosed(reason: reason, now: .now()))
+    }
+
+    func perform(_ action: UplinkAction) {
+        switch action {
+        case .none, .acknowledged: break
+        case .connect: self.connector.connect(delegate: self)
+        case .connected(let sessionPresent): self.connected(sessionPresent: sessionPresent)
+        case .message(let publish, let receipt): self.received(publish, receipt)
+        case .dropped(let error): self.logDropped(["reason": "\(error)"])
+        case .subscribed(let refused):
+            for filter in refused {
+                self.core.logger.warning(
+                    "the attached broker refused a subscription: nothing comes from there",
+                    metadata: ["broker": "\(self.name)", "filter": "\(Printable.text(filter.buffer))"]
+                )
+            }
+        case .close(let failure, let retryAt):
+            self.endConnection()
+            self.channel?.close()
+            self.channel = nil
+            self.log(failure, retryAt: retryAt)
+        }
+        self.armTimer()
+    }
+
+    private func connected(sessionPresent: Bool) {
+        self.connector.connectionWasAccepted()
+        self.lastFailure = nil
+        let connection = AttachedConnection(to: self)
+        self.current = (Client(core: self.core, attached: connection, self.configuration.rules), connection)
+        self.core.logger.notice(
+            "attached",
+            metadata: [
+                "broker": "\(self.name)", "address": "\(self.address)",
+                "tls": "\(self.channel?.peer.map { "TLS \($0.version.rawValue) \($0.cipher)" } ?? "none")",
+                "session-present": "\(sessionPresent)",
+            ]
+        )
+        for channel in self.core.channels.values { self.publish(channel.receiver.validSessionIDs, of: channel) }
+        self.pump()
+    }
+
+    func endConnection() {
+        self.current?.connection.end()
+        self.current = nil
+        self.owed.removeAll()
+        self.outbox.forgetSessionIDs()
+    }
+
+    private func logDropped(_ details: Logger.Metadata) {
+        var metadata = details
+        metadata["broker"] = "\(self.name)"
+        self.core.logger.warning(
+            "a message of the attached broker is over the limit and was dropped",
+            metadata: metadata
+        )
+    }
+
+    private func log(_ failure: UplinkFailure, retryAt: NIODeadline) {
+        let words = "\(failure)"
+        let wait = Double((retryAt - .now()).nanoseconds) / 1e9
+        let level: Logger.Level = words == self.lastFailure ? .debug : .warning
+        self.lastFailure = words
+        self.core.logger.log(
+            level: level,
+            "attached broker lost: nodes behind it are not heard",
+            metadata: [
+                "broker": "\(self.name)", "reason": "\(words)", "next-attempt-in": "\((wait * 10).rounded() / 10) s",
+            ]
+        )
+    }
+}

@@ -121,13 +121,10 @@ package struct MQTTListener {
             burst: self.burst,
             expectsTLS: self.tls != nil
         )
-        place.displace = { [weak connection] in
-            connection?.close(reason: "it sent no CONNECT, and others wait for its place")
-        }
-        self.limiter.hold(place, for: connection)
-        let id = ObjectIdentifier(connection)
+        place.displace = { [weak connection] in connection?.displace() }
+        connection.place = place
         let held = NIOLoopBound((limiter: self.limiter, place: place), eventLoop: channel.eventLoop)
-        channel.closeFuture.whenComplete { _ in held.value.limiter.release(held.value.place, of: id) }
+        channel.closeFuture.whenComplete { _ in held.value.limiter.release(held.value.place) }
         let pipeline = channel.pipeline.syncOperations
         if let tls = self.tls { try pipeline.addHandler(try TLSHandler(context: tls.current, serverName: nil)) }
         if let webSocket = self.configuration.webSocket {

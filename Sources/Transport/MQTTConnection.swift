@@ -42,6 +42,8 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     private var slowReader: Scheduled<Void>?
     private var closeReason: ServerConnection.Closure?
     private var ownReason: String?
+    /// The client has closed. What it sent behind a CONNECT is still heard if that is accepted.
+    private var isInputEnded = false
     /// The peer broke the protocol below MQTT.
     private var hasBrokenFrames = false
     /// Of the listener's limiter, which counts the connection until its socket is closed.
@@ -81,6 +83,9 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         if let completed = event as? TLSHandshakeCompleted {
             self.isOpen = true
             self.delegate.opened(self, peer: completed.peer)
+        } else if event as? ChannelEvent == .inputClosed {
+            self.isInputEnded = true
+            if !self.machine.isDeciding { self.closeChannel(lingers: false) }
         }
         context.fireUserInboundEventTriggered(event)
     }
@@ -163,6 +168,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         // The caller may have more to do before it can hear of packets.
         context.eventLoop.assumeIsolated().execute {
             if let context = self.context { self.take(self.partial.join(ByteBuffer()), now: context.eventLoop.now) }
+            if self.isInputEnded { return self.closeChannel(lingers: false) }
             self.resumeReading()
         }
     }

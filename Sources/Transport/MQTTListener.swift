@@ -102,6 +102,8 @@ package struct MQTTListener {
                 }
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            // So that what a client sent before it closed can wait for the decision about its CONNECT.
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.maxMessagesPerRead, value: UInt(Self.readsAtOnce))
             .childChannelOption(
                 .recvAllocator,

@@ -17,17 +17,28 @@ enum SocketSite {
         var isWebSocket: Bool { self == .webSocket || self == .webSocketTLS }
     }
 
-    /// Lets everybody in.
+    /// Lets everybody in, at once or after a moment, and writes down what is published and how it ends.
     final class Delegate: MQTTConnectionDelegate {
         let log: OutputLog
+        let decisionTime: TimeAmount?
         var connection: MQTTConnection?
         let isCongested = false
 
-        init(log: OutputLog) { self.log = log }
+        init(log: OutputLog, decisionTime: TimeAmount?) {
+            self.log = log
+            self.decisionTime = decisionTime
+        }
 
         func opened(_ connection: MQTTConnection, peer: TLSPeer?) { self.connection = connection }
-        func received(_ connect: Connect) { self.connection?.accept(connect, Acceptance()) }
-        func received(_ publish: Publish) {}
+
+        func received(_ connect: Connect) {
+            guard let time = self.decisionTime, let loop = self.connection?.context?.eventLoop.assumeIsolated() else {
+                return self.connection?.accept(connect, Acceptance()) ?? ()
+            }
+            loop.scheduleTask(in: time) { self.connection?.accept(connect, Acceptance()) }
+        }
+
+        func received(_ publish: Publish) { self.log.append("published: \(publish.topic)") }
         func received(_ subscribe: Subscribe) {}
         func received(_ unsubscribe: Unsubscribe) {}
         func acknowledged(packetID: UInt16, code: ReasonCode) {}
@@ -109,6 +120,7 @@ enum SocketSite {
             _ wire: Wire,
             limits: ConnectionLimiter.Limits = .init(),
             stepsPerTurn: Int = 8,
+            decisionTime: TimeAmount? = nil,
             _ configure: (inout MQTTConnection.Configuration) -> Void = { _ in }
         ) async throws {
             let loop = MultiThreadedEventLoopGroup.singleton.next()
@@ -130,7 +142,7 @@ enum SocketSite {
                     limiter: limiter,
                     handshakes: HandshakeQueue(loop: loop, stepsPerTurn: stepsPerTurn),
                     logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
-                    makeDelegate: { Delegate(log: log) }
+                    makeDelegate: { Delegate(log: log, decisionTime: decisionTime) }
                 ).start(on: loop).map { (bound, $0) }
             }.get()
         }

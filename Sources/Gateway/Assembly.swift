@@ -258,6 +258,7 @@ struct Assembly: Sendable {
             tls: self.listenerTLS[index],
             burst: burst,
             limiter: core.limiter,
+            handshakes: core.handshakes,
             logger: self.logger,
             makeDelegate: { [unowned core] in Client(core: core, listener: listener) }
         )

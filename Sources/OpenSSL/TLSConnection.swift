@@ -19,6 +19,8 @@ package import NIOCore
     /// Ciphertext to send.
     private var outgoing = ByteBuffer()
     private var pendingWrites: [ByteBuffer] = []
+    /// Ciphertext that has come and is not worked on.
+    package var unreadBytes: Int { self.incoming.readableBytes }
     /// Plaintext bytes in `pendingWrites`, to be encrypted by the next `flush()`.
     package private(set) var pendingBytes = 0
     private var failure: TLSError?
@@ -164,6 +166,8 @@ package import NIOCore
             if self.pendingBytes > 0 { try? self.encryptPending() }
             OpenSSLError.clear()
             _ = unsafe SSL_shutdown(self.ssl)
+            // OpenSSL keeps the buffer of an alert, 16 KiB, also where it releases those of other records.
+            _ = unsafe SSL_free_buffers(self.ssl)
             OpenSSLError.clear()
         }
         self.isClosing = true

@@ -4,7 +4,8 @@ package import NIOCore
 /// event loop.
 ///
 /// A connection is half-open until its CONNECT is accepted. Over a limit, a half-open one that has had ``patience`` makes
-/// room for the new one: who connects and says nothing, by the thousand, keeps nobody out for longer.
+/// room for the new one: who connects and says nothing, by the thousand, keeps nobody out for longer. One that lingers, as
+/// its client has yet to hear that it is over, makes room at once.
 package final class ConnectionLimiter {
     package struct Limits: Sendable, Equatable {
         package var total: Int
@@ -57,7 +58,8 @@ package final class ConnectionLimiter {
     /// Who may have one of the places of an address.
     private struct Network {
         var count = 0
-        var halfOpen = ConnectionQueue()
+        var halfOpen = ConnectionQueue(of: .halfOpen)
+        var lingering = ConnectionQueue(of: .lingering)
     }
 
     /// Addresses whose rate is watched; the table is swept of those that have all their burst when it is reached.
@@ -69,8 +71,8 @@ package final class ConnectionLimiter {
     private let limits: Limits
     private let interval: TimeAmount
     private var byAddress: [String: Network] = [:]
-    private var halfOpen = ConnectionQueue()
-    private var places: [ObjectIdentifier: ConnectionPlace] = [:]
+    private var halfOpen = ConnectionQueue(of: .halfOpen)
+    private var lingering = ConnectionQueue(of: .lingering)
     /// When the address would have its whole burst again (the generic cell rate algorithm).
     private var fullAt: [String: NIODeadline] = [:]
     package private(set) var count = 0
@@ -104,7 +106,7 @@ package final class ConnectionLimiter {
         while let (limit, isOfNetwork) = self.limitMet(by: network) {
             guard self.makeRoom(limit, ofNetwork: isOfNetwork ? network : nil, now: now) else { return nil }
         }
-        let place = ConnectionPlace(network: network, since: now)
+        let place = ConnectionPlace(network: network, since: now, limiter: self)
         self.count += 1
         self.halfOpen.append(place)
         self.byAddress[network, default: Network()].count += 1
@@ -115,17 +117,31 @@ package final class ConnectionLimiter {
     /// CONNECT was accepted: the connection is not half-open any more. Does nothing the second time.
     package func established(_ place: ConnectionPlace) {
         guard place.isHalfOpen else { return }
-        place.isHalfOpen = false
+        self.move(place, to: .established)
         place.displace = nil
-        self.halfOpen.removed()
-        self.byAddress[place.network]?.halfOpen.removed()
+    }
+
+    /// As ``established(_:)``, for a connection of an ``MQTTListener``.
+    package func established(connection: MQTTConnection) {
+        if let place = connection.place { self.established(place) }
+    }
+
+    /// The connection is over and waits for its client to hear of it: it keeps its place until another wants that.
+    ///
+    /// - Parameter cut: Ends the wait; the place is free already.
+    func lingers(_ place: ConnectionPlace, cut: @escaping () -> Void) {
+        guard place.phase == .halfOpen || place.phase == .established else { return }
+        self.move(place, to: .lingering)
+        place.displace = cut
+        self.lingering.append(place)
+        self.byAddress[place.network]?.lingering.append(place)
     }
 
     /// Gives a place back. Does nothing the second time.
     package func release(_ place: ConnectionPlace) {
-        guard !place.isReleased else { return }
-        self.established(place)
-        place.isReleased = true
+        guard place.phase != .released else { return }
+        self.move(place, to: .released)
+        place.displace = nil
         self.count -= 1
         guard let fromHere = self.byAddress[place.network]?.count else { return }
         if fromHere > 1 {
@@ -135,26 +151,21 @@ package final class ConnectionLimiter {
         }
     }
 
-    // MARK: By connection
-
-    /// The place is that of `connection`, for ``established(connection:)``.
-    func hold(_ place: ConnectionPlace, for connection: MQTTConnection) {
-        self.places[ObjectIdentifier(connection)] = place
-    }
-
-    /// As ``established(_:)``, for a connection of an ``MQTTListener``.
-    package func established(connection: MQTTConnection) {
-        guard let place = self.places.removeValue(forKey: ObjectIdentifier(connection)) else { return }
-        self.established(place)
-    }
-
-    /// As ``release(_:)``, for a connection of an ``MQTTListener``.
-    func release(_ place: ConnectionPlace, of connection: ObjectIdentifier) {
-        if self.places[connection] === place { self.places[connection] = nil }
-        self.release(place)
-    }
-
     // MARK: Inside
+
+    private func move(_ place: ConnectionPlace, to phase: ConnectionPlace.Phase) {
+        let before = place.phase
+        place.phase = phase
+        switch before {
+        case .halfOpen:
+            self.halfOpen.removed()
+            self.byAddress[place.network]?.halfOpen.removed()
+        case .lingering:
+            self.lingering.removed()
+            self.byAddress[place.network]?.lingering.removed()
+        case .established, .released: break
+        }
+    }
 
     private func limitMet(by network: String) -> (limit: Limit, isOfNetwork: Bool)? {
         let fromHere = self.byAddress[network]
@@ -165,9 +176,13 @@ package final class ConnectionLimiter {
         return nil
     }
 
-    /// Displaces the oldest half-open connection, of the address that is over its limit if one is; or counts a refusal, and
-    /// returns false.
+    /// Displaces the oldest connection that lingers, or the oldest half-open one, of the address that is over its limit if one
+    /// is; or counts a refusal, and returns false.
     private func makeRoom(_ limit: Limit, ofNetwork network: String?, now: NIODeadline) -> Bool {
+        if limit != .halfOpen, let over = self.lingering(ofNetwork: network) {
+            self.displace(over)
+            return true
+        }
         let oldest: ConnectionPlace?
         if let network {
             oldest = self.byAddress[network]?.halfOpen.first()
@@ -183,10 +198,19 @@ package final class ConnectionLimiter {
             return false
         }
         self.refusals.displaced += 1
-        let displace = oldest.displace
-        self.release(oldest)
-        displace?()
+        self.displace(oldest)
         return true
+    }
+
+    private func lingering(ofNetwork network: String?) -> ConnectionPlace? {
+        guard let network else { return self.lingering.first() }
+        return self.byAddress[network]?.lingering.first()
+    }
+
+    private func displace(_ place: ConnectionPlace) {
+        let displace = place.displace
+        self.release(place)
+        displace?()
     }
 
     private func takeTurn(_ network: String, now: NIODeadline) -> Bool {

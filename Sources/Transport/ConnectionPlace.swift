@@ -2,53 +2,75 @@ internal import NIOCore
 
 /// One connection's place among those that a ``ConnectionLimiter`` counts.
 package final class ConnectionPlace {
+    enum Phase {
+        /// CONNECT was not accepted yet.
+        case halfOpen
+        case established
+        /// The connection is over, and its socket waits for the peer to hear of it.
+        case lingering
+        case released
+    }
+
     /// See ``PeerAddress/network``.
     let network: String
     /// When it was taken.
     let since: NIODeadline
-    /// Closes the connection when it is half-open and others wait; its place is free already.
+    private weak var limiter: ConnectionLimiter?
+    /// Closes the connection when others wait for its place; that is free already. Nil while it is established.
     var displace: (() -> Void)?
-    /// CONNECT was not accepted yet.
-    package internal(set) var isHalfOpen = true
-    var isReleased = false
+    var phase = Phase.halfOpen
 
-    init(network: String, since: NIODeadline) {
+    init(network: String, since: NIODeadline, limiter: ConnectionLimiter) {
         self.network = network
         self.since = since
+        self.limiter = limiter
+    }
+
+    /// CONNECT was not accepted yet.
+    package var isHalfOpen: Bool { self.phase == .halfOpen }
+
+    /// See ``ConnectionLimiter/lingers(_:cut:)``.
+    func linger(cut: @escaping () -> Void) {
+        self.limiter?.lingers(self, cut: cut)
     }
 }
 
-/// Half-open connections, oldest first.
+/// Connections in one phase, half-open or lingering, oldest first.
 ///
-/// One that is not half-open any more stays in the queue as a mark until the queue is swept; that is done so seldom that it
-/// costs each connection a constant share.
+/// One that has left the phase stays in the queue as a mark until the queue is swept; that is done so seldom that it costs
+/// each connection a constant share.
 struct ConnectionQueue {
+    private let phase: ConnectionPlace.Phase
     private var places: [ConnectionPlace] = []
     /// Those before it are marks.
     private var start = 0
-    /// Half-open ones.
+    /// Those in the phase.
     private(set) var count = 0
+
+    init(of phase: ConnectionPlace.Phase) {
+        self.phase = phase
+    }
 
     mutating func append(_ place: ConnectionPlace) {
         self.places.append(place)
         self.count += 1
     }
 
-    /// One in the queue has ceased to be half-open; call it after the change.
+    /// One in the queue has left the phase; call it after the change.
     mutating func removed() {
         self.count -= 1
         if self.count == 0 {
-            self = Self()
+            self = Self(of: self.phase)
         } else if self.places.count > 2 * self.count + 32 {
-            self.places.removeAll { !$0.isHalfOpen }
+            self.places.removeAll { $0.phase != self.phase }
             self.start = 0
         }
     }
 
-    /// The oldest that is half-open.
+    /// The oldest that is in the phase.
     mutating func first() -> ConnectionPlace? {
         while self.start < self.places.count {
-            if self.places[self.start].isHalfOpen { return self.places[self.start] }
+            if self.places[self.start].phase == self.phase { return self.places[self.start] }
             self.start += 1
         }
         return nil

@@ -18,6 +18,10 @@ extension MQTTConnection {
         package var maxQueuedBytes = 1 << 20
         /// How long a client may let more than that wait before it is cut off.
         package var slowReaderTimeout: TimeAmount = .seconds(30)
+        /// How long a client that was told why its connection ends has to close its side.
+        package var lingerTime: TimeAmount = .seconds(2)
+        /// What it may send meanwhile, in bytes; it is thrown away.
+        package var maxLingerBytes = 256 << 10
         /// Most filters of one SUBSCRIBE or UNSUBSCRIBE.
         package var maxFiltersPerPacket = 128
         /// Most QoS 1 and QoS 2 messages of a client of MQTT 5.0 that are not answered to the end.

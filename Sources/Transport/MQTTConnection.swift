@@ -42,6 +42,12 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     private var slowReader: Scheduled<Void>?
     private var closeReason: ServerConnection.Closure?
     private var ownReason: String?
+    /// The client has closed. What it sent behind a CONNECT is still heard if that is accepted.
+    private var isInputEnded = false
+    /// The peer broke the protocol below MQTT.
+    private var hasBrokenFrames = false
+    /// Of the listener's limiter, which counts the connection until its socket is closed.
+    var place: ConnectionPlace?
     /// The network address of the peer; never an identity.
     package private(set) var address = PeerAddress(nil)
 
@@ -77,6 +83,9 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         if let completed = event as? TLSHandshakeCompleted {
             self.isOpen = true
             self.delegate.opened(self, peer: completed.peer)
+        } else if event as? ChannelEvent == .inputClosed {
+            self.isInputEnded = true
+            if !self.machine.isDeciding { self.closeChannel(lingers: false) }
         }
         context.fireUserInboundEventTriggered(event)
     }
@@ -105,12 +114,14 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable {
+        if self.isClosed {
+            // Its last words are on their way; nobody waits for room.
+        } else if context.channel.isWritable {
             self.slowReader?.cancel()
             self.slowReader = nil
             self.delegate.hasRoomAgain()
             self.resumeReading()
-        } else if self.slowReader == nil, !self.isClosed {
+        } else if self.slowReader == nil {
             let loop = context.eventLoop.assumeIsolated()
             self.slowReader = loop.scheduleTask(in: self.configuration.slowReaderTimeout) { [weak self] in
                 self?.close(.quotaExceeded, reason: "too slow a reader")
@@ -121,7 +132,10 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if self.ownReason == nil { self.ownReason = TransportWords.describe(error) }
-        context.close(promise: nil)
+        guard !self.isClosed else { return context.close(promise: nil) }
+        self.hasBrokenFrames = error is WebSocketError
+        // It has been answered in words of HTTP or with a Close frame.
+        self.closeChannel(lingers: self.hasBrokenFrames)
     }
 
     package func channelInactive(context: ChannelHandlerContext) {
@@ -159,6 +173,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         // The caller may have more to do before it can hear of packets.
         context.eventLoop.assumeIsolated().execute {
             if let context = self.context { self.take(self.partial.join(ByteBuffer()), now: context.eventLoop.now) }
+            if self.isInputEnded { return self.closeChannel(lingers: false) }
             self.resumeReading()
         }
         return true
@@ -183,6 +198,13 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
 
     package func close(reason: String) {
         self.close(.unspecifiedError, reason: reason)
+    }
+
+    /// Ends the connection and gives its socket back at once: another one gets its place.
+    func displace() {
+        guard !self.isClosed else { return }
+        self.ownReason = "it sent no CONNECT, and others wait for its place"
+        self.closeNow(.unspecifiedError, lingers: false)
     }
 
     /// The gateway can take more: ``MQTTConnectionDelegate/isCongested`` is over.
@@ -286,15 +308,33 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         }
     }
 
-    private func closeNow(_ code: ReasonCode?) {
+    private func closeNow(_ code: ReasonCode?, lingers: Bool = true) {
+        var isTold = false
         if let code, let farewell = self.machine.farewell(code) {
+            isTold = true
             let version = self.machine.version
             self.write { farewell.encode(into: &$0, version: version) }
         }
         self.machine.close()
         self.flushBurst()
+        self.closeChannel(lingers: isTold && lingers)
+    }
+
+    /// Closes the channel, which may take a moment if the peer has to hear a last word; for the gateway it is over now.
+    private func closeChannel(lingers: Bool) {
         self.isClosed = true
-        self.context?.close(promise: nil)  // [MQTT-3.14.4-2], [MQTT-4.13.2-1]
+        guard let context = self.context else { return }
+        if lingers, context.channel.isActive {
+            let lingering = LingeringClose(
+                time: self.configuration.lingerTime,
+                maxBytes: self.configuration.maxLingerBytes
+            )
+            if (try? context.pipeline.syncOperations.addHandler(lingering, position: .first)) != nil {
+                self.place?.linger { [weak lingering] in lingering?.cut() }
+            }
+        }
+        context.close(promise: nil)  // [MQTT-3.14.4-2], [MQTT-4.13.2-1]
+        self.end()
     }
 
     private func end() {
@@ -308,7 +348,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
         self.output = nil
         self.partial.clear()
         let end = End(
-            kind: self.isOpen ? End.Kind(self.closeReason) : .handshakeFailed,
+            kind: !self.isOpen ? .handshakeFailed : self.hasBrokenFrames ? .misbehaved : End.Kind(self.closeReason),
             reason: self.ownReason ?? self.closeReason?.description ?? "the client closed the connection",
             sessionExpiryInterval: self.machine.changedSessionExpiry
         )

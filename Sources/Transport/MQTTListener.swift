@@ -43,16 +43,19 @@ package struct MQTTListener {
     private let logger: Logger
     private let burst: WriteBurst
     private let limiter: ConnectionLimiter
+    private let handshakes: HandshakeQueue
     private let makeDelegate: () -> any MQTTConnectionDelegate
 
     /// - Parameters:
     ///   - tls: The server's context of an `mqtts` or `wss` listener, asked for at each connection; nil for plain TCP.
+    ///   - handshakes: Shared by the listeners of a loop.
     ///   - makeDelegate: Called on the loop for each accepted connection.
     package init(
         configuration: Configuration,
         tls: TLSContextSource?,
         burst: WriteBurst,
         limiter: ConnectionLimiter,
+        handshakes: HandshakeQueue,
         logger: Logger,
         makeDelegate: @escaping () -> any MQTTConnectionDelegate
     ) {
@@ -60,6 +63,7 @@ package struct MQTTListener {
         self.tls = tls
         self.burst = burst
         self.limiter = limiter
+        self.handshakes = handshakes
         self.logger = logger
         self.makeDelegate = makeDelegate
     }
@@ -98,6 +102,8 @@ package struct MQTTListener {
                 }
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            // So that what a client sent before it closed can wait for the decision about its CONNECT.
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.maxMessagesPerRead, value: UInt(Self.readsAtOnce))
             .childChannelOption(
                 .recvAllocator,
@@ -121,15 +127,14 @@ package struct MQTTListener {
             burst: self.burst,
             expectsTLS: self.tls != nil
         )
-        place.displace = { [weak connection] in
-            connection?.close(reason: "it sent no CONNECT, and others wait for its place")
-        }
-        self.limiter.hold(place, for: connection)
-        let id = ObjectIdentifier(connection)
+        place.displace = { [weak connection] in connection?.displace() }
+        connection.place = place
         let held = NIOLoopBound((limiter: self.limiter, place: place), eventLoop: channel.eventLoop)
-        channel.closeFuture.whenComplete { _ in held.value.limiter.release(held.value.place, of: id) }
+        channel.closeFuture.whenComplete { _ in held.value.limiter.release(held.value.place) }
         let pipeline = channel.pipeline.syncOperations
-        if let tls = self.tls { try pipeline.addHandler(try TLSHandler(context: tls.current, serverName: nil)) }
+        if let tls = self.tls {
+            try pipeline.addHandler(try TLSHandler(context: tls.current, queue: self.handshakes))
+        }
         if let webSocket = self.configuration.webSocket {
             try WebSocketGate.add(
                 to: pipeline,

@@ -17,7 +17,8 @@ package final class TLSHandler: ChannelDuplexHandler {
     package typealias OutboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
-    /// Writes from above wait for the handshake up to this many bytes; more fails the connection.
+    /// Writes from above wait for the handshake up to this many bytes, and so do bytes of the peer while the handshake waits
+    /// for its turn; more fails the connection.
     private static let maxEarlyBytes = 256 << 10
 
     /// Answers that TLS itself gives while the channel is not writable.
@@ -32,6 +33,8 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     private let connection: TLSConnection
     private let handshakeTimeout: TimeAmount
+    private let queue: HandshakeQueue?
+    private var context: ChannelHandlerContext?
     private var state = State.idle
     private var deadline: Scheduled<Void>?
     /// Of all writes since the last flush.
@@ -40,18 +43,28 @@ package final class TLSHandler: ChannelDuplexHandler {
     private var isFlushWanted = false
     /// Somebody above asked to read and has got nothing yet.
     private var isReadWanted = false
+    /// The handshake has bytes to work on, and waits for its turn. Nothing is read meanwhile.
+    private var isWaiting = false
+    /// Somebody asked to read while it waited.
+    private var isReadHeld = false
+    /// The peer has got its first answer.
+    private var hasAnswered = false
     /// Since the channel was last writable.
     private var blockedAnswers = 0
     private var isOutputClosed = false
 
-    /// `serverName`: on a client, the host name or IP address that the server's certificate must carry.
+    /// - Parameters:
+    ///   - serverName: On a client, the host name or IP address that the server's certificate must carry.
+    ///   - queue: Where the handshake waits for its turn, if it shall not be worked on at once.
     package init(
         context: TLSContext,
         serverName: String? = nil,
-        handshakeTimeout: TimeAmount = .seconds(10)
+        handshakeTimeout: TimeAmount = .seconds(10),
+        queue: HandshakeQueue? = nil
     ) throws(TLSError) {
         self.connection = try TLSConnection(context: context, serverName: serverName)
         self.handshakeTimeout = handshakeTimeout
+        self.queue = queue
     }
 
     /// What the handshake proved; nil until it is complete.
@@ -60,6 +73,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     // MARK: Life
 
     package func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
         if context.channel.isActive { self.start(context) }
     }
 
@@ -75,6 +89,7 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     package func handlerRemoved(context: ChannelHandlerContext) {
         self.finish(ChannelError.ioOnClosedChannel)
+        self.context = nil
     }
 
     private func start(_ context: ChannelHandlerContext) {
@@ -96,6 +111,39 @@ package final class TLSHandler: ChannelDuplexHandler {
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard self.state == .handshaking || self.state == .open else { return }
         self.connection.receive(Self.unwrapInboundIn(data))
+        if self.state == .handshaking, let queue = self.queue {
+            if !self.isWaiting { self.isWaiting = !queue.takeStep(self) }
+            guard !self.isWaiting else {
+                // A peer that closes has all its bytes read.
+                guard self.connection.unreadBytes > Self.maxEarlyBytes else { return }
+                return self.fail(
+                    context,
+                    TLSError(.protocolError, "too much came before the TLS handshake was complete")
+                )
+            }
+        }
+        self.proceed(context)
+    }
+
+    /// The handshake's turn has come.
+    ///
+    /// - Returns: Whether there was anything to do.
+    func takeTurn() -> Bool {
+        guard self.isWaiting, let context = self.context else { return false }
+        self.isWaiting = false
+        self.proceed(context)
+        guard self.state == .handshaking || self.state == .open else { return true }
+        // What the channel does after each read.
+        self.channelReadComplete(context: context)
+        if self.isReadHeld {
+            self.isReadHeld = false
+            context.pipeline.read()
+        }
+        return true
+    }
+
+    /// Works on what has come.
+    private func proceed(_ context: ChannelHandlerContext) {
         var plaintext = ByteBuffer()
         var failure: TLSError?
         do throws(TLSError) { try self.connection.readPlaintext(into: &plaintext) } catch { failure = error }
@@ -122,6 +170,7 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     package func channelReadComplete(context: ChannelHandlerContext) {
         context.fireChannelReadComplete()
+        guard !self.isWaiting else { return }
         // The handshake, and a record of which only a part has come, need reads that nobody above asks for.
         if self.state == .handshaking || (self.state == .open && self.isReadWanted) { context.read() }
     }
@@ -149,6 +198,11 @@ package final class TLSHandler: ChannelDuplexHandler {
     }
 
     private func endOfInput(_ context: ChannelHandlerContext) {
+        // Whoever was answered may have sent all that it has to say. The first step is not worth its time any more.
+        if self.isWaiting, self.hasAnswered {
+            self.isWaiting = false
+            self.proceed(context)
+        }
         guard self.state != .closed else { return }
         let error = self.connection.endOfInput()
         self.finish(error ?? ChannelError.eof)
@@ -159,6 +213,10 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     package func read(context: ChannelHandlerContext) {
         self.isReadWanted = true
+        guard !self.isWaiting else {
+            self.isReadHeld = true
+            return
+        }
         context.read()
     }
 
@@ -218,6 +276,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         guard let ciphertext = self.connection.takeCiphertext() else { return false }
         var promise: EventLoopPromise<Void>?
         if self.connection.pendingBytes == 0 { swap(&promise, &self.writePromise) }
+        self.hasAnswered = true
         context.writeAndFlush(Self.wrapOutboundOut(ciphertext), promise: promise)
         return true
     }
@@ -232,6 +291,7 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     private func finish(_ error: any Error) {
         self.state = .closed
+        self.isWaiting = false
         self.deadline?.cancel()
         self.deadline = nil
         self.writePromise?.fail(error)

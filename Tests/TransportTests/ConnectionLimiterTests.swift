@@ -157,6 +157,44 @@ import Testing
         #expect(limiter.halfOpenCount == 0 && limiter.count == 9_950)
     }
 
+    // MARK: Connections that linger
+
+    @Test("a connection that lingers holds its place until another one wants it, which need not wait")
+    func lingering() throws {
+        let limiter = ConnectionLimiter(limits: .init(total: 5, perAddress: 2, halfOpen: 10))
+        let (one, other) = (try self.address("192.0.2.1"), try self.address("192.0.2.2"))
+        var cut: [String] = []
+        func lingers(_ address: PeerAddress, _ name: String, isEstablished: Bool) throws -> ConnectionPlace {
+            let place = try #require(limiter.acquire(address, now: Self.start))
+            if isEstablished { limiter.established(place) }
+            place.linger { cut.append(name) }
+            return place
+        }
+        let first = try lingers(one, "first", isEstablished: true)
+        let second = try lingers(one, "second", isEstablished: false)
+        #expect(limiter.count == 2 && limiter.halfOpenCount == 0 && cut.isEmpty)
+        // One more of the address takes the place of the oldest.
+        let third = try #require(limiter.acquire(one, now: Self.start))
+        #expect(cut == ["first"] && limiter.count == 2 && limiter.refused == 0)
+        // Those that are not over keep theirs.
+        limiter.release(second)
+        limiter.established(third)
+        limiter.established(try #require(limiter.acquire(one, now: Self.start)))
+        #expect(limiter.acquire(one, now: Self.start) == nil)
+        #expect(cut == ["first"] && limiter.count == 2 && limiter.refusals.perAddress == 1)
+        // The same over the limit of all.
+        _ = try lingers(other, "other", isEstablished: true)
+        for number in 3...5 {
+            limiter.established(try #require(limiter.acquire(try self.address("192.0.2.\(number)"), now: Self.start)))
+        }
+        #expect(cut == ["first", "other"] && limiter.count == 5)
+        #expect(limiter.acquire(try self.address("192.0.2.6"), now: Self.start) == nil)
+        // What was released does not linger.
+        first.linger { cut.append("again") }
+        limiter.release(first)
+        #expect(limiter.count == 5 && limiter.refusals.displaced == 0)
+    }
+
     @Test("a socket without an address is told as such")
     func unknown() {
         #expect(PeerAddress(nil).network == "unknown")

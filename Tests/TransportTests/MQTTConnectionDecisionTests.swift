@@ -46,6 +46,38 @@ import Testing
         }
     }
 
+    @Test("what a client sent before it closed is heard if it is let in, and then its connection ends")
+    func closedEarly() throws {
+        let client = try self.undecided()
+        try client.send(EmbeddedClient.v311 + Self.behind)
+        client.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        #expect(client.channel.isActive && client.delegate.events.isEmpty)
+        try self.accept(client)
+        client.loop.run()
+        #expect(client.delegate.events == Self.published)
+        #expect(!client.channel.isActive && client.delegate.end?.kind == .normal)
+
+        let refused = try self.undecided()
+        try refused.send(EmbeddedClient.v311 + Self.behind)
+        refused.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        refused.connection.refuse(.notAuthorized, reason: "no")
+        #expect(!refused.channel.isActive && refused.delegate.events.isEmpty && refused.delegate.end != nil)
+
+        let unheard = try self.undecided { $0.decisionTimeout = .seconds(30) }
+        try unheard.send(EmbeddedClient.v311)
+        unheard.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        unheard.loop.advanceTime(by: .seconds(30))
+        #expect(!unheard.channel.isActive && unheard.delegate.end != nil)
+    }
+
+    @Test("a client that closes when nothing is to be decided is gone at once", arguments: ["", EmbeddedClient.v311])
+    func closed(sent: String) throws {
+        let client = try EmbeddedClient()
+        try client.send(sent)
+        client.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        #expect(!client.channel.isActive && client.delegate.end?.kind == .normal)
+    }
+
     @Test("the size limit of a connected client is for what came behind CONNECT too")
     func largeBehind() throws {
         let client = try self.undecided { $0.maxConnectBytes = 64 }

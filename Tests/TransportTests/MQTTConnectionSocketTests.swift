@@ -60,4 +60,30 @@ import Testing
         #expect(answers == [[UInt8]](repeating: [0xD0, 0], count: pings).flatMap { $0 })
         try await listener.close()
     }
+
+    @Test(
+        "what a client sends behind CONNECT, and closes, is published when the decision is made",
+        arguments: [SocketSite.Wire.tcp, .webSocket]
+    )
+    func closedEarly(wire: SocketSite.Wire) async throws {
+        let server = try await SocketSite.Server(wire, decisionTime: .milliseconds(200))
+        do {
+            let client = try RawMQTTClient(port: server.port)
+            let mqtt = hexBytes(EmbeddedClient.v311 + "30 04 0001 61 31  30 04 0001 62 32")
+            if wire.isWebSocket {
+                try client.send(Array(SocketSite.request.utf8))
+                // Whoever closes with something unread sends a reset.
+                var response: [UInt8] = []
+                while response.suffix(4) != [13, 10, 13, 10] {
+                    let next = try client.receive(1)
+                    try #require(!next.isEmpty)
+                    response += next
+                }
+            }
+            try client.send(wire.isWebSocket ? WebSocketFrames.frame(WebSocketFrames.binary, mqtt) : mqtt)
+        }
+        _ = try await server.log.line(containing: "closed: normal")
+        #expect(server.log.lines == ["published: a", "published: b", "closed: normal"])
+        try await server.listener.close()
+    }
 }

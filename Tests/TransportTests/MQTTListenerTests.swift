@@ -65,6 +65,7 @@ import Testing
                 tls: nil,
                 burst: WriteBurst(loop: loop),
                 limiter: ConnectionLimiter(limits: limits),
+                handshakes: HandshakeQueue(loop: loop),
                 logger: Logger(label: "test") { _ in Recorder(log: log) },
                 makeDelegate: { Delegate(log: log) }
             ).start(on: loop)

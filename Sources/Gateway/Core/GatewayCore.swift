@@ -25,6 +25,7 @@ final class GatewayCore {
     let passwords: PasswordChecker
     let limiter: ConnectionLimiter
     let burst: WriteBurst
+    let handshakes: HandshakeQueue
     let wallClock = WallClock()
     private var clockWatch: ClockWatch
     /// Scratch memory of all receivers.
@@ -77,6 +78,7 @@ final class GatewayCore {
         _ = self.nobody.start(now: .now())
         self.keys = DeviceKeys(path: store.directory.masterKey, logger: logger)
         self.burst = WriteBurst(loop: loop)
+        self.handshakes = HandshakeQueue(loop: loop)
         self.limiter = ConnectionLimiter(
             limits: .init(
                 total: configuration.limits.maxConnections,

@@ -153,6 +153,12 @@ package final class RawMQTTClient {
         )
     }
 
+    /// Whether there is something to receive, or the end of the connection, within the limit.
+    package func canReceive(within limit: Duration) -> Bool {
+        var event = pollfd(fd: self.socket, events: Int16(POLLIN), revents: 0)
+        return poll(&event, 1, Int32(limit.milliseconds)) == 1
+    }
+
     /// Receives exactly `count` bytes; fewer if the connection ends before.
     package func receive(_ count: Int) throws -> [UInt8] {
         var received: [UInt8] = []
@@ -166,5 +172,11 @@ package final class RawMQTTClient {
             received += buffer[..<got]
         }
         return received
+    }
+}
+
+extension Duration {
+    fileprivate var milliseconds: Int64 {
+        self.components.seconds * 1000 + self.components.attoseconds / 1_000_000_000_000_000
     }
 }

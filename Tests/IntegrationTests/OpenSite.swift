@@ -43,11 +43,16 @@ enum OpenSite {
         """
     }
 
-    /// - Parameter devices: Of profile `node`, whose password is ``password``.
+    /// - Parameter devices: Whose password is ``password``; of the profile that is called like them, if there is one, else
+    ///   of `node`.
     static func home(_ text: String = OpenSite.text(), devices: [String] = []) async throws -> GatewayProcess.Home {
         let home = try GatewayProcess.Home(configuration: text)
         guard !devices.isEmpty else { return home }
-        try await home.importDevices(devices.map { "[[device]]\nid = \"\($0)\"\nprofile = \"node\"\n\n" }.joined())
+        let entries = devices.map { id in
+            let profile = text.contains("[profile.\(id)]") ? id : "node"
+            return "[[device]]\nid = \"\(id)\"\nprofile = \"\(profile)\"\n\n"
+        }
+        try await home.importDevices(entries.joined())
         for id in devices {
             let finished = try await home.run(["device", "password", id], input: Self.password)
             try #require(finished.exit == .status(0), "\(finished.all)")

@@ -300,6 +300,11 @@ package final class LocalBroker {
         return self.sessions.values.filter { $0.owner == owner }
     }
 
+    /// All sessions, in no order. Do not open or end any meanwhile.
+    package func forEachSession(_ body: (Session) -> Void) {
+        for session in self.sessions.values { body(session) }
+    }
+
     // MARK: Restoring
 
     /// Takes a session that outlived the last run; its client is away.

@@ -155,6 +155,23 @@ package struct OutboundQueue {
         }
     }
 
+    /// Takes out what was never sent and for which `condition` holds. What was sent before may be at the client, which will
+    /// acknowledge it under its identifier.
+    package mutating func removeUnsent(where condition: (Entry) -> Bool) -> [Entry] {
+        var removed: [Entry] = []
+        var kept: Deque<Entry> = []
+        for (index, entry) in self.entries.enumerated() {
+            if index >= self.cursor, !entry.wasSent, condition(entry) {
+                removed.append(entry)
+                self.bytes -= entry.size
+            } else {
+                kept.append(entry)
+            }
+        }
+        if !removed.isEmpty { self.entries = kept }
+        return removed
+    }
+
     /// The indices of those at the client whose PUBREL has yet to be sent.
     package var owedReleases: [Int] {
         (0..<self.cursor).filter { self.entries[$0].owesRelease }

@@ -278,6 +278,18 @@ package final class Session {
         self.countQueue()
     }
 
+    /// Gives up what waits and was never sent, if its topic is one of these; how many messages those were.
+    package func dropUnsent(where isForbidden: (TopicName) -> Bool) -> Int {
+        let dropped = self.outbound.removeUnsent { isForbidden($0.kept.message.topic) }
+        for entry in dropped {
+            self.journal?.append(.dequeue(session: self.number, order: entry.order, message: entry.kept.number))
+        }
+        guard !dropped.isEmpty else { return 0 }
+        self.countQueue()
+        self.pump()
+        return dropped.count
+    }
+
     /// The message could not be written down: its publisher keeps it, so the queue must not.
     package func undo(order: Int64) {
         guard let index = self.outbound.index(ofOrder: order) else { return }

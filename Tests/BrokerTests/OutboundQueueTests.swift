@@ -51,6 +51,19 @@ struct OutboundQueueTests {
         #expect(self.send(&queue) == ["2"])
     }
 
+    @Test("gives up what was never sent if asked to, and nothing that the client may have")
+    func unsent() throws {
+        var queue = OutboundQueue(limits: .init(inFlight: 2))
+        try self.fill(&queue, "1", "2", "3", "4", "3")
+        #expect(self.send(&queue) == ["1", "2"])
+        let removed = queue.removeUnsent { ["2", "3"].contains(String(buffer: $0.kept.message.payload)) }
+        #expect(removed.count == 2 && queue.count == 3 && queue.inFlightCount == 2)
+        #expect(queue.bytes == 3 * removed[0].kept.message.size)
+        queue.rewind()
+        #expect(queue.removeUnsent { _ in true }.map { String(buffer: $0.kept.message.payload) } == ["4"])
+        #expect(self.send(&queue) == ["1", "2"] && queue.count == 2)
+    }
+
     @Test("sends again what was not acknowledged, first, in order, under its packet identifiers [MQTT-4.4.0-1]")
     func rewinds() throws {
         var queue = OutboundQueue(limits: .init(inFlight: 2))

@@ -213,6 +213,7 @@ extension GatewayCore {
         guard !changes.isEmpty else { return }
         self.paces.removeAll()
         self.rebuildChannels()
+        self.dropForbidden()
         self.closeClients(
             of: changes.lost.union(changes.rekeyed),
             reason: "the device was revoked, removed or re-keyed"
@@ -234,6 +235,7 @@ extension GatewayCore {
         let changes = self.registry.replace(devices: self.registry.devices, profiles: profiles)
         self.paces.removeAll()
         self.rebuildChannels()
+        self.dropForbidden()
         self.logger.notice(
             "configuration reloaded",
             metadata: ["profiles": "\(profiles.count)", "devices-affected": "\(changes.reprofiled.count)"]

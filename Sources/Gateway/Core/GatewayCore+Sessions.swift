@@ -64,6 +64,7 @@ extension GatewayCore {
             let sender = Client(core: self, listener: listener, restored: session)
             session.pendingWill = PendingWill(will: will, due: now + .seconds(Int64(delay)), sender: sender)
         }
+        self.dropForbidden()
         self.armSessionTimer()
     }
 

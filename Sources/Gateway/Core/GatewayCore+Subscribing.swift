@@ -208,6 +208,14 @@ extension GatewayCore {
         return isAllowed
     }
 
+    /// Holds what waits for clients against their rights, which may have changed since it was put there.
+    func dropForbidden() {
+        self.broker.forEachSession { session in
+            guard session.queuedCount > 0 else { return }
+            self.counters.deliveriesDropped += session.dropUnsent { !self.mayReceive(session, $0) }
+        }
+    }
+
     private func checkReceive(_ session: Session, _ topic: TopicName) -> Bool {
         switch session.owner {
         case .device(let text):

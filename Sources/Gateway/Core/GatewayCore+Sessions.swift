@@ -81,7 +81,8 @@ extension GatewayCore {
                 payload: record.payload,
                 qos: record.qos,
                 retain: true,
-                publisher: record.device?.text,
+                // Only what a device or a guest published is stored, and a guest has no device.
+                publisher: record.device?.text ?? Self.guestPublisher,
                 properties: (try? MQTTProperties(serialized: record.properties)) ?? MQTTProperties(),
                 expiry: self.wallClock.deadline(at: record.expiresAt)
             )

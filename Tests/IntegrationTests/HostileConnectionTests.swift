@@ -199,6 +199,27 @@ import Testing
         withExtendedLifetime(readers) {}
     }
 
+    @Test("a client that asks and never reads is stopped, costs a bounded amount, and is alone in its trouble")
+    func neverReads() async throws {
+        let gateway = try await OpenSite.home().start()
+        let port = try gateway.port()
+        try self.expectServed(port)
+        let before = try self.memory(of: gateway)
+        let pings = Array([[UInt8]](repeating: [0xC0, 0], count: 32_768).joined())
+        let publish: [UInt8] = [0x32, 6, 0, 1, 0x78, 0, 1, 0x79]
+        for bytes in [pings, Array([[UInt8]](repeating: publish, count: 8_192).joined())] {
+            let client = try RawMQTTClient(port: port, limit: .seconds(2), receiveBuffer: 4_096)
+            try client.send(MQTTPeer.connect(.init(id: "deaf", level: 4)))
+            var sent = 0
+            // Until the gateway reads no more, or has cut it off.
+            while sent < 64 << 20, (try? client.send(bytes)) != nil { sent += bytes.count }
+            #expect(sent < 64 << 20)
+            try self.expectServed(port)
+        }
+        let grown = try self.memory(of: gateway) - before
+        #expect(grown < 8 * 1024, "\(grown) KiB")
+    }
+
     @Test("20,000 retained topics: each device has its share, all together theirs; what is over it is told 0x97")
     func retained() async throws {
         let limits = ["max_retained = 6000", "max_retained_per_device = 4000"]

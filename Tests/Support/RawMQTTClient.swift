@@ -22,9 +22,15 @@ package final class RawMQTTClient {
     }
 
     /// Connects to a port of 127.0.0.1.
-    package convenience init(port: Int, limit: Duration = .seconds(10)) throws {
+    ///
+    /// - Parameter receiveBuffer: Bytes that the system takes for it before it receives them, for a client that reads
+    ///   nothing; the system's choice if nil.
+    package convenience init(port: Int, limit: Duration = .seconds(10), receiveBuffer: Int32? = nil) throws {
         let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard socket >= 0 else { throw Unexpected(description: "no socket") }
+        if var size = receiveBuffer {
+            setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+        }
         self.init(socket: socket, limit: limit)
         let status = Self.withLoopback(port: port) { Glibc.connect(socket, $0, $1) }
         guard status == 0 else { throw Unexpected(description: "connect: \(String(cString: strerror(errno)))") }

@@ -105,4 +105,43 @@ struct SessionDeliveryTests {
         #expect(broker.subscriptionCount == 0)
         #expect(self.journal.stored().map(\.record.number) == [second.session.number])
     }
+
+    @Test("gives up what waits when the right to it was taken away, and keeps the rest")
+    func forbidden() throws {
+        let broker = self.broker()
+        let client = try #require(try broker.connect("a"))
+        broker.leave(client)
+        for topic in ["allowed", "secret", "allowed"] {
+            var outgoing = OutgoingMessage(try message(topic, on: topic))
+            _ = client.session.deliver(&outgoing, qos: .atLeastOnce, retain: false)
+        }
+        let secret = try TopicName("secret")
+        broker.guardian.mayReceive = { $1 != secret }
+        let again = try #require(try broker.connect("a"))
+        again.session.acknowledged(1)
+        #expect(again.connection.payloads == ["allowed", "allowed"])
+        #expect(self.journal.stored().first?.queue.count == 1)
+    }
+
+    @Test("what is worth nothing on another connection is not written down, and goes with this one")
+    func passing() throws {
+        let broker = self.broker()
+        let client = try #require(try broker.connect("a"))
+        var outgoing = OutgoingMessage(try message("session ID", on: "t"))
+        #expect(client.session.deliver(&outgoing, qos: .atLeastOnce, retain: false, isPassing: true) == .sent)
+        #expect(self.journal.messages.isEmpty && self.journal.stored().first?.queue.isEmpty == true)
+        broker.leave(client)
+        let again = try #require(try broker.connect("a"))
+        #expect(again.connection.sent.isEmpty && again.session.queuedCount == 0)
+    }
+
+    @Test("what has expired makes room for what has not")
+    func expiredMakesRoom() throws {
+        let broker = LocalBroker(limits: .init(outbound: .init(queuedMessages: 2)))
+        let client = try #require(try broker.connect("a"))
+        broker.leave(client)
+        for text in ["1", "2"] { _ = try client.session.deliver(text, expiry: .now() - .seconds(1)) }
+        #expect(try client.session.deliver("3") == .queued)
+        #expect(client.session.queuedCount == 1)
+    }
 }

@@ -77,6 +77,7 @@ struct PasswordCheckerTests {
         let hash = try PasswordHash.make(of: password)
         #expect(hash.verify(password))
         #expect(!hash.verify(password.dropLast()) && !hash.verify(password + [0x21]) && !hash.verify([]))
+        #expect(!hash.verify(password + [0]) && !hash.verify(password + [0, 0x21]))
         let again = try PasswordHash.make(of: password)
         #expect(again != hash && again.salt != hash.salt && again.verify(password))
     }

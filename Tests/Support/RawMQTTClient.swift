@@ -22,9 +22,15 @@ package final class RawMQTTClient {
     }
 
     /// Connects to a port of 127.0.0.1.
-    package convenience init(port: Int, limit: Duration = .seconds(10)) throws {
+    ///
+    /// - Parameter receiveBuffer: Bytes that the system takes for it before it receives them, for a client that reads
+    ///   nothing; the system's choice if nil.
+    package convenience init(port: Int, limit: Duration = .seconds(10), receiveBuffer: Int32? = nil) throws {
         let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard socket >= 0 else { throw Unexpected(description: "no socket") }
+        if var size = receiveBuffer {
+            setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+        }
         self.init(socket: socket, limit: limit)
         let status = Self.withLoopback(port: port) { Glibc.connect(socket, $0, $1) }
         guard status == 0 else { throw Unexpected(description: "connect: \(String(cString: strerror(errno)))") }
@@ -153,6 +159,12 @@ package final class RawMQTTClient {
         )
     }
 
+    /// Whether there is something to receive, or the end of the connection, within the limit.
+    package func canReceive(within limit: Duration) -> Bool {
+        var event = pollfd(fd: self.socket, events: Int16(POLLIN), revents: 0)
+        return poll(&event, 1, Int32(limit.milliseconds)) == 1
+    }
+
     /// Receives exactly `count` bytes; fewer if the connection ends before.
     package func receive(_ count: Int) throws -> [UInt8] {
         var received: [UInt8] = []
@@ -166,5 +178,11 @@ package final class RawMQTTClient {
             received += buffer[..<got]
         }
         return received
+    }
+}
+
+extension Duration {
+    fileprivate var milliseconds: Int64 {
+        self.components.seconds * 1000 + self.components.attoseconds / 1_000_000_000_000_000
     }
 }

@@ -33,6 +33,8 @@ extension PasswordHash {
                 count: self.digest.count
             )
         else { return false }
-        return ConstantTime.equal(digest, self.digest)
+        // HMAC, of which scrypt is made, pads its key with zeros: with them at its end a password has the same digest. No
+        // password that was set holds one.
+        return ConstantTime.equal(digest, self.digest) && !password.contains(0)
     }
 }

@@ -21,7 +21,7 @@ extension MQTTConnection {
         /// How long a client that was told why its connection ends has to close its side.
         package var lingerTime: TimeAmount = .seconds(2)
         /// What it may send meanwhile, in bytes; it is thrown away.
-        package var maxLingerBytes = 256 << 10
+        package var maxLingerBytes = 1 << 20
         /// Most filters of one SUBSCRIBE or UNSUBSCRIBE.
         package var maxFiltersPerPacket = 128
         /// Most QoS 1 and QoS 2 messages of a client of MQTT 5.0 that are not answered to the end.

@@ -196,7 +196,9 @@ final class MQTTPeer {
         guard answer.first == 0x90, answer.id == 9 else {
             throw Unexpected(description: "\(answer), not SUBACK")
         }
-        return Array(answer.body.dropFirst(2 + properties.count))
+        // Properties of fewer than 128 bytes: a reason in words, perhaps.
+        let skipped = self.level == 5 ? 1 + Int(answer.body.dropFirst(2).first ?? 0) : 0
+        return Array(answer.body.dropFirst(2 + skipped))
     }
 
     func unsubscribe(_ filter: String) throws {

@@ -237,6 +237,8 @@ struct Assembly: Sendable {
         let limits = self.configuration.limits
         var configuration = MQTTListener.Configuration(host: listener.bind.host, port: listener.bind.port)
         configuration.connection.maxPacketBytes = limits.maxPacket
+        // The rest of a packet that is too large, and what came behind it.
+        configuration.connection.maxLingerBytes = max(2 * limits.maxPacket, 256 << 10)
         configuration.connection.maxConnectBytes = min(limits.maxPacket, 64 << 10)
         configuration.connection.connectTimeout = TimeAmount(limits.connectTimeout)
         configuration.connection.maxKeepAliveSeconds = UInt16(clamping: limits.maxKeepAlive.components.seconds)
@@ -250,7 +252,6 @@ struct Assembly: Sendable {
             var webSocket = MQTTListener.WebSocket()
             webSocket.path = listener.path
             webSocket.origins = listener.origins
-            webSocket.maxFrameBytes = max(limits.maxPacket, 64 << 10)
             configuration.webSocket = webSocket
         }
         return MQTTListener(

@@ -33,14 +33,17 @@ package final class HandshakeQueue {
         return true
     }
 
-    /// A turn ends when the sockets have been looked at again. A task that a task asks for runs before that, and one that is
-    /// due: so a moment is waited, from when this turn's tasks are done.
+    /// A turn ends when the sockets have been looked at again. A task that a task asks for runs before that, and so does one
+    /// that is due: so a moment is waited, from when the tasks of this turn are done.
     private func markTurn() {
         guard !self.isTurnMarked else { return }
         self.isTurnMarked = true
         let loop = self.loop.assumeIsolated()
         loop.execute {
-            loop.scheduleTask(in: .microseconds(100)) { self.nextTurn() }
+            // Behind those that were asked for meanwhile.
+            loop.execute {
+                loop.scheduleTask(in: .microseconds(100)) { self.nextTurn() }
+            }
         }
     }
 
@@ -48,9 +51,9 @@ package final class HandshakeQueue {
         self.isTurnMarked = false
         self.stepsLeft = self.stepsPerTurn
         guard !self.waiting.isEmpty else { return }
-        self.markTurn()
         while self.stepsLeft > 0, let handler = self.waiting.popFirst() {
             if handler.takeTurn() { self.stepsLeft -= 1 }
         }
+        self.markTurn()
     }
 }

@@ -27,8 +27,9 @@ package struct MQTTListener {
         package var path = "/mqtt"
         /// Values of Origin from which browsers may come; nil: all.
         package var origins: [String]?
-        /// Longest payload of a frame. Frames are not collected, so that this may be more than a packet.
-        package var maxFrameBytes = 256 << 10
+        /// Longest payload of a frame. Frames are not collected, so that it may hold the longest packet that MQTT has: that
+        /// one is too long for the gateway is said in MQTT's own words.
+        package var maxFrameBytes = 5 + 268_435_455
 
         package init() {}
     }

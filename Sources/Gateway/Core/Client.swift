@@ -25,6 +25,8 @@ final class Client: MQTTConnectionDelegate {
     private(set) var connection: MQTTConnection?
     private(set) var identity = Identity.unproven
     private var peer: TLSPeer?
+    /// When TCP was up, before any handshake: the listener makes its delegates then.
+    private let accepted = NIODeadline.now()
     private(set) var session: Session?
     private(set) var clientID: String?
     /// A broker that bridges: what it sent does not go back to it, and RETAIN stays as it was published.
@@ -98,6 +100,7 @@ final class Client: MQTTConnectionDelegate {
             anonymous: self.listener.anonymous,
             usesPassword: self.listener.password,
             clientID: self.clientID,
+            accepted: self.accepted,
             address: self.network
         ) { result in
             // A password takes its time; the client may be gone.

@@ -30,6 +30,11 @@ package struct TokenBucket: Sendable {
         return max(self.burst - Int(taken), 0)
     }
 
+    /// Time until the bucket is full again; zero if it is.
+    package func timeUntilFull(now: NIODeadline) -> TimeAmount {
+        .nanoseconds(max((self.fullAt - now).nanoseconds, 0))
+    }
+
     /// Takes one token if there is one.
     package mutating func take(now: NIODeadline) -> Bool {
         guard self.tokens(now: now) > 0 else { return false }

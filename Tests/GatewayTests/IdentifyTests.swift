@@ -64,6 +64,7 @@ struct IdentifyTests {
             anonymous: ListenerConfiguration.Anonymous = .refused,
             usesPassword: Bool = true,
             clientID: String? = nil,
+            accepted: NIODeadline = .distantFuture,
             address: String = "192.0.2.1",
             meanwhile: @escaping @Sendable (GatewayCore) -> Void = { _ in }
         ) async throws -> Result<Client.Identity, ConnectRefusal> {
@@ -81,6 +82,7 @@ struct IdentifyTests {
                     anonymous: anonymous,
                     usesPassword: usesPassword,
                     clientID: clientID,
+                    accepted: accepted,
                     address: address
                 ) { promise.succeed($0) }
                 meanwhile(self.core.value)
@@ -260,6 +262,56 @@ struct IdentifyTests {
             }
             #expect(try await site.hashed == 0)
         }
+    }
+
+    @Test("what TLS proved before the device was re-keyed, revoked or removed is worth nothing at a later CONNECT")
+    func provenBefore() async throws {
+        try await self.with { site in
+            for peer in [Self.key("kitchen"), Self.certificate("kitchen")] {
+                func expectStale(_ accepted: NIODeadline) async throws {
+                    let late = try await site.identify(peer, anonymous: .guest, accepted: accepted)
+                    let refusal = #expect(throws: ConnectRefusal.self) { try late.get() }
+                    #expect(refusal?.code == .notAuthorized)
+                    #expect(refusal?.detail.contains("was changed since it proved itself") == true)
+                    let anew = try await site.identify(peer, accepted: .now())
+                    #expect(try anew.get() == .device(DeviceID("kitchen")))
+                }
+                let accepted = NIODeadline.now()
+                let early = try await site.identify(peer, accepted: accepted)
+                #expect(try early.get() == .device(DeviceID("kitchen")))
+                var kitchen = site.devices[0]
+                kitchen.epoch += 1
+                try await site.replace([kitchen] + site.devices[1...])
+                try await expectStale(accepted)
+
+                let second = NIODeadline.now()
+                try await site.replace(Array(site.devices[1...]))
+                try await site.replace(site.devices)
+                try await expectStale(second)
+
+                let third = NIODeadline.now()
+                kitchen = site.devices[0]
+                kitchen.isRevoked = true
+                try await site.replace([kitchen] + site.devices[1...])
+                try await site.replace(site.devices)
+                try await expectStale(third)
+            }
+        }
+    }
+
+    @Test("a change of a device is remembered for as long as a connection may wait for its CONNECT, and no longer")
+    func recentChanges() throws {
+        let start = NIODeadline.now()
+        let kitchen = try DeviceID("kitchen")
+        var changes = RecentChanges()
+        changes.note([kitchen], now: start)
+        #expect(changes.holds(kitchen, since: start - .seconds(1)) && changes.holds(kitchen, since: start))
+        #expect(!changes.holds(kitchen, since: start + .nanoseconds(1)))
+        #expect(!changes.holds(try DeviceID("bare"), since: start))
+        changes.forget(now: start + .seconds(61))
+        #expect(changes.holds(kitchen, since: start))
+        changes.note([], now: start + .minutes(2))
+        #expect(!changes.holds(kitchen, since: start))
     }
 
     @Test("a certificate that names nobody, or no device, is no anonymous connection either")

@@ -40,4 +40,15 @@ struct SenderLimitsTests {
         for number in 0..<20_000 { _ = budget.spend("192.0.\(number / 256).\(number % 256)", now: Self.start) }
         #expect(budget.count <= 4096)
     }
+
+    @Test("whoever has spent its failures stays known when many addresses with fewer of them come")
+    func guiltyStay() {
+        let budget = FailureBudget { TokenBucket(rate: 1.0 / 600, burst: 3, now: $0) }
+        for number in 0..<100 {
+            for _ in 0..<3 { _ = budget.spend("198.51.100.\(number)", now: Self.start) }
+        }
+        for number in 0..<20_000 { _ = budget.spend("192.0.\(number / 256).\(number % 256)", now: Self.start) }
+        #expect(budget.count <= FailureBudget.maxAddresses)
+        for number in 0..<100 { #expect(!budget.hasRoom("198.51.100.\(number)", now: Self.start)) }
+    }
 }

@@ -27,6 +27,8 @@ final class Client: MQTTConnectionDelegate {
     private(set) var attached: AttachedConnection?
     private(set) var identity = Identity.unproven
     private var peer: TLSPeer?
+    /// When TCP was up, before any handshake: the listener makes its delegates then.
+    private let accepted = NIODeadline.now()
     private(set) var session: Session?
     private(set) var clientID: String?
     /// A broker that bridges: what it sent does not go back to it, and RETAIN stays as it was published.
@@ -111,6 +113,7 @@ final class Client: MQTTConnectionDelegate {
             anonymous: self.listener.anonymous,
             usesPassword: self.listener.password,
             clientID: self.clientID,
+            accepted: self.accepted,
             address: self.network
         ) { result in
             // A password takes its time; the client may be gone.

@@ -29,6 +29,7 @@ extension GatewayCore {
     ///   - usesPassword: The listener has `password = true`: whoever gives a user name or a password stands or falls with
     ///     them, and is never taken for an anonymous client instead.
     ///   - clientID: As the client gave it; nil if it gave none.
+    ///   - accepted: When the connection was accepted: before its handshake.
     ///   - address: Whose failures are counted.
     ///   - completion: Called on the loop, once: before this returns unless a password has to be hashed. Never called
     ///     when the gateway stops meanwhile.
@@ -38,12 +39,15 @@ extension GatewayCore {
         anonymous: ListenerConfiguration.Anonymous,
         usesPassword: Bool,
         clientID: String?,
+        accepted: NIODeadline,
         address: String,
         completion: @escaping (Result<Client.Identity, ConnectRefusal>) -> Void
     ) {
         switch peer?.proof {
         case .name(let name)?:
-            completion(self.identify(proven: name, userName: connect.userName, clientID: clientID))
+            completion(
+                self.identify(proven: name, accepted: accepted, userName: connect.userName, clientID: clientID)
+            )
         case .nobody?:
             let detail = "the client's certificate proves no device: it has not exactly one name where it has to be"
             completion(.failure(ConnectRefusal(code: .notAuthorized, detail: detail)))
@@ -58,6 +62,7 @@ extension GatewayCore {
 
     private func identify(
         proven name: String,
+        accepted: NIODeadline,
         userName: MQTTString?,
         clientID: String?
     ) -> Result<Client.Identity, ConnectRefusal> {
@@ -68,6 +73,9 @@ extension GatewayCore {
             return refuse("the certificate or key proves \(Printable.text(name)), which is no device here")
         }
         guard !device.isRevoked else { return refuse("device \(id) is revoked") }
+        guard !self.recentChanges.holds(id, since: accepted) else {
+            return refuse("device \(id) was changed since it proved itself; it has to connect anew")
+        }
         if let userName, userName != (try? MQTTString(id.text)) {
             return refuse("device \(id) gave the user name \(Printable.text(userName.buffer))")
         }
@@ -212,6 +220,7 @@ extension GatewayCore {
     func replaceDevices(_ devices: [Device]) {
         let changes = self.registry.replace(devices: devices, profiles: self.registry.profiles)
         guard !changes.isEmpty else { return }
+        self.recentChanges.note(changes.rekeyed.union(changes.lost), now: .now())
         self.paces.removeAll()
         self.rebuildChannels()
         self.closeClients(of: changes.rekeyed, reason: "the device was re-keyed", endsSessions: false)

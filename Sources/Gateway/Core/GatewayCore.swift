@@ -43,6 +43,8 @@ final class GatewayCore {
     /// Set once in ``start()``, after which the core is whole.
     private(set) var commits: CommitQueue
     var paces: [DeviceID: SenderPace] = [:]
+    /// What makes handshakes of pending connections worthless.
+    var recentChanges = RecentChanges()
     private(set) lazy var feed = self.makeRetainedFeed()
     private var clients: [ObjectIdentifier: Client] = [:]
     private var connectionsOf: [DeviceID: Int] = [:]
@@ -190,6 +192,7 @@ final class GatewayCore {
 
     private func housekeep() {
         self.refusals.tick(now: .now())
+        self.recentChanges.forget(now: .now())
         self.expireSessionIDs(now: .now())
         for topic in self.broker.retained.expire(now: .now()) { self.commits.append(.clear(topic: topic.buffer)) }
         let now = self.wallClock.milliseconds

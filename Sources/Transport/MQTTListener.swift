@@ -27,8 +27,9 @@ package struct MQTTListener {
         package var path = "/mqtt"
         /// Values of Origin from which browsers may come; nil: all.
         package var origins: [String]?
-        /// Longest payload of a frame. Frames are not collected, so that this may be more than a packet.
-        package var maxFrameBytes = 256 << 10
+        /// Longest payload of a frame. Frames are not collected, and one may carry many packets: what is kept is bounded by the
+        /// largest packet.
+        package var maxFrameBytes = 1 << 31
 
         package init() {}
     }

@@ -18,7 +18,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     static let maxHeldBytes = 128 << 10
 
     let configuration: Configuration
-    private let delegate: any MQTTConnectionDelegate
+    package let delegate: any MQTTConnectionDelegate
     private let burst: WriteBurst
     private let expectsTLS: Bool
     private(set) var context: ChannelHandlerContext?

@@ -137,7 +137,7 @@ package final class LocalBroker {
     ) -> Opening {
         let expiryInterval = self.granted(expiryInterval, to: owner)
         let existing = self.sessions[Key(owner, clientID)]
-        let takenOver = existing?.connection ?? existing?.claimant
+        let takenOver = self.connection(clientID: clientID, owner: owner)
         var hasEndedStored = false
         if let existing {
             let hasLapsed = existing.absence?.ends.map { $0 <= now } ?? false
@@ -158,6 +158,12 @@ package final class LocalBroker {
         // [MQTT-3.1.2-6]
         let session = self.make(clientID: clientID.compacted(), owner: owner, expiryInterval: expiryInterval)
         return .opened(session, isPresent: false, takenOver: takenOver, hasEndedStored: hasEndedStored)
+    }
+
+    /// The connection that a CONNECT of this client would take over.
+    package func connection(clientID: MQTTString, owner: SessionOwner) -> (any SessionConnection)? {
+        let session = self.sessions[Key(owner, clientID)]
+        return session?.connection ?? session?.claimant
     }
 
     /// Seconds that a session of this owner may outlive its connection, if so many are asked for.

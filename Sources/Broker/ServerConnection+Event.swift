@@ -44,6 +44,8 @@ extension ServerConnection {
         case tooManyFilters(limit: Int)
         /// An alias above the Topic Alias Maximum, or one that stands for nothing `[MQTT-3.3.2-9]`.
         case topicAliasInvalid
+        /// An alias for a topic longer than what is kept.
+        case topicTooLong(limit: Int)
         /// More unanswered messages than the Receive Maximum (MQTT 5.0 §3.3.4).
         case receiveMaximumExceeded
         /// A QoS above the Maximum QoS (MQTT 5.0 §3.2.2.3.4).
@@ -67,6 +69,7 @@ extension ServerConnection {
             case .protocolError: .protocolError
             case .tooManyFilters: .quotaExceeded
             case .topicAliasInvalid: .topicAliasInvalid
+            case .topicTooLong: .topicNameInvalid
             case .receiveMaximumExceeded: .receiveMaximumExceeded
             case .qosNotSupported: .qosNotSupported
             case .retainNotSupported: .retainNotSupported
@@ -91,6 +94,7 @@ extension ServerConnection {
             case .protocolError(let words): "protocol error: \(words)"
             case .tooManyFilters(let limit): "more filters than \(limit) in one packet"
             case .topicAliasInvalid: "a topic alias above the maximum, or one that stands for no topic"
+            case .topicTooLong(let limit): "a topic alias for a topic of more than \(limit) bytes"
             case .receiveMaximumExceeded: "more unacknowledged messages than the receive maximum"
             case .qosNotSupported: "a message above the maximum QoS"
             case .retainNotSupported: "a retained message, which is not available"

@@ -76,9 +76,7 @@ extension ServerConnection {
         guard self.version == .v5 else { return .publish(publish) }
         if publish.qos > self.maximumQoS { return self.end(.qosNotSupported) }
         if publish.retain, !self.retainAvailable { return self.end(.retainNotSupported) }
-        guard publish.properties.isEmpty || self.inboundAliases.resolve(&publish) else {
-            return self.end(.topicAliasInvalid)
-        }
+        if !publish.properties.isEmpty, let closure = self.inboundAliases.resolve(&publish) { return self.end(closure) }
         guard self.quota.take(publish) else { return self.end(.receiveMaximumExceeded) }
         return .publish(publish)
     }

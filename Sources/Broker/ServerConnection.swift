@@ -17,6 +17,8 @@ package struct ServerConnection {
         package var receiveMaximum: UInt16 = 100
         /// Highest topic alias that is taken; 0: none.
         package var topicAliasMaximum: UInt16 = 10
+        /// Longest topic in bytes for which an alias is taken: the connection keeps it.
+        package var maxTopicBytes = 65_535
         /// Highest topic alias that is sent, if the client takes so many; 0: none.
         package var outboundTopicAliasMaximum: UInt16 = 10
         /// Most user properties of one packet.
@@ -76,7 +78,10 @@ package struct ServerConnection {
         self.lastReceived = now
         self.limits = limits
         self.quota = InboundQuota(maximum: limits.receiveMaximum)
-        self.inboundAliases = InboundTopicAliases(maximum: limits.topicAliasMaximum)
+        self.inboundAliases = InboundTopicAliases(
+            maximum: limits.topicAliasMaximum,
+            maxTopicBytes: limits.maxTopicBytes
+        )
     }
 
     package var isConnected: Bool { self.phase == .connected }

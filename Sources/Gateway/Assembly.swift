@@ -246,6 +246,7 @@ struct Assembly: Sendable {
         configuration.connection.maxFiltersPerPacket = max(limits.maxSubscriptions, 128)
         configuration.connection.receiveMaximum = UInt16(clamping: limits.receiveMaximum)
         configuration.connection.topicAliasMaximum = UInt16(clamping: limits.maxTopicAliases)
+        configuration.connection.maxTopicBytes = limits.maxTopicLength
         configuration.connection.outboundTopicAliasMaximum = UInt16(clamping: limits.maxTopicAliases)
         configuration.connection.maxUserProperties = limits.maxUserProperties
         if listener.isWebSocket {

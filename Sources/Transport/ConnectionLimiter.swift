@@ -3,8 +3,8 @@ package import NIOCore
 /// Counts connections, all together and by address, and refuses what goes over the limits or comes too fast. Bound to one
 /// event loop.
 ///
-/// A connection is half-open until its CONNECT is accepted. Over a limit, a half-open one that has had ``patience`` makes
-/// room for the new one: who connects and says nothing, by the thousand, keeps nobody out for longer. One that lingers, as
+/// A connection is half-open until its CONNECT is accepted. Over a limit, one that has had ``patience`` and sent no CONNECT
+/// makes room for the new one: who connects and says nothing, by the thousand, keeps nobody out for longer. One that lingers, as
 /// its client has yet to hear that it is over, makes room at once.
 package final class ConnectionLimiter {
     package struct Limits: Sendable, Equatable {

@@ -19,6 +19,9 @@ package final class ConnectionPlace {
     /// Closes the connection when others wait for its place; that is free already. Nil while it is established.
     var displace: (() -> Void)?
     var phase = Phase.halfOpen
+    /// Its CONNECT came and is being decided about, which may take longer than others have to wait: it is still counted as
+    /// half-open, and not displaced.
+    var isDeciding = false
 
     init(network: String, since: NIODeadline, limiter: ConnectionLimiter) {
         self.network = network
@@ -42,7 +45,7 @@ package final class ConnectionPlace {
 struct ConnectionQueue {
     private let phase: ConnectionPlace.Phase
     private var places: [ConnectionPlace] = []
-    /// Those before it are marks.
+    /// Those before it are marks, or may not be displaced.
     private var start = 0
     /// Those in the phase.
     private(set) var count = 0
@@ -67,10 +70,11 @@ struct ConnectionQueue {
         }
     }
 
-    /// The oldest that is in the phase.
+    /// The oldest that is in the phase and may be displaced.
     mutating func first() -> ConnectionPlace? {
         while self.start < self.places.count {
-            if self.places[self.start].phase == self.phase { return self.places[self.start] }
+            let place = self.places[self.start]
+            if place.phase == self.phase, self.phase != .halfOpen || !place.isDeciding { return place }
             self.start += 1
         }
         return nil

@@ -28,6 +28,8 @@ extension MQTTConnection {
         package var receiveMaximum: UInt16 = 100
         /// Highest topic alias that is taken; 0: none.
         package var topicAliasMaximum: UInt16 = 10
+        /// Longest topic in bytes for which an alias is taken.
+        package var maxTopicBytes = 65_535
         /// Highest topic alias that is sent; 0: none.
         package var outboundTopicAliasMaximum: UInt16 = 10
         /// Most user properties of one packet.
@@ -40,6 +42,7 @@ extension MQTTConnection {
             limits.maxFiltersPerPacket = self.maxFiltersPerPacket
             limits.receiveMaximum = self.receiveMaximum
             limits.topicAliasMaximum = self.topicAliasMaximum
+            limits.maxTopicBytes = self.maxTopicBytes
             limits.outboundTopicAliasMaximum = self.outboundTopicAliasMaximum
             limits.maxUserProperties = self.maxUserProperties
             limits.maxPacketBytes = self.maxPacketBytes
@@ -61,7 +64,7 @@ extension MQTTConnection {
             init(_ closure: ServerConnection.Closure?) {
                 switch closure {
                 case .malformed, .protocolError, .unsupportedProtocol, .enhancedAuthentication, .connectTimeout,
-                    .tooManyFilters, .topicAliasInvalid, .receiveMaximumExceeded, .qosNotSupported,
+                    .tooManyFilters, .topicAliasInvalid, .topicTooLong, .receiveMaximumExceeded, .qosNotSupported,
                     .retainNotSupported:
                     self = .misbehaved
                 case .disconnected, .keepAliveExpired, .decisionTimeout, nil:

@@ -18,7 +18,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     static let maxHeldBytes = 128 << 10
 
     let configuration: Configuration
-    private let delegate: any MQTTConnectionDelegate
+    package let delegate: any MQTTConnectionDelegate
     private let burst: WriteBurst
     private let expectsTLS: Bool
     private(set) var context: ChannelHandlerContext?
@@ -299,6 +299,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     private func received(_ connect: Connect) {
         self.timer?.cancel()
         self.timer = nil
+        self.place?.isDeciding = true
         self.delegate.received(connect)
         guard self.machine.isDeciding, !self.isClosed, let context = self.context else { return }
         self.timer = context.eventLoop.assumeIsolated().scheduleTask(in: self.configuration.decisionTimeout) {

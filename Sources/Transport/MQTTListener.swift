@@ -27,9 +27,9 @@ package struct MQTTListener {
         package var path = "/mqtt"
         /// Values of Origin from which browsers may come; nil: all.
         package var origins: [String]?
-        /// Longest payload of a frame. Frames are not collected, so that it may hold the longest packet that MQTT has: that
-        /// one is too long for the gateway is said in MQTT's own words.
-        package var maxFrameBytes = 5 + 268_435_455
+        /// Longest payload of a frame. Frames are not collected, and one may carry many packets: what is kept is bounded by the
+        /// largest packet.
+        package var maxFrameBytes = 1 << 31
 
         package init() {}
     }
@@ -112,12 +112,17 @@ package struct MQTTListener {
             )
             .childChannelOption(
                 .writeBufferWaterMark,
-                value: .init(low: 32 << 10, high: self.configuration.connection.maxQueuedBytes)
+                value: Self.waterMark(self.configuration.connection.maxQueuedBytes)
             )
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try own.value.initialize(channel) }
             }
             .bind(host: self.configuration.host, port: self.configuration.port)
+    }
+
+    /// The low mark may not be over the high one.
+    private static func waterMark(_ high: Int) -> ChannelOptions.Types.WriteBufferWaterMark {
+        .init(low: min(32 << 10, high / 2), high: high)
     }
 
     private func initialize(_ channel: any Channel) throws {

@@ -15,12 +15,9 @@ final class WebSocketGate: ChannelDuplexHandler, RemovableChannelHandler {
     /// Bytes of the request line and all header lines together.
     static let maxHeadBytes = 8 << 10
 
-    private let request: WebSocketRequest
     private var isAnswered = false
-
-    private init(request: WebSocketRequest) {
-        self.request = request
-    }
+    /// The request asks for the head of an answer only.
+    private var isHead = false
 
     /// Adds the handlers of a connection that has yet to ask for a WebSocket.
     static func add(
@@ -36,27 +33,22 @@ final class WebSocketGate: ChannelDuplexHandler, RemovableChannelHandler {
         let decoder = ByteToMessageHandler(
             HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: limits)
         )
-        let gate = WebSocketGate(request: request)
+        let gate = WebSocketGate()
+        let judge = Judge(request: request, gate: gate)
         let upgrade = HTTPServerUpgradeHandler(
-            upgraders: [Upgrader(gate: gate, request: request, maxFrameBytes: maxFrameBytes)],
+            upgraders: [Upgrader(gate: gate, judge: judge, maxFrameBytes: maxFrameBytes)],
             httpEncoder: encoder,
-            extraHTTPHandlers: [decoder],
+            extraHTTPHandlers: [judge, decoder],
             upgradeCompletionHandler: { _ in }
         )
-        try pipeline.addHandlers(encoder, decoder, upgrade, gate)
+        try pipeline.addHandlers(encoder, decoder, judge, upgrade, gate)
     }
 
     // MARK: Inbound
 
-    /// Only a request that is not upgraded comes here.
+    /// Only a request that is not upgraded comes here, though ``Judge`` found nothing in it.
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard case .head(let head) = Self.unwrapInboundIn(data), !self.isAnswered else { return }
-        do throws(WebSocketError) {
-            _ = try self.request.accept(head)
-            self.refuse(.refused(400, "a request that can't be upgraded"), context)
-        } catch {
-            self.refuse(error, context, isHead: head.method == .HEAD)
-        }
+        self.refuse(.refused(400, "a request that can't be upgraded"), context)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -71,7 +63,7 @@ final class WebSocketGate: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     /// Answers with nothing that the client sent.
-    private func refuse(_ error: WebSocketError, _ context: ChannelHandlerContext, isHead: Bool = false) {
+    private func refuse(_ error: WebSocketError, _ context: ChannelHandlerContext) {
         guard !self.isAnswered else { return }
         self.isAnswered = true
         if case .response(let status, let more) = error.answer {
@@ -82,7 +74,7 @@ final class WebSocketGate: ChannelDuplexHandler, RemovableChannelHandler {
             headers.add(name: "Connection", value: "close")
             let head = HTTPResponseHead(version: .http1_1, status: .init(statusCode: status), headers: headers)
             context.write(Self.wrapOutboundOut(.head(head)), promise: nil)
-            if !isHead { context.write(Self.wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }
+            if !self.isHead { context.write(Self.wrapOutboundOut(.body(.byteBuffer(body))), promise: nil) }
             context.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: nil)
         }
         context.fireErrorCaught(error)
@@ -96,18 +88,51 @@ final class WebSocketGate: ChannelDuplexHandler, RemovableChannelHandler {
         promise?.fail(ChannelError.operationUnsupported)
     }
 
+    /// Looks at the request before swift-nio does, which tries each protocol that `Upgrade` names with all its work, and goes
+    /// on after the answer is out: it sees only what will be upgraded, and few names.
+    private final class Judge: ChannelInboundHandler, RemovableChannelHandler {
+        typealias InboundIn = HTTPServerRequestPart
+
+        private let request: WebSocketRequest
+        private let gate: WebSocketGate
+        private var isRefused = false
+        /// What the request is answered with; nil before it came.
+        private(set) var subprotocol: String?
+
+        init(request: WebSocketRequest, gate: WebSocketGate) {
+            self.request = request
+            self.gate = gate
+        }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            guard !self.isRefused else { return }
+            // What follows the head may be bytes as well.
+            guard self.subprotocol == nil, case .head(let head) = Self.unwrapInboundIn(data) else {
+                return context.fireChannelRead(data)
+            }
+            do throws(WebSocketError) {
+                self.subprotocol = try self.request.accept(head)
+                context.fireChannelRead(data)
+            } catch {
+                self.isRefused = true
+                self.gate.isHead = head.method == .HEAD
+                context.fireErrorCaught(error)
+            }
+        }
+    }
+
     /// The upgrade as swift-nio does it, with one handler of our own behind it in place of a decoder that collects frames.
     private final class Upgrader: HTTPServerProtocolUpgrader {
         let supportedProtocol = "websocket"
         let requiredUpgradeHeaders: [String] = []
 
         private let gate: WebSocketGate
-        private let request: WebSocketRequest
+        private let judge: Judge
         private let maxFrameBytes: Int
 
-        init(gate: WebSocketGate, request: WebSocketRequest, maxFrameBytes: Int) {
+        init(gate: WebSocketGate, judge: Judge, maxFrameBytes: Int) {
             self.gate = gate
-            self.request = request
+            self.judge = judge
             self.maxFrameBytes = maxFrameBytes
         }
 
@@ -116,11 +141,8 @@ final class WebSocketGate: ChannelDuplexHandler, RemovableChannelHandler {
             upgradeRequest: HTTPRequestHead,
             initialResponseHeaders: HTTPHeaders
         ) -> EventLoopFuture<HTTPHeaders> {
-            let subprotocol: String
-            do throws(WebSocketError) {
-                subprotocol = try self.request.accept(upgradeRequest)
-            } catch {
-                return channel.eventLoop.makeFailedFuture(error)
+            guard let subprotocol = self.judge.subprotocol, !self.gate.isAnswered else {
+                return channel.eventLoop.makeFailedFuture(ChannelError.inappropriateOperationForState)
             }
             return NIOWebSocketServerUpgrader(
                 shouldUpgrade: { channel, _ in

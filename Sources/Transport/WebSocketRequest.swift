@@ -6,6 +6,9 @@ struct WebSocketRequest: Sendable {
     /// What clients may offer; the second is what MQTT 3.1 had before MQTT 3.1.1 was a standard.
     private static let subprotocols = ["mqtt", "mqttv3.1"]
 
+    /// Most items in the lists of Upgrade, Connection and Sec-WebSocket-Protocol together; honest clients send three to six.
+    static let maxListItems = 8
+
     /// Where the WebSocket is, `/mqtt` for one.
     let path: String
     /// Values of Origin from which browsers may come; nil: all.
@@ -13,6 +16,10 @@ struct WebSocketRequest: Sendable {
 
     /// The subprotocol to answer with: one that the client named `[MQTT-6.0.0-4]`.
     func accept(_ head: HTTPRequestHead) throws(WebSocketError) -> String {
+        // Before anything is done with them.
+        guard Self.listItems(head) <= Self.maxListItems else {
+            throw .refused(400, "too many items in Upgrade, Connection or Sec-WebSocket-Protocol")
+        }
         guard Self.path(of: head.uri).elementsEqual(self.path.utf8) else {
             throw .refused(404, "there is nothing at this path")
         }
@@ -50,6 +57,12 @@ struct WebSocketRequest: Sendable {
         guard claimed.count <= 1,
             claimed.allSatisfy({ origin in origins.contains { $0.utf8.elementsEqual(origin.utf8) } })
         else { throw .refused(403, "pages of this origin are not allowed here") }
+    }
+
+    private static func listItems(_ head: HTTPRequestHead) -> Int {
+        ["upgrade", "connection", "sec-websocket-protocol"].reduce(0) { sum, name in
+            head.headers[name].reduce(sum) { $0 + 1 + $1.utf8.count { $0 == UInt8(ascii: ",") } }
+        }
     }
 
     /// The request target without its query.

@@ -108,6 +108,16 @@ struct ServerConnectionV5Tests {
         #expect(try client.receive(packet) == "close e00194")
     }
 
+    @Test("a topic that is too long gets no alias; without one it is the owner's to judge")
+    func longAlias() throws {
+        var limits = ServerConnection.Limits()
+        limits.maxTopicBytes = 4
+        var client = try ServerMachine(ServerMachine.v5, limits: limits)
+        #expect(try client.receive("30|0004'abcd' 03 230001 'x'") == "publish abcd x")
+        #expect(try client.receive("30|0005'abcde' 00 'x'") == "publish abcde x")
+        #expect(try client.receive("30|0005'abcde' 03 230001 'x'") == "close e00190")
+    }
+
     @Test("no alias is taken where none was offered, and none outlives its connection [MQTT-3.3.2-7]")
     func noAliases() throws {
         var limits = ServerConnection.Limits()

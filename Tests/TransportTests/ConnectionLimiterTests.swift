@@ -128,6 +128,29 @@ import Testing
         #expect(limiter.count == 4 && limiter.halfOpenCount == 3)
     }
 
+    @Test("one whose CONNECT is being decided about is counted, and makes no room")
+    func deciding() throws {
+        let limiter = ConnectionLimiter(limits: .init(halfOpen: 6))
+        let address = try self.address("192.0.2.1")
+        let later = Self.start + .seconds(20)
+        var displaced: [Int] = []
+        let places = try (0..<3).map { number in
+            let place = try #require(limiter.acquire(address, now: Self.start))
+            place.displace = { displaced.append(number) }
+            return place
+        }
+        places[0].isDeciding = true
+        places[2].isDeciding = true
+        #expect(limiter.halfOpenCount == 3)
+        let fourth = try #require(limiter.acquire(address, now: later))
+        fourth.isDeciding = true
+        #expect(displaced == [1] && limiter.halfOpenCount == 3)
+        #expect(limiter.acquire(address, now: later + .seconds(20)) == nil)
+        limiter.established(places[0])
+        #expect(limiter.acquire(address, now: later + .seconds(20)) != nil)
+        #expect(displaced == [1] && limiter.halfOpenCount == 3)
+    }
+
     @Test("over all places the oldest silent one makes room, whosever it is; established ones stay")
     func displacingAll() throws {
         let limiter = ConnectionLimiter(limits: .init(total: 4, halfOpen: 100))

@@ -57,11 +57,17 @@ import Testing
         }
     }
 
-    private func start(_ limits: ConnectionLimiter.Limits, log: OutputLog) async throws -> any Channel {
+    private func start(
+        _ limits: ConnectionLimiter.Limits,
+        log: OutputLog,
+        maxQueuedBytes: Int = 1 << 20
+    ) async throws -> any Channel {
+        var configuration = MQTTListener.Configuration(host: "127.0.0.1", port: 0)
+        configuration.connection.maxQueuedBytes = maxQueuedBytes
         let loop = MultiThreadedEventLoopGroup.singleton.next()
-        return try await loop.flatSubmit {
+        return try await loop.flatSubmit { [configuration] in
             MQTTListener(
-                configuration: .init(host: "127.0.0.1", port: 0),
+                configuration: configuration,
                 tls: nil,
                 burst: WriteBurst(loop: loop),
                 limiter: ConnectionLimiter(limits: limits),
@@ -107,6 +113,15 @@ import Testing
         let listener = try await self.start(.init(), log: log)
         _ = try RawMQTTClient(port: try #require(listener.localAddress?.port), clientID: "node")
         #expect(log.lines.contains("opened, buffers up to \(16 << 10)"))
+        try await listener.close()
+    }
+
+    @Test("a listener with few bytes for each reader starts and serves", arguments: [4_096, 16 << 10, 32 << 10])
+    func smallQueue(bytes: Int) async throws {
+        let listener = try await self.start(.init(), log: OutputLog(), maxQueuedBytes: bytes)
+        let client = try RawMQTTClient(port: try #require(listener.localAddress?.port), clientID: "node")
+        try client.send("c000")
+        try client.expect("d000")
         try await listener.close()
     }
 

@@ -33,7 +33,7 @@ enum SocketSite {
 
         func received(_ connect: Connect) {
             guard let time = self.decisionTime, let loop = self.connection?.context?.eventLoop.assumeIsolated() else {
-                _ = self.connection?.accept(connect, Acceptance())
+                self.connection?.accept(connect, Acceptance())
                 return
             }
             loop.scheduleTask(in: time) { self.connection?.accept(connect, Acceptance()) }

@@ -241,6 +241,47 @@ import Testing
         #expect(client.delegate.end?.reason.contains("SECRET") == false, "\(name)")
     }
 
+    /// Counts what the handlers before the gate have found wrong.
+    private final class Complaints: ChannelInboundHandler {
+        typealias InboundIn = NIOAny
+
+        var count = 0
+
+        func errorCaught(context: ChannelHandlerContext, error: any Error) {
+            self.count += 1
+            context.fireErrorCaught(error)
+        }
+    }
+
+    private static let long: [(String, String, Int)] = [
+        ("websocket", "Upgrade", 790), ("websocket", "Upgrade", 8), ("h2c", "Upgrade", 2000), ("", "Upgrade", 7000),
+        ("upgrade", "Connection", 790), ("chat", "Sec-WebSocket-Protocol", 1500), ("websocket", "Upgrade", 7),
+    ]
+
+    @Test("a list of protocols is judged once however long it is, also without a subprotocol", arguments: long.indices)
+    func longLists(index: Int) throws {
+        let (item, name, count) = Self.long[index]
+        let client = try Client()
+        let complaints = Complaints()
+        let pipeline = client.channel.pipeline.syncOperations
+        let gate = try pipeline.handler(type: WebSocketGate.self)
+        try pipeline.addHandler(complaints, position: .before(gate))
+        var changes: [String: String?] = ["Sec-WebSocket-Protocol": nil]
+        changes[name] = Array(repeating: item, count: count).joined(separator: ",")
+        client.send(Self.request(changes) + Self.request())
+        let response = try client.receivedText()
+        #expect(response.hasPrefix("HTTP/1.1 400 ") && response.utf8.count < 400, "\(response)")
+        #expect(complaints.count == 1)
+        #expect(!client.channel.isActive && client.delegate.end != nil)
+    }
+
+    @Test("what is upgraded may come with other protocols")
+    func otherProtocols() throws {
+        let client = try Client()
+        client.send(Self.request(["Upgrade": "h2c, websocket, websocket", "Connection": "keep-alive, Upgrade"]))
+        #expect(try client.receivedText().hasPrefix("HTTP/1.1 101 "))
+    }
+
     @Test("with no origin allowed, pages are refused and other clients let in")
     func noOrigins() throws {
         let browser = try Client(origins: [])

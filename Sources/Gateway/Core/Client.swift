@@ -34,7 +34,7 @@ final class Client: MQTTConnectionDelegate {
     /// A broker that bridges: what it sent does not go back to it, and RETAIN stays as it was published.
     private(set) var isBridge = false
     /// Its device's connections count it.
-    private(set) var isCounted = false
+    var isCounted = false
     /// Its CONNECT had a will.
     private var hadWill = false
     /// CONNACK was sent: the session has this connection.
@@ -541,6 +541,9 @@ final class Client: MQTTConnectionDelegate {
         if connect.clientID.utf8Count > self.core.configuration.limits.maxClientIDLength {
             return self.turnAway(.clientIdentifierNotValid, "a client id over max_client_id_length")
         }
+        // Else a device with one connection could not come back while the old one is dead and nobody knows.
+        let takenOver = self.core.broker.connection(clientID: connect.clientID, owner: self.owner) as? MQTTConnection
+        if let other = takenOver?.delegate as? Client { self.core.uncount(other) }
         self.isCounted = self.core.countConnection(of: self.identity)
         guard self.isCounted else {
             self.core.counters.count(.connectionsPerDevice)

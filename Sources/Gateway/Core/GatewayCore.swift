@@ -129,7 +129,13 @@ final class GatewayCore {
 
     func remove(_ client: Client) {
         guard self.clients.removeValue(forKey: ObjectIdentifier(client)) != nil else { return }
+        self.uncount(client)
+    }
+
+    /// The client's connection is over, or about to be taken over: its device may have another. Does nothing the second time.
+    func uncount(_ client: Client) {
         guard client.isCounted, case .device(let id) = client.identity else { return }
+        client.isCounted = false
         let left = self.connectionsOf[id, default: 1] - 1
         self.connectionsOf[id] = left > 0 ? left : nil
     }

@@ -3,7 +3,8 @@ package import NIOCore
 /// Bounds what TLS handshakes take of one turn of the loop, so that a thousand nodes that come back at once do not keep the
 /// connected ones waiting: after some steps the others wait for later turns, in the order in which they came.
 ///
-/// A step is what one read brings forward, half a millisecond and more of arithmetic for the first. Bound to one event
+/// A step is what one read brings forward, half a millisecond and more of arithmetic for the first, or the end of a
+/// connection that its client has closed. Bound to one event
 /// loop, and shared by its listeners.
 package final class HandshakeQueue {
     private let loop: any EventLoop
@@ -19,10 +20,10 @@ package final class HandshakeQueue {
         self.stepsLeft = stepsPerTurn
     }
 
-    /// Handshakes that wait, with those that were given up meanwhile.
+    /// Connections that wait, with those that were given up meanwhile.
     var waitingCount: Int { self.waiting.count }
 
-    /// Takes a step for a handshake with bytes to work on; false if it has to wait until ``TLSHandler/takeTurn()``.
+    /// Takes a step for a handshake with bytes to work on, or for an end; false if it has to wait until ``TLSHandler/takeTurn()``.
     func takeStep(_ handler: TLSHandler) -> Bool {
         self.markTurn()
         guard self.waiting.isEmpty, self.stepsLeft > 0 else {

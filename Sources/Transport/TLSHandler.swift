@@ -45,6 +45,8 @@ package final class TLSHandler: ChannelDuplexHandler {
     private var isReadWanted = false
     /// The handshake has bytes to work on, and waits for its turn. Nothing is read meanwhile.
     private var isWaiting = false
+    /// The peer has closed, and the end of the connection waits for its turn.
+    private var isEnding = false
     /// Somebody asked to read while it waited.
     private var isReadHeld = false
     /// The peer has got its first answer.
@@ -125,11 +127,17 @@ package final class TLSHandler: ChannelDuplexHandler {
         self.proceed(context)
     }
 
-    /// The handshake's turn has come.
+    /// The turn of the handshake, or of the end, has come.
     ///
     /// - Returns: Whether there was anything to do.
     func takeTurn() -> Bool {
-        guard self.isWaiting, let context = self.context else { return false }
+        guard let context = self.context else { return false }
+        if self.isEnding {
+            self.isEnding = false
+            self.end(context)
+            return true
+        }
+        guard self.isWaiting else { return false }
         self.isWaiting = false
         self.proceed(context)
         guard self.state == .handshaking || self.state == .open else { return true }
@@ -164,7 +172,7 @@ package final class TLSHandler: ChannelDuplexHandler {
         if let failure {
             self.fail(context, failure)
         } else if self.connection.isPeerClosed, self.state == .open {
-            self.close(context: context, mode: .all, promise: nil)
+            self.peerClosed(context)
         }
     }
 
@@ -177,8 +185,7 @@ package final class TLSHandler: ChannelDuplexHandler {
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event as? ChannelEvent == .inputClosed, self.state != .closed {
-            self.endOfInput(context)
-            context.close(promise: nil)
+            self.peerClosed(context)
         } else {
             context.fireUserInboundEventTriggered(event)
         }
@@ -195,6 +202,25 @@ package final class TLSHandler: ChannelDuplexHandler {
         self.deadline = nil
         if self.isFlushWanted { self.flush(context: context) }
         context.fireUserInboundEventTriggered(TLSHandshakeCompleted(peer: peer))
+    }
+
+    /// The peer has said all that it will. The end costs time too, for the gateway as for TLS: those of a thousand connections
+    /// that were cut off at once wait for their turns.
+    private func peerClosed(_ context: ChannelHandlerContext) {
+        guard !self.isEnding else { return }
+        if self.state == .open, let queue = self.queue, !queue.takeStep(self) {
+            self.isEnding = true
+        } else {
+            self.end(context)
+        }
+    }
+
+    private func end(_ context: ChannelHandlerContext) {
+        guard self.state == .open, self.connection.isPeerClosed else {
+            self.endOfInput(context)
+            return context.close(promise: nil)
+        }
+        self.close(context: context, mode: .all, promise: nil)
     }
 
     private func endOfInput(_ context: ChannelHandlerContext) {
@@ -292,6 +318,7 @@ package final class TLSHandler: ChannelDuplexHandler {
     private func finish(_ error: any Error) {
         self.state = .closed
         self.isWaiting = false
+        self.isEnding = false
         self.deadline?.cancel()
         self.deadline = nil
         self.writePromise?.fail(error)

@@ -168,6 +168,40 @@ import Testing
         #expect(pairs[1].recorder.events == ["peerClosed", "inactive"])
     }
 
+    @Test("the ends of connections that their clients close all at once wait too", arguments: [true, false])
+    func ends(isTold: Bool) throws {
+        let queue = HandshakeQueue(loop: self.loop, stepsPerTurn: 2)
+        let pairs = try (0..<5).map { _ in try Pair(queue, self.loop) }
+        for pair in pairs {
+            for _ in 0..<2 {
+                self.nextTurn()
+                try pair.sendToServer()
+                try pair.sendToClient()
+            }
+        }
+        self.nextTurn()
+        for pair in pairs {
+            try pair.client.writeOutbound(ByteBuffer(string: "last"))
+            if isTold { pair.client.close(promise: nil) }
+            try pair.sendToServer()
+            pair.server.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        }
+        // What came before the end is there at once.
+        let end = isTold ? ["open", "last", "inactive"] : ["open", "last", "truncated", "inactive"]
+        func ended() -> [Bool] {
+            pairs.map { $0.recorder.events == end && !$0.server.isActive }
+        }
+        #expect(pairs.allSatisfy { $0.recorder.events.starts(with: ["open", "last"]) })
+        #expect(ended() == [true, true, false, false, false])
+        self.nextTurn()
+        #expect(ended() == [true, true, true, true, false])
+        // A reset does not wait.
+        pairs[4].server.close(promise: nil)
+        #expect(pairs[4].recorder.events.last == "inactive")
+        self.nextTurn()
+        #expect(queue.waitingCount == 0)
+    }
+
     @Test("what a client sends ahead of its turn is bounded")
     func bounded() throws {
         let queue = HandshakeQueue(loop: self.loop, stepsPerTurn: 0)

@@ -339,10 +339,11 @@ package final class LocalBroker {
         return true
     }
 
-    /// All sessions that belong to this owner.
-    package func sessions(ownedBy owner: SessionOwner) -> [Session] {
-        if owner.isProven, self.byOwner[owner] == nil { return [] }
-        return self.sessions.values.filter { $0.owner == owner }
+    /// All sessions that belong to one of these owners, in one pass over them.
+    package func sessions(ownedBy owners: Set<SessionOwner>) -> [Session] {
+        let owners = owners.filter { !$0.isProven || self.byOwner[$0] != nil }
+        guard !owners.isEmpty else { return [] }
+        return self.sessions.values.filter { owners.contains($0.owner) }
     }
 
     // MARK: Restoring

@@ -61,7 +61,7 @@ struct Assembly: Sendable {
         self.listenerTLS = try configuration.listeners.map { listener in
             guard listener.isTLS else { return nil }
             do {
-                return try Self.makeTLS(listener, keyLookup: keyLookup)
+                return try TLSContextSource(listener.tls { identity in keyLookup.find(identity) })
             } catch {
                 throw GatewayStartError.credentials(
                     of: "listener \(listener.bind)",
@@ -76,7 +76,7 @@ struct Assembly: Sendable {
         do {
             return PreparedBroker(
                 configuration: broker,
-                tls: broker.isTLS ? try Self.makeTLS(broker) : nil,
+                tls: broker.isTLS ? try TLSContext(broker.tls()) : nil,
                 clientID: try MQTTString(broker.clientID),
                 userName: try broker.username.map { try MQTTString($0) },
                 password: try broker.passwordFile.map { Password(ByteBuffer(bytes: try SecretFile.loadSecret($0))) }
@@ -268,43 +268,6 @@ struct Assembly: Sendable {
 
     // MARK: TLS
 
-    private static func makeTLS(_ uplink: UplinkConfiguration) throws -> TLSContext {
-        let psk = try uplink.psk.map { psk in
-            TLSPreSharedKey(identity: Array(psk.identity.utf8), key: try SecretFile.loadPreSharedKey(psk.keyFile))
-        }
-        let trust: TLSTrust =
-            if let ca = uplink.ca { .file(ca.path) } else if psk != nil { .nothing } else { .system }
-        var configuration = TLSConfiguration.client(preSharedKey: psk, trust: trust)
-        if let certificate = uplink.certificate, let key = uplink.key {
-            configuration.identity = .files(certificateChain: certificate.path, privateKey: key.path)
-        }
-        configuration.minimumVersion = TLSVersion(uplink.tlsMin)
-        configuration.maximumVersion = TLSVersion(uplink.tlsMax)
-        return try TLSContext(configuration)
-    }
-
-    private static func makeTLS(_ listener: ListenerConfiguration, keyLookup: KeyLookup) throws -> TLSContextSource {
-        var configuration = TLSConfiguration.server()
-        if listener.psk { configuration.keyLookup = { identity in keyLookup.find(identity) } }
-        if let certificate = listener.certificate, let key = listener.key {
-            configuration.identity = .files(certificateChain: certificate.path, privateKey: key.path)
-        }
-        if let authority = listener.clientCA {
-            configuration.trust = .file(authority.path)
-            // Who has a password needs no certificate.
-            let isRequired = listener.anonymous == .refused && !listener.password
-            configuration.clientCertificates = isRequired ? .required : .optional
-        }
-        if let lists = listener.clientCRL { configuration.revocations = .file(lists.path) }
-        configuration.clientName =
-            switch listener.clientName {
-            case .commonName: .commonName
-            case .alternativeName: .alternativeName(uriPrefix: "urn:sealgate:")
-            }
-        configuration.minimumVersion = TLSVersion(listener.tlsMin)
-        return try TLSContextSource(configuration)
-    }
-
     /// Takes revocation lists that have changed on disk, for connections from now on. Blocks: on the store's thread.
     func refreshRevocations() {
         for (listener, tls) in zip(self.configuration.listeners, self.listenerTLS) {
@@ -332,14 +295,5 @@ private final class KeyLookup: Sendable {
 
     func find(_ identity: [UInt8]) -> [UInt8]? {
         self.lookup.withLock { $0 }?(identity)
-    }
-}
-
-extension TLSVersion {
-    fileprivate init(_ version: TLSProtocolVersion) {
-        switch version {
-        case .tls12: self = .tls12
-        case .tls13: self = .tls13
-        }
     }
 }

@@ -4,10 +4,18 @@ import Synchronization
 /// that are open keep theirs. Any thread.
 package final class TLSContextSource: Sendable {
     private let context: Mutex<TLSContext>
-    private let files: Mutex<[TLSFile.Stamp?]>
+    private let files: Mutex<Files>
+
+    /// What is known of the files that are watched.
+    private struct Files {
+        /// As they were when the context was made from them.
+        var stamps: [TLSFile.Stamp?]
+        /// Why they could not be used at the last look.
+        var failure: TLSError?
+    }
 
     package init(_ context: TLSContext) {
-        self.files = Mutex(Self.stamps(context.configuration))
+        self.files = Mutex(Files(stamps: Self.stamps(context.configuration)))
         self.context = Mutex(context)
     }
 
@@ -16,27 +24,38 @@ package final class TLSContextSource: Sendable {
         // Before they are read: what changes meanwhile is found by the next look.
         let stamps = Self.stamps(configuration)
         self.init(try TLSContext(configuration))
-        self.files.withLock { $0 = stamps }
+        self.files.withLock { $0.stamps = stamps }
     }
 
     /// The context as it is now.
     package var current: TLSContext { self.context.withLock(\.self) }
 
-    /// Reads the files of the configuration anew if the revocation lists have changed since the last look. Blocks on the
-    /// disk: not for the loop.
+    /// Reads the files of the configuration anew if the revocation lists are not those of the context. Blocks on the disk:
+    /// not for the loop.
+    ///
+    /// What can't be used now is tried again by the next call, whether or not it has changed until then: its rights may
+    /// have been mended, or the disk.
     ///
     /// - Returns: Whether there is a new context.
-    /// - Throws: ``TLSError``, once for each change, if the files can't be used: the context stays as it was.
+    /// - Throws: ``TLSError`` if the files can't be used, but not for the same reason as the last time: the context stays
+    ///   as it was.
     package func refresh() throws(TLSError) -> Bool {
         let configuration = self.current.configuration
         let stamps = Self.stamps(configuration)
-        let isChanged = self.files.withLock { files in
-            defer { files = stamps }
-            return files != stamps
+        guard self.files.withLock({ $0.stamps != stamps }) else { return false }
+        let context: TLSContext
+        do throws(TLSError) {
+            context = try TLSContext(configuration)
+        } catch {
+            let isNews = self.files.withLock { files in
+                defer { files.failure = error }
+                return files.failure?.kind != error.kind || files.failure?.message != error.message
+            }
+            if isNews { throw error }
+            return false
         }
-        guard isChanged else { return false }
-        let context = try TLSContext(configuration)
         self.context.withLock { $0 = context }
+        self.files.withLock { $0 = Files(stamps: stamps) }
         return true
     }
 

@@ -104,13 +104,13 @@ import COpenSSL
         return unsafe Array(UnsafeBufferPointer(start: ASN1_STRING_get0_data(string), count: count))
     }
 
-    private static func text(of name: OpaquePointer?) -> String {
+    static func text(of name: OpaquePointer?) -> String {
         guard let bio = try? PEMBuffer() else { return "?" }
         _ = unsafe X509_NAME_print_ex(bio.raw, name, 0, shim_XN_FLAG_RFC2253)
         return String(decoding: bio.contents.prefix(256), as: UTF8.self)
     }
 
-    private static func text(of time: UnsafePointer<ASN1_TIME>?) -> String {
+    static func text(of time: UnsafePointer<ASN1_TIME>?) -> String {
         guard let bio = try? PEMBuffer() else { return "?" }
         _ = unsafe ASN1_TIME_print_ex(bio.raw, time, UInt(ASN1_DTFLGS_ISO8601))
         return String(decoding: bio.contents, as: UTF8.self)

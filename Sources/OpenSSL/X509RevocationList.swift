@@ -1,7 +1,7 @@
 import COpenSSL
 
 /// Owner of one X509_CRL: which certificates of an authority are no longer to be believed.
-@safe final class X509RevocationList {
+@safe package final class X509RevocationList {
     let raw: OpaquePointer
 
     /// Takes ownership.
@@ -28,6 +28,20 @@ import COpenSSL
             throw TLSError(.configuration, "\(name) holds no usable PEM revocation list", detail: end.description)
         }
         return lists
+    }
+
+    /// Those of a PEM file that should have been replaced by now, by this machine's clock: while they are in use, nobody
+    /// with a certificate of their authority is believed. Blocks on the disk.
+    ///
+    /// - Returns: The authority's name, and until when its list was good.
+    package static func outdated(path: String) throws(TLSError) -> [(issuer: String, since: String)] {
+        try self.parse(pem: TLSFile.read(path: path), name: path).compactMap { list in
+            let end = unsafe X509_CRL_get0_nextUpdate(list.raw)
+            // Below zero: before now; zero: can't be told.
+            guard unsafe end != nil, unsafe X509_cmp_current_time(end) < 0 else { return nil }
+            let issuer = unsafe X509Certificate.text(of: X509_CRL_get_issuer(list.raw))
+            return (issuer, unsafe X509Certificate.text(of: end))
+        }
     }
 }
 

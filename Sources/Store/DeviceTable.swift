@@ -130,14 +130,15 @@ struct DeviceTable {
     // MARK: - Changing, inside a transaction
 
     /// Adds the device, or gives the one that is there another profile, form, node id and other keys. Whether that one is
-    /// revoked, its epoch and its age are its own: they may have changed since the caller read them.
+    /// revoked, its epoch, its age and, if the new one has none, its password are its own: they may have changed since the
+    /// caller read them.
     func put(_ device: Device, _ db: Database) throws {
         guard try self.has(device.id, db) else { return try self.insert(device, db) }
         let secrets = try self.wrapped(device, db)
         try db.execute(
             sql: """
-                UPDATE device SET profile = ?, seal = ?, node_id = ?, keys_of = ?, v1_keys = ?, psk = ?, password = ?
-                WHERE id = ?
+                UPDATE device SET profile = ?, seal = ?, node_id = ?, keys_of = ?, v1_keys = ?, psk = ?,
+                password = COALESCE(?, password) WHERE id = ?
                 """,
             arguments: [
                 device.profile, device.seal?.rawValue, device.nodeID, device.keysOf?.text, secrets.v1Keys, secrets.psk,

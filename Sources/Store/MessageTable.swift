@@ -59,7 +59,9 @@ final class MessageTable {
         )
         while try statement.step() {
             let number = statement.integer(0)
-            guard SpoolKey.sequences.contains(number), let qos = UInt8(exactly: statement.integer(3)), qos <= 2 else {
+            guard SpoolKey.sequences.contains(number), let qos = UInt8(exactly: statement.integer(3)), qos <= 2,
+                StoredTime.isPlausible(statement.optionalInteger(5))
+            else {
                 body(number, nil)
                 continue
             }

@@ -59,11 +59,14 @@ final class RetainedTable {
         try self.setStatement.check(code)
     }
 
-    /// All of them, in the order of their topics' bytes.
+    /// All of them, in the order of their topics' bytes, but for those whose times nobody can have stored.
     func all() throws(SQLiteFailure) -> [RetainedRecord] {
         defer { self.allStatement.reset() }
         var records: [RetainedRecord] = []
         while try self.allStatement.step() {
+            guard StoredTime.isPlausible(self.allStatement.integer(4)),
+                StoredTime.isPlausible(self.allStatement.optionalInteger(6))
+            else { continue }
             records.append(
                 RetainedRecord(
                     topic: ByteBuffer(bytes: self.allStatement.bytes(0)),

@@ -51,7 +51,8 @@ struct SessionReading {
             let clientID = statement.buffer(1)
             guard SpoolKey.sequences.contains(number), clientID.readableBytes <= 65_535,
                 let owner = statement.text(2).flatMap(SessionOwner.init(text:)),
-                let expiryInterval = UInt32(exactly: statement.integer(3))
+                let expiryInterval = UInt32(exactly: statement.integer(3)),
+                StoredTime.isPlausible(statement.optionalInteger(4))
             else {
                 self.bad.sessions.insert(number)
                 continue

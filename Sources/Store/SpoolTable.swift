@@ -133,7 +133,7 @@ final class SpoolTable {
         }
         var dropped: [String: DroppedRecords] = [:]
         var last: Int64?
-        while try self.frontStatement.step(), self.frontStatement.integer(1) < youngest {
+        while try self.frontStatement.step(), Self.time(self.frontStatement.integer(1)) < youngest {
             let key = self.frontStatement.integer(0)
             let device = self.frontStatement.text(3) ?? ""
             var entry =
@@ -167,7 +167,7 @@ final class SpoolTable {
             uplink: uplink,
             messages: Int(tail.messages - self.firstStatement.integer(2)),
             bytes: Int(tail.bytes - self.firstStatement.integer(3)),
-            oldestStoredAt: self.firstStatement.integer(1),
+            oldestStoredAt: Self.time(self.firstStatement.integer(1)),
             sequences: first...max(first, tail.sequence)
         )
     }
@@ -230,10 +230,15 @@ final class SpoolTable {
                 qos: QoS(rawValue: UInt8(row.flags & 3)) ?? .atLeastOnce,
                 retain: row.flags & Self.retainFlag != 0,
                 device: row.device.flatMap { try? DeviceID($0) },
-                storedAt: row.storedAt
+                storedAt: Self.time(row.storedAt)
             )
         }
         return SpoolPage(records: records, isLast: isLast)
+    }
+
+    /// A record is worth more than its time: one that nobody can have stored counts as not known, which is never too old.
+    private static func time(_ storedAt: Int64) -> Int64 {
+        StoredTime.range.contains(storedAt) ? storedAt : StoredTime.range.upperBound
     }
 
     /// A row whose bytes are in the page's buffer already.

@@ -96,7 +96,7 @@ extension Store {
 
     /// Adds those whose ids are new and gives the others their profile, form, node id and keys or, after an error, changes
     /// nothing. They may use each other's keys, in any order. Whether a device that is there is revoked, its epoch and
-    /// when it was added stay as they are.
+    /// when it was added stay as they are, and so does its password unless there is another one for it.
     ///
     /// - Throws: ``StoreError``, `.noSuchDevice` when a device, one of these or not, would be left without the keys of
     ///   another that it uses.

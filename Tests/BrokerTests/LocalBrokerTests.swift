@@ -12,6 +12,9 @@ struct LocalBrokerTests {
         let sessions = try owners.map { try #require(try broker.connect("kitchen", $0)) }
         #expect(sessions.allSatisfy { !$0.isPresent })
         #expect(broker.sessionCount == owners.count)
+        let found = broker.sessions(ownedBy: [.device("shed"), .guest, .device("attic")])
+        #expect(Set(found.map(\.owner)) == [.device("shed"), .guest] && found.count == 2)
+        #expect(broker.sessions(ownedBy: [.device("attic")]).isEmpty && broker.sessions(ownedBy: []).isEmpty)
         for (owner, session) in zip(owners, sessions) {
             let again = try #require(try broker.connect("kitchen", owner))
             #expect(again.session === session.session)

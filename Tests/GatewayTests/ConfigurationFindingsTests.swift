@@ -106,6 +106,11 @@ struct ConfigurationFindingsTests {
             "9: gateway.state: is empty"
         ),
         BadFile(
+            "a longest keep alive that would become none",
+            BadFile.head + "[limits]\nmax_keep_alive = \"900ms\"",
+            "8: limits.max_keep_alive: is less than a second; write \"1s\" or more, or \"0s\" for no limit"
+        ),
+        BadFile(
             "limits out of range or of the wrong type",
             BadFile.head + """
                 [limits]

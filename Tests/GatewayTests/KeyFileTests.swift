@@ -70,6 +70,11 @@ struct KeyFileTests {
         for start in ["020e080110", "0114080110", "010e0801ff", "010e080120"] {
             #expect(self.findings(head + "\"hex:\(start)\(String(repeating: "07", count: 40))\"\n") == [refusal])
         }
+        // Prices that could be paid, but take less or more time than a device that is not there.
+        for start in ["010d080110", "010f080110", "010e090110", "010e080210"] {
+            let findings = self.findings(head + "\"hex:\(start)\(String(repeating: "07", count: 48))\"\n")
+            #expect(findings.count == 1 && findings[0].contains("has not the price of scrypt"), "\(findings)")
+        }
         #expect(self.findings("[[device]]\nid = \"a\"\npassword = \"swordfish\"\n").count == 1)
     }
 

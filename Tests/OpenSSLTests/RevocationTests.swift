@@ -110,6 +110,33 @@ import Testing
         #expect(throws: TLSError.self) { try TLSContext(server) }
     }
 
+    @Test("what could not be used once is tried again at each look, without any other change of the lists")
+    func retried() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.file("crl.pem")
+        let trust = directory.file("ca.crt")
+        func write(_ text: String, _ path: String) throws {
+            try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+        }
+        try write(self.list(), path)
+        try write(self.authority.authority.certificate, trust)
+        var server = self.server(.tls13, .file(path))
+        server.trust = .file(trust)
+        let source = try TLSContextSource(server)
+        try FileManager.default.removeItem(atPath: trust)
+        try write(self.list([self.bad]), path)
+        let before = source.current
+        let error = #expect(throws: TLSError.self) { try source.refresh() }
+        #expect(error?.message.contains("ca.crt") == true)
+        #expect(try !source.refresh())
+        #expect(source.current === before)
+        try write(self.authority.authority.certificate, trust)
+        #expect(try source.refresh())
+        #expect(source.current !== before)
+        #expect(try self.connect(self.bad, source.current.configuration).serverError?.kind == .certificateRevoked)
+        #expect(try !source.refresh())
+    }
+
     @Test("a list that changes on disk is taken, one that can't be used leaves the old one, and each is told once")
     func refreshed() throws {
         let directory = try TemporaryDirectory()
@@ -135,6 +162,9 @@ import Testing
         #expect(try !source.refresh())
         #expect(try !isTaken(self.bad, source) && isTaken(self.good, source))
         try FileManager.default.removeItem(atPath: path)
+        #expect(throws: TLSError.self) { try source.refresh() }
+        #expect(try !source.refresh())
+        try write("nonsense")
         #expect(throws: TLSError.self) { try source.refresh() }
         try write(self.list())
         #expect(try source.refresh())

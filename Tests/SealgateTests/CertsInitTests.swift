@@ -54,6 +54,12 @@ import Testing
         try home.configure(CommandHome.configuration.replacingOccurrences(of: "psk      = true", with: tls))
         let checked = try await home.sealgate("check")
         #expect(checked.exit == .status(0), "\(checked.all)")
+        // The gateway would not start with it.
+        let other = try String(contentsOfFile: home.directory.file("certs/ca.key"), encoding: .utf8)
+        try other.write(toFile: home.directory.file("certs/gateway.key"), atomically: false, encoding: .utf8)
+        let refused = try await home.sealgate("check")
+        #expect(refused.exit == .status(1))
+        #expect(refused.all.contains("key: certs/gateway.key is not the key of the first"), "\(refused.all)")
     }
 
     @Test("nothing is overwritten unless forced")

@@ -255,7 +255,7 @@ struct DeviceStoreTests {
         #expect(try two.keyHierarchy().unwrap(wrapped, device: "a") == [1, 2, 3])
     }
 
-    @Test("replacing a device leaves alone what others may have changed: revoked, epoch, age")
+    @Test("replacing a device leaves alone what others may have changed: revoked, epoch, age, a password unless given")
     func staleReplacement() throws {
         let store = try self.state.open(.command)
         defer { store.close() }
@@ -268,10 +268,16 @@ struct DeviceStoreTests {
         stale.epoch = 1
         stale.created = 99
         stale.v1Keys = .random()
+        let password = try self.password(1)
+        try store.setPassword(password, of: device.id)
         try store.put([stale])
+        stale.password = password
         stale.epoch = 3
         stale.created = device.created
         stale.isRevoked = true
+        #expect(try store.device(device.id) == stale)
+        stale.password = try self.password(2)
+        try store.put([stale])
         #expect(try store.device(device.id) == stale)
     }
 

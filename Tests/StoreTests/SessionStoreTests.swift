@@ -22,7 +22,7 @@ struct SessionStoreTests {
         bare.qos = 0
         let records = [
             SessionRecord.sample(base + 1, owner: .device("kitchen"), expiryInterval: .max),
-            SessionRecord.sample(base + 2, client: "", owner: .unproven, expiryInterval: 0, leftAt: -5),
+            SessionRecord.sample(base + 2, client: "", owner: .unproven, expiryInterval: 0, leftAt: 0),
         ]
         let full = SubscriptionRecord(
             filter: ByteBuffer(string: "$share/g/e\u{301}/+/#"),

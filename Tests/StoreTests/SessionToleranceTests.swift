@@ -1,6 +1,7 @@
 import Broker
 import GRDB
 import Logging
+import MQTTCodec
 import NIOCore
 import Synchronization
 import Testing
@@ -56,6 +57,9 @@ struct SessionToleranceTests {
         "INSERT INTO session VALUES (-9, x'41', 'guest', 1, NULL)",
         "INSERT INTO session VALUES (9223372036854775807, x'41', 'guest', 1, NULL)",
         "INSERT INTO session VALUES (3, zeroblob(65536), 'guest', 1, NULL)",
+        "INSERT INTO session VALUES (3, x'41', 'guest', 1, -1)",
+        "INSERT INTO session VALUES (3, x'41', 'guest', 1, -9223372036854775808)",
+        "INSERT INTO session VALUES (3, x'41', 'guest', 1, 253402214400001)",
         """
         INSERT INTO session VALUES (3, x'41', 'nobody', 1, NULL);
         INSERT INTO queue VALUES (13, 3, 5, 1, 0, NULL); INSERT INTO subscription VALUES (3, x'41', 1, 0);
@@ -79,6 +83,14 @@ struct SessionToleranceTests {
         "INSERT INTO queue VALUES (13, 8, 5, 1, 0, NULL)",
         """
         INSERT INTO message VALUES (9, x'41', x'', 3, NULL, NULL, NULL);
+        INSERT INTO queue VALUES (13, 1, 9, 1, 0, NULL)
+        """,
+        """
+        INSERT INTO message VALUES (9, x'41', x'', 1, NULL, -9223372036854775808, NULL);
+        INSERT INTO queue VALUES (13, 1, 9, 1, 0, NULL)
+        """,
+        """
+        INSERT INTO message VALUES (9, x'41', x'', 1, NULL, 9223372036854775807, NULL);
         INSERT INTO queue VALUES (13, 1, 9, 1, 0, NULL)
         """,
         "INSERT INTO held VALUES (1, 0)",
@@ -150,5 +162,43 @@ struct SessionToleranceTests {
         #expect(try self.state.numbers("SELECT number FROM message") == [5, 6])
         #expect(try store.sessions().sessions == expected)
         #expect(warnings.lines.withLock { $0.isEmpty })
+    }
+
+    @Test(
+        "a retained message with times that nobody can have stored goes, a spooled one stays without its time",
+        arguments: [Int64.min, -1, StoredTime.range.upperBound + 1, .max]
+    )
+    func badTimes(time: Int64) async throws {
+        let first = try self.state.open()
+        let uplink = try first.uplinkID(named: "cloud")
+        var batch = StoreBatch()
+        batch.retained = ["a", "b", "c"].map {
+            .set(
+                RetainedRecord(
+                    topic: ByteBuffer(string: $0),
+                    payload: ByteBuffer(string: "on"),
+                    qos: .atMostOnce,
+                    publisher: nil,
+                    storedAt: 7
+                )
+            )
+        }
+        batch.inserts = [try .sample(1, uplink: uplink), try .sample(2, uplink: uplink)]
+        try await self.state.commit(batch, to: first)
+        first.close()
+        try self.state.execute(
+            """
+            UPDATE retained SET stored_at = \(time) WHERE topic = CAST('a' AS BLOB);
+            UPDATE retained SET expires_at = \(time) WHERE topic = CAST('b' AS BLOB);
+            UPDATE spool SET stored_at = \(time);
+            """
+        )
+        let store = try self.state.open()
+        defer { store.close() }
+        #expect(try store.retained().map { String(buffer: $0.topic) } == ["c"])
+        let unknown = StoredTime.range.upperBound
+        #expect(store.spoolTotals.map(\.oldestStoredAt) == [unknown])
+        let records = try await self.state.load(store, uplink: uplink).records
+        #expect(records.map(\.sequence) == [1, 2] && records.allSatisfy { $0.storedAt == unknown })
     }
 }

@@ -95,12 +95,22 @@ package struct GatewayLimits: Sendable, Equatable {
         set(\.maxQueuedBytes, reader.size("max_queued_bytes", in: 4_096...(1 << 30)))
         set(\.maxQueuedMessages, reader.int("max_queued_messages", in: 1...10_000_000))
         set(\.maxQueuedTotal, reader.size("max_queued_total", in: 65_536...(64 << 30)))
-        set(\.maxKeepAlive, reader.duration("max_keep_alive", in: .zero...(.seconds(65_535))))
+        set(\.maxKeepAlive, Self.readMaxKeepAlive(reader))
         set(\.maxInflight, reader.int("max_inflight", in: 1...65_535))
         set(\.receiveMaximum, reader.int("max_inflight_inbound", in: 1...65_535))
         set(\.systemInterval, reader.duration("sys_interval", in: .zero...(.seconds(86_400))))
         set(\.failureRate, reader.rate("failure_rate"))
         reader.finish()
+    }
+
+    /// MQTT counts keep alives in seconds: less than one would become none, which lifts the limit.
+    private static func readMaxKeepAlive(_ reader: ConfigurationReader) -> Duration? {
+        let key = "max_keep_alive"
+        guard let longest = reader.duration(key, in: .zero...(.seconds(65_535))) else { return nil }
+        guard longest == .zero || longest >= .seconds(1) else {
+            return reader.refuse(key, "is less than a second; write \"1s\" or more, or \"0s\" for no limit")
+        }
+        return longest
     }
 
     /// What is wrong with the size of a topic or filter, for the operator; nil: nothing.

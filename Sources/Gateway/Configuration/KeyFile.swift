@@ -103,7 +103,8 @@ package enum KeyFile {
         return entry
     }
 
-    /// A hash as an export writes it, at a price that this gateway pays.
+    /// A hash as an export writes it, at the price of all passwords: with another one, the time that a login takes would
+    /// tell whether there is such a device.
     private static func passwordHash(_ reader: ConfigurationReader) -> PasswordHash? {
         let lengths = Array(1...PasswordHash.maxBytes)
         guard let bytes = Self.bytes(reader, "password_hash", allowed: lengths) else { return nil }
@@ -111,6 +112,14 @@ package enum KeyFile {
             return reader.refuse(
                 "password_hash",
                 "is no hash that this version can check; see: sealgate device password"
+            )
+        }
+        guard hash.parameters == .standard else {
+            let standard = Scrypt.Parameters.standard
+            return reader.refuse(
+                "password_hash",
+                "has not the price of scrypt that all passwords have here (log N \(standard.logN), r \(standard.r), "
+                    + "p \(standard.p)); set the password anew with: sealgate device password"
             )
         }
         return hash

@@ -163,8 +163,9 @@ final class GatewayCore {
         for client in self.clients.values where client.isOf(devices) {
             client.close(.notAuthorized, reason: reason)
         }
-        for device in devices where endsSessions {
-            for session in self.broker.sessions(ownedBy: .device(device.text)) { self.broker.remove(session) }
+        if endsSessions {
+            let owners = Set(devices.map { SessionOwner.device($0.text) })
+            for session in self.broker.sessions(ownedBy: owners) { self.broker.remove(session) }
         }
         self.publishLapsedWills()
     }

@@ -1,5 +1,6 @@
 import Glibc
 import NIOCore
+import Store
 
 /// The time of day, for what people read: when a record was stored. Nothing is ordered by it; a Pi without a battery
 /// starts in 1970.
@@ -7,25 +8,24 @@ struct WallClock {
     /// 2025-01-01: a clock before it is not set.
     private static let plausible: Int64 = 1_735_689_600_000
     /// 9999-12-31: the stamp of what was taken while the clock was not set. It never grows too old.
-    private static let unknown: Int64 = 253_402_214_400_000
+    private static let unknown = StoredTime.range.upperBound
 
     /// When a message is taken, for `max_age` and for people.
     var stamp: Int64 {
-        let now = self.milliseconds
-        return now >= Self.plausible ? now : Self.unknown
+        self.present ?? Self.unknown
     }
 
     /// The present, or nil while the clock is not set.
     var present: Int64? {
         let now = self.milliseconds
-        return now >= Self.plausible ? now : nil
+        return Self.plausible...Self.unknown ~= now ? now : nil
     }
 
     /// A moment of the monotonic clock as one of this clock, for the store; nil for none, and while the clock is not set:
     /// better to keep a message for too long than to lose it to a wrong clock.
     func milliseconds(at deadline: NIODeadline?) -> Int64? {
         guard let deadline, let present = self.present else { return nil }
-        return present + (deadline - .now()).nanoseconds / 1_000_000
+        return min(max(present + (deadline - .now()).nanoseconds / 1_000_000, 0), Self.unknown)
     }
 
     /// The other way round; nil for none.

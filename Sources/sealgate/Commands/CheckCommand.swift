@@ -6,8 +6,8 @@ struct CheckCommand: ParsableCommand {
         commandName: "check",
         abstract: "Say what is wrong with gateway.conf, by file and line.",
         discussion: """
-            Reads the file and the certificates and keys that it names, and touches nothing. Ends with 0 if "sealgate run" \
-            would start with it, otherwise with 1.
+            Reads the file and the certificates and keys that it names, sets TLS up as "sealgate run" does, and touches \
+            nothing. Ends with 0 if "sealgate run" would start with it, otherwise with 1.
             """
     )
 
@@ -23,8 +23,9 @@ struct CheckCommand: ParsableCommand {
         }
         for warning in configuration.warnings { Output.error("\(warning)") }
         let problems = configuration.checkFiles()
-        for problem in problems { Output.error("\(problem)") }
-        guard problems.isEmpty else { throw CommandFailure(.no) }
+        let findings = problems + configuration.checkTLS(besides: problems)
+        for finding in findings { Output.error("\(finding)") }
+        guard !findings.contains(where: { $0.severity == .error }) else { throw CommandFailure(.no) }
         Output.line(
             "\(self.file.path): \(Self.count(configuration.listeners.count, "listener")), "
                 + "\(Self.count(configuration.profiles.count, "profile")), "

@@ -45,8 +45,10 @@ struct DeviceImportCommand: ParsableCommand {
     private static let maxPrinted = 10
 
     private struct Plan {
+        /// With the passwords of their entries alone: the store knows the others, which may have changed meanwhile.
         var changed: [Device] = []
         var added = 0
+        var withPassword = 0
         var unchanged = 0
         var revoked: [DeviceID] = []
         var problems: [(line: Int, id: DeviceID, problem: DeviceRules.Problem)] = []
@@ -70,8 +72,7 @@ struct DeviceImportCommand: ParsableCommand {
         let replaced = plan.changed.count - plan.added
         var counts = ["\(plan.added) added"]
         if replaced > 0 { counts.append("\(replaced) replaced") }
-        let withPassword = plan.changed.count { $0.password != nil }
-        if withPassword > 0 { counts.append("\(withPassword) with a password") }
+        if plan.withPassword > 0 { counts.append("\(plan.withPassword) with a password") }
         if plan.unchanged > 0 { counts.append("\(plan.unchanged) as they were") }
         let when = plan.changed.isEmpty ? "" : "; in force within one second"
         Output.line("devices: \(counts.joined(separator: ", "))\(when)")
@@ -119,6 +120,8 @@ struct DeviceImportCommand: ParsableCommand {
                 plan.unchanged += 1
             } else {
                 if old[entry.id] == nil { plan.added += 1 }
+                if device.password != nil { plan.withPassword += 1 }
+                device.password = entry.password
                 plan.changed.append(device)
             }
         }

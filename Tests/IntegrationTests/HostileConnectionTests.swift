@@ -224,7 +224,7 @@ import Testing
         // The gateway has not just been too slow, and does not go round in circles either.
         try await eventually(within: .seconds(60)) {
             let time = try self.processorTime(of: gateway)
-            try await Task.sleep(for: .milliseconds(300))
+            try await Task.sleep(for: .seconds(1))
             return try self.processorTime(of: gateway) <= time + 1
         }
         try self.expectServed(port)

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What takes the gateway's time, memory and places, against a running gateway: it is bounded, and others are served on.
-@Suite(.timeLimit(.minutes(3)), .serialized) struct HostileConnectionTests {
+@Suite(.timeLimit(.minutes(3)), .serialized, .ownThread) struct HostileConnectionTests {
     /// Resident memory of the process in KiB.
     private func memory(of gateway: GatewayProcess) throws -> Int {
         let status = try String(contentsOfFile: "/proc/\(gateway.pid)/status", encoding: .utf8)
@@ -18,16 +18,22 @@ import Testing
         return try #require(Int(fields[11])) + (try #require(Int(fields[12])))
     }
 
-    /// A new client connects, publishes to itself and goes, all within a second.
+    /// A new client connects, publishes to itself and goes, all within a second. Other tests run at the same time, so
+    /// that it may try again for a while.
     private func expectServed(_ port: Int) throws {
-        let start = ContinuousClock.now
-        let canary = try MQTTPeer(port: port, .init(id: "canary"))
-        try canary.subscribe("canary", qos: 1)
-        try canary.publish("canary", "sings", qos: 1, id: 1)
-        var types: Set<UInt8> = []
-        while types != [3, 4] { types.insert(try canary.next().first >> 4) }
-        try canary.disconnect()
-        #expect(ContinuousClock.now - start < .seconds(20))
+        let end = ContinuousClock.now + .seconds(10)
+        var time = Duration.zero
+        repeat {
+            let start = ContinuousClock.now
+            let canary = try MQTTPeer(port: port, .init(id: "canary"))
+            try canary.subscribe("canary", qos: 1)
+            try canary.publish("canary", "sings", qos: 1, id: 1)
+            var types: Set<UInt8> = []
+            while types != [3, 4] { types.insert(try canary.next().first >> 4) }
+            try canary.disconnect()
+            time = ContinuousClock.now - start
+        } while time >= .seconds(1) && ContinuousClock.now < end
+        #expect(time < .seconds(1), "\(time)")
     }
 
     @Test(
@@ -59,7 +65,7 @@ import Testing
 
     @Test("a client that sends CONNECT a byte at a time is let in, if it is done in time")
     func byteByByte() async throws {
-        let gateway = try await OpenSite.home().start()
+        let gateway = try await OpenSite.home(OpenSite.text(limits: ["connect_timeout = \"30s\""])).start()
         let client = try RawMQTTClient(port: try gateway.port())
         for byte in MQTTPeer.connect(.init(id: "slow", level: 4)) {
             try client.send([byte])
@@ -77,7 +83,7 @@ import Testing
         let start = ContinuousClock.now
         for peer in peers { try peer.expectEnd() }
         let time = ContinuousClock.now - start
-        #expect(time > .milliseconds(1_300) && time < .milliseconds(2_700), "\(time)")
+        #expect(time > .milliseconds(1_300) && time < .seconds(4), "\(time)")
     }
 
     @Test(
@@ -92,7 +98,7 @@ import Testing
         let start = ContinuousClock.now
         try new.expectEnd()
         try old.expectEnd()
-        #expect(ContinuousClock.now - start < .milliseconds(2_700))
+        #expect(ContinuousClock.now - start < .seconds(4))
     }
 
     @Test("300 connects with one client id: the last one wins, the others are told, and nothing of them is left")
@@ -201,21 +207,27 @@ import Testing
 
     @Test("a client that asks and never reads is stopped, costs a bounded amount, and is alone in its trouble")
     func neverReads() async throws {
-        let gateway = try await OpenSite.home().start()
+        let text = OpenSite.text(limits: ["max_queued_bytes = \"64KiB\""])
+        let gateway = try await OpenSite.home(text).start()
         let port = try gateway.port()
         try self.expectServed(port)
         let before = try self.memory(of: gateway)
-        let pings = Array([[UInt8]](repeating: [0xC0, 0], count: 32_768).joined())
-        let publish: [UInt8] = [0x32, 6, 0, 1, 0x78, 0, 1, 0x79]
-        for bytes in [pings, Array([[UInt8]](repeating: publish, count: 8_192).joined())] {
-            let client = try RawMQTTClient(port: port, limit: .seconds(2), receiveBuffer: 4_096)
-            try client.send(MQTTPeer.connect(.init(id: "deaf", level: 4)))
-            var sent = 0
-            // Until the gateway reads no more, or has cut it off.
-            while sent < 64 << 20, (try? client.send(bytes)) != nil { sent += bytes.count }
-            #expect(sent < 64 << 20)
-            try self.expectServed(port)
+        let client = try RawMQTTClient(port: port, limit: .seconds(2), receiveBuffer: 4_096)
+        try client.send(MQTTPeer.connect(.init(id: "deaf", level: 4)))
+        // PINGREQ, and PUBLISH with QoS 1.
+        let asked: [UInt8] = [0xC0, 0, 0x32, 6, 0, 1, 0x78, 0, 1, 0x79]
+        let bytes = Array([[UInt8]](repeating: asked, count: 8_192).joined())
+        var sent = 0
+        // Until the gateway reads no more, or has cut it off.
+        while sent < 64 << 20, (try? client.send(bytes)) != nil { sent += bytes.count }
+        #expect(sent < 64 << 20)
+        // The gateway has not just been too slow, and does not go round in circles either.
+        try await eventually(within: .seconds(60)) {
+            let time = try self.processorTime(of: gateway)
+            try await Task.sleep(for: .seconds(1))
+            return try self.processorTime(of: gateway) <= time + 1
         }
+        try self.expectServed(port)
         let grown = try self.memory(of: gateway) - before
         #expect(grown < 8 * 1024, "\(grown) KiB")
     }

@@ -76,8 +76,8 @@ enum TreeTarget {
         tree.forEachMatch(of: topic) { subscriber, options in
             add(subscriber, options, isShared: false)
         } shared: { group in
-            // Nobody takes it, so that it is offered to all.
-            let isTaken = group.offer(isReady: { numbers[ObjectIdentifier($0)] ?? 0 < 4 }) { subscriber, options in
+            // Nobody takes it, so that it is offered to all: those who are not ready are no more than are asked.
+            let isTaken = group.offer(isReady: { numbers[ObjectIdentifier($0)] ?? 0 < 8 }) { subscriber, options in
                 add(subscriber, options, isShared: true)
                 return false
             }

@@ -191,6 +191,12 @@ package final class TLSHandler: ChannelDuplexHandler {
         }
     }
 
+    /// The socket is broken: a farewell would cost a record and a failing system call.
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        self.finish(error)
+        context.fireErrorCaught(error)
+    }
+
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable { self.blockedAnswers = 0 }
         context.fireChannelWritabilityChanged()

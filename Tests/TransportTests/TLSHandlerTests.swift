@@ -198,6 +198,19 @@ import Testing
         }
     }
 
+    @Test("an error of the socket is told, and nothing more is written")
+    func broken() throws {
+        let pair = try Pair()
+        defer { pair.finish() }
+        try pair.connect()
+        let unfinished = pair.server.write(ByteBuffer(string: "x"))
+        pair.server.pipeline.fireErrorCaught(IOError(errnoCode: 104, reason: "reset"))
+        #expect(pair.serverRecorder.errors.map { $0 is IOError } == [true])
+        pair.server.close(promise: nil)
+        #expect(try pair.server.readOutbound(as: ByteBuffer.self) == nil)
+        #expect(throws: (any Error).self) { try unfinished.wait() }
+    }
+
     @Test("the end of a transport during the handshake is told as such")
     func cutHandshake() throws {
         let pair = try Pair()

@@ -107,7 +107,11 @@ let package = Package(
             dependencies: ["Devices", "MQTTCodec", "Sealing", .nioCore],
             swiftSettings: strict
         ),
-        .testTarget(name: "BrokerTests", dependencies: ["Broker", "MQTTCodec", "TestSupport", .nioCore], swiftSettings: strict),
+        .testTarget(
+            name: "BrokerTests",
+            dependencies: ["Broker", "MQTTCodec", "TestSupport", .nioCore],
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "StoreTests",
             dependencies: [

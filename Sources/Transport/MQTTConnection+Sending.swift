@@ -14,7 +14,7 @@ extension MQTTConnection {
     package var allowsProblemInformation: Bool { self.machine.allowsProblemInformation }
 
     package var hasRoom: Bool {
-        guard !self.isClosed, let context = self.context, context.channel.isWritable else { return false }
+        guard !self.isClosed, self.isWritable else { return false }
         return (self.output?.readableBytes ?? 0) < self.configuration.maxQueuedBytes
     }
 

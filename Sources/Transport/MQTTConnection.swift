@@ -28,6 +28,8 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     private var partial = PartialFrame()
     private(set) var output: ByteBuffer?
     private var isInBurst = false
+    /// Of the channel, kept since it is asked for each delivery.
+    private(set) var isWritable = true
     private(set) var isClosed = false
     /// TCP, and TLS if the listener has it, was up.
     private var isOpen = false
@@ -114,6 +116,7 @@ package final class MQTTConnection: ChannelDuplexHandler, SessionConnection, Bur
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        self.isWritable = context.channel.isWritable
         if self.isClosed {
             // Its last words are on their way; nobody waits for room.
         } else if context.channel.isWritable {

@@ -266,16 +266,9 @@ final class CommitQueue {
         switch result {
         case .success:
             self.retryDelay = Self.deletionDelay
+            self.safeThrough = number
             // The next batch goes to the disk while this one's acknowledgements are written.
             self.submit()
-        case .failure:
-            if let batch { self.undo(self.keepForNextBatch(batch)) }
-            self.committingOrphans = []
-            if self.isFillingUrgent { self.submit() }
-        }
-        switch result {
-        case .success:
-            self.safeThrough = number
             while let waiter = self.waiters.first, waiter.batch <= number {
                 self.waiters.removeFirst()
                 switch waiter.answer {
@@ -294,6 +287,11 @@ final class CommitQueue {
                 let packetID: UInt16? = if case .publish(let packetID, _) = waiter.answer { packetID } else { nil }
                 waiter.client?.storeFailed(packetID, waiter.session)
             }
+            // After the failures above have freed their identifiers: taken and free are then in one batch, and not on disk
+            // as taken between two of them.
+            if let batch { self.undo(self.keepForNextBatch(batch)) }
+            self.committingOrphans = []
+            if self.isFillingUrgent { self.submit() }
         }
         self.finished(result, batch ?? StoreBatch())
         self.pumpWoken()

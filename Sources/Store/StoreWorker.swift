@@ -172,7 +172,6 @@ final class StoreWorker: @unchecked Sendable {
             "A commit failed; nothing of it is stored.",
             metadata: ["error": "\(error)", "batches": "\(group.count)"]
         )
-        self.deliver(group, group.map { _ in .failure(error) })
         if error.kind == .diskFull, group.contains(where: { $0.batch.takesSpace }) {
             // What was acknowledged must go even if nothing new finds room, or the spool would stay full for ever.
             _ = self.withWriter(operation: Self.operation) { writer throws(SQLiteFailure) in
@@ -180,6 +179,7 @@ final class StoreWorker: @unchecked Sendable {
                 try writer.settle()
             }
         }
+        self.deliver(group, group.map { _ in .failure(error) })
     }
 
     private static let operation = "writing the spool"

@@ -29,16 +29,16 @@ final class Client: MQTTConnectionDelegate {
     private var peer: TLSPeer?
     /// When TCP was up, before any handshake: the listener makes its delegates then.
     private let accepted = NIODeadline.now()
-    private(set) var session: Session?
+    var session: Session?
     private(set) var clientID: String?
     /// A broker that bridges: what it sent does not go back to it, and RETAIN stays as it was published.
     private(set) var isBridge = false
     /// Its device's connections count it.
     var isCounted = false
     /// Its CONNECT had a will.
-    private var hadWill = false
+    var hadWill = false
     /// CONNACK was sent: the session has this connection.
-    private var isInside = false
+    var isInside = false
     /// The session of a client that is gone, for its will.
     private(set) var willOrigin: Session?
     /// The rate of a guest; devices have theirs over all connections.
@@ -90,7 +90,7 @@ final class Client: MQTTConnectionDelegate {
 
     var address: String { self.connection?.peerText ?? "?" }
     /// Whose failures count together where nobody is proven: an IPv6 host has a whole network of addresses.
-    private var network: String { self.socket?.address.network ?? self.address }
+    var network: String { self.socket?.address.network ?? self.address }
 
     // MARK: MQTTConnectionDelegate
 
@@ -429,200 +429,9 @@ final class Client: MQTTConnectionDelegate {
         self.lastProven = id
         self.core.admit(publish, payload: data, to: destination, from: self, undo: undo)
     }
-
-    /// Turns a message away.
-    ///
-    /// What a policy forbids is acknowledged and dropped, as MQTT 3.1.1 has no other answer but to close, which the listener
-    /// may ask for; MQTT 5.0 has reason codes. What is not proven gets no acknowledgement in 3.1.1, for that would promise an
-    /// honest node with an old session ID that its message is safe: at QoS 1 the connection is closed, whatever the reason
-    /// was, so that a forger learns nothing. A relay is the exception, and so is an attached broker: it can't mend what it
-    /// carries, so one such message would hold up all nodes behind it for ever.
-    ///
-    /// - Parameter claimed: The device that the message claims to be of.
-    func refuse(
-        _ publish: Publish,
-        _ refusal: Refusal,
-        device: String,
-        claimed: DeviceID? = nil,
-        detail: @autoclosure () -> String
-    ) {
-        let now = NIODeadline.now()
-        self.core.counters.count(refusal)
-        self.core.refusals.note(
-            refusal,
-            device: device,
-            topic: publish.topic.buffer,
-            from: self.address,
-            detail: detail(),
-            now: now
-        )
-        switch refusal {
-        case .policy: self.answerForbidden(publish, .notAuthorized)
-        case .tooLarge, .retained: self.answerForbidden(publish, .quotaExceeded)
-        case .topic: self.answerForbidden(publish, .topicNameInvalid)
-        case .notProven, .badSeal, .replay, .sealRequired, .identityMismatch, .revoked:
-            let mayStay = self.core.failures.spend(self.budget(for: claimed), now: now)
-            if self.isRelay {
-                if publish.qos != .atMostOnce { self.core.commits.acknowledge(publish.packetID, to: self) }
-            } else if self.speaksV5, mayStay {
-                // One code for all of them, and no words: it tells a forger nothing.
-                if publish.qos != .atMostOnce { self.answer(publish, .notAuthorized) }
-            } else {
-                self.session?.released(publish.packetID)
-                if publish.qos != .atMostOnce || !mayStay { self.close(.notAuthorized, reason: "refused") }
-            }
-        case .throttled where self.isRelay:
-            if publish.qos != .atMostOnce { self.core.commits.acknowledge(publish.packetID, to: self) }
-        case .throttled:
-            self.session?.released(publish.packetID)
-            self.close(.notAuthorized, reason: "refused")
-        case .spoolFull where self.speaksV5:
-            if publish.qos != .atMostOnce { self.answer(publish, .quotaExceeded) }
-        case .spoolFull, .handshake, .protocolError:
-            self.session?.released(publish.packetID)
-            if publish.qos != .atMostOnce { self.close(.quotaExceeded, reason: "no room for the message") }
-        }
-    }
-
-    /// A proven sender asked for what it may not do: a client of MQTT 5.0 is told, one of 3.1.1 can't be
-    /// `[MQTT-3.3.5-2 of 3.1.1]`.
-    private func answerForbidden(_ publish: Publish, _ code: ReasonCode) {
-        if !self.speaksV5, self.listener.onDenied == .close {
-            self.session?.released(publish.packetID)
-            return self.close(code, reason: "a message that it may not publish")
-        }
-        if publish.qos != .atMostOnce { self.answer(publish, self.speaksV5 ? code : .success) }
-    }
-
-    private func answer(_ publish: Publish, _ code: ReasonCode) {
-        self.core.commits.acknowledge(publish.packetID, to: self, code: code)
-    }
-
-    var speaksV5: Bool { self.connection?.version == .v5 }
-
-    /// Whose failures count together: a proven device's own, so that a forger at the same address can't silence it; a
-    /// relay's, and an attached broker's, by the device it claims to carry a message of; everybody else's by address.
-    private func budget(for claimed: DeviceID?) -> String {
-        if self.attached != nil { return "\(self.address)>\(claimed?.text ?? "")" }
-        guard case .device(let id) = self.identity else { return self.network }
-        return self.isRelay ? "\(id)>\(claimed?.text ?? "")" : "\(id)>"
-    }
-
-    private var isRelay: Bool {
-        if self.attached != nil { return true }
-        guard case .device(let id) = self.identity else { return false }
-        return self.core.registry.profile(of: id)?.relay ?? false
-    }
-
-    // MARK: CONNECT
-
-    /// The server's own checks `[MQTT-3.1.4-2]`.
-    private func turnAway(_ code: ReasonCode, _ detail: String) {
-        self.core.counters.connectionsRefused += 1
-        self.core.logRefusedConnection(self, detail)
-        self.socket?.refuse(code, reason: detail)
-    }
-
-    private func open(_ connect: Connect) {
-        guard let connection = self.socket else { return }
-        let isV5 = connect.version == .v5
-        guard !connect.clientID.isEmpty || connect.cleanStart || isV5 else {
-            // [MQTT-3.1.3-8 of 3.1.1]
-            return self.turnAway(.clientIdentifierNotValid, "an empty client id needs a clean session")
-        }
-        let mayRetain = self.core.mayRetain(self.identity)
-        if isV5, connect.will?.retain == true, !mayRetain {
-            // [MQTT-3.2.2-13]
-            return self.turnAway(.retainNotSupported, "its will is retained, which its profile forbids")
-        }
-        if let will = connect.will, let problem = self.core.objection(to: will, of: self) {
-            return self.turnAway(.notAuthorized, "its will on \(Printable.text(will.topic.buffer)): \(problem)")
-        }
-        if connect.clientID.utf8Count > self.core.configuration.limits.maxClientIDLength {
-            return self.turnAway(.clientIdentifierNotValid, "a client id over max_client_id_length")
-        }
-        // Else a device with one connection could not come back while the old one is dead and nobody knows.
-        let takenOver = self.core.broker.connection(clientID: connect.clientID, owner: self.owner) as? MQTTConnection
-        if let other = takenOver?.delegate as? Client { self.core.uncount(other) }
-        self.isCounted = self.core.countConnection(of: self.identity)
-        guard self.isCounted else {
-            self.core.counters.count(.connectionsPerDevice)
-            return self.turnAway(.quotaExceeded, "the device has as many connections as it may have")
-        }
-        let assigned = connect.clientID.isEmpty ? self.core.makeClientID() : nil  // [MQTT-3.1.3-6], [MQTT-3.1.3-7]
-        // [MQTT-3.1.2-6 of 3.1.1]
-        let asked = isV5 ? connect.properties.sessionExpiryInterval ?? 0 : connect.cleanStart ? 0 : UInt32.max
-        let opening = self.core.broker.open(
-            clientID: assigned ?? connect.clientID,
-            owner: self.owner,
-            cleanStart: connect.cleanStart,
-            expiryInterval: asked
-        )
-        self.core.publishLapsedWills()
-        switch opening {
-        case .full:
-            self.core.counters.count(.sessions)
-            self.turnAway(.quotaExceeded, "the limit of sessions is reached")
-        case .opened(let session, let isPresent, let takenOver, let hasEndedStored):
-            (takenOver as? MQTTConnection)?.close(
-                .sessionTakenOver,
-                reason: "taken over by a new connection with its client id"
-            )
-            self.session = session
-            session.claimant = connection
-            guard session.hold(willOf: connect.will?.countedBytes ?? 0) else {
-                self.core.counters.count(.queue)
-                return self.turnAway(.quotaExceeded, "no room for its will: max_queued_total is reached")
-            }
-            var acceptance = Acceptance(sessionPresent: isPresent)
-            acceptance.assignedClientID = assigned
-            if session.expiryInterval != asked { acceptance.sessionExpiryInterval = session.expiryInterval }
-            if connect.properties.requestResponseInformation == true {
-                acceptance.responseInformation = self.core.responseInformation(for: self.identity)
-            }
-            acceptance.retainAvailable = mayRetain
-            guard hasEndedStored else { return self.enter(connect, session, acceptance) }
-            // After a crash the old session could come back, with identifiers in use that the client thinks are free.
-            self.core.commits.whenSafe(for: self) { [acceptance] in
-                if self.connection === connection { self.enter(connect, session, acceptance) }
-            }
-        }
-    }
-
-    /// CONNACK, and what waits for the client.
-    private func enter(_ connect: Connect, _ session: Session, _ acceptance: Acceptance) {
-        guard let connection = self.socket, session.claimant === connection,
-            connection.accept(connect, acceptance)
-        else { return }
-        self.isInside = true
-        self.hadWill = connect.will != nil
-        if session.isStored { session.journal(will: connect.will) }
-        self.core.limiter.established(connection: connection)
-        self.core.logger.debug(
-            "connected",
-            metadata: ["client": "\(self.name)", "from": "\(self.address)"]
-        )
-        self.core.broker.connected(session, to: connection, receiveMaximum: connection.clientReceiveMaximum)
-        if acceptance.sessionPresent { self.core.sendSessionIDs(to: session) }
-    }
-
-    /// Whom a session of this client belongs to.
-    private var owner: SessionOwner {
-        switch self.identity {
-        case .device(let id): .device(id.text)
-        case .guest: .guest
-        case .unproven: .unproven
-        }
-    }
 }
 
 extension Will {
-    /// What keeping it costs.
-    fileprivate var countedBytes: Int {
-        let properties = self.properties.isAbsent ? 0 : self.properties.countedBytes
-        return self.topic.buffer.readableBytes + self.payload.readableBytes + properties
-    }
-
     /// The message it stands for, as its client would have published it.
     var publish: Publish {
         Publish(

@@ -72,6 +72,14 @@ extension GatewayCore {
             values.append(("gateway/limits/\(limit.rawValue)", "\(counters.limits[limit, default: 0])"))
         }
         for broker in self.attached { values += broker.systemValues }
+        let refusals = self.limiter.refusals
+        values += [
+            ("gateway/limits/max_connections", "\(refusals.total)"),
+            ("gateway/limits/max_connections_per_address", "\(refusals.perAddress)"),
+            ("gateway/limits/connection_rate", "\(refusals.rate)"),
+            ("gateway/limits/max_half_open", "\(refusals.halfOpen + refusals.displaced)"),
+            ("gateway/passwords/checked", "\(self.passwords.hashed + self.passwords.recognized)"),
+        ]
         for link in self.links { values += link.systemValues(now: self.wallClock.present) }
         return values
     }

@@ -51,8 +51,9 @@ def limits(context):
 
 @scenario("keep alive: PINGREQ is answered", 4, 5)
 def pings(context):
-    peer = Peer(context, keep_alive=2)
-    peer._wait(lambda: peer.pings >= 2 or peer.ended, "two PINGRESPs")
+    # paho looks for its turn once a second, so that of a shorter keep alive it uses up all the broker bears.
+    peer = Peer(context, keep_alive=5)
+    peer._wait(lambda: peer.pings >= 1 or peer.ended, "PINGRESP")
     check(not peer.ended, "disconnected")
 
 

@@ -32,10 +32,25 @@ struct SpoolQueue {
 
     /// A committed record, in the order of sequences.
     mutating func append(_ record: SpoolRecord) {
-        let isContiguous = self.newestLoaded >= self.newest
+        let canHold = self.canHold
         self.newest = record.sequence
-        guard isContiguous, !self.isLoading, self.hasRoom else { return }
-        self.push(record)
+        if canHold { self.push(record) }
+    }
+
+    /// Whether one more record would stay in memory, behind nothing that is on disk only.
+    var canHold: Bool { self.newestLoaded >= self.newest && !self.isLoading && self.hasRoom }
+
+    /// A record of this sequence is on disk and on its way already: it is not to be sent from here.
+    mutating func skip(_ sequence: Int64) {
+        if self.newestLoaded >= self.newest, !self.isLoading { self.newestLoaded = sequence }
+        self.newest = sequence
+    }
+
+    /// The records in memory from `sequence` on are not to be sent from here.
+    mutating func removeLast(from sequence: Int64) {
+        while let last = self.ready.last, last.sequence >= sequence {
+            self.readyBytes -= self.ready.removeLast().countedBytes
+        }
     }
 
     /// The next record to send; ``removeFirst()`` when it is on its way.

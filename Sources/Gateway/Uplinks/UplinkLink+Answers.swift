@@ -1,0 +1,202 @@
+import Logging
+import MQTTCodec
+import NIOCore
+import Store
+import Uplink
+
+/// What the outside broker says of the messages that went to it, and the messages that come from it.
+extension UplinkLink {
+    /// The longest pause after a refusal.
+    private static let longestPause = TimeAmount.seconds(60)
+
+    /// The broker has a message.
+    func acknowledged(_ sequence: Int64) {
+        guard sequence > 0 else { return }
+        self.status.acknowledged += 1
+        self.noteProgress()
+        if !self.unwritten.isEmpty, let entry = self.unwritten.remove(sequence) {
+            self.status.acknowledgedUnwritten += 1
+            entry.waiter?.settle()
+            return
+        }
+        self.hooks.acknowledged(self.takeLane(of: sequence).storeID, self.takeAlias(of: sequence))
+    }
+
+    private func noteProgress() {
+        let isFirst = self.status.lastAcknowledgement == nil
+        self.status.lastAcknowledgement = .now()
+        self.suspects.acknowledged()
+        if !self.suspects.isCautious, self.client.windowLimit < self.client.configuration.inFlight {
+            self.client.windowLimit = self.client.configuration.inFlight
+        }
+        if !self.refusals.isEmpty, self.retries.isEmpty, self.client.inFlightCount == 0 { self.refusals.removeAll() }
+        if isFirst { self.hooks.changed(self) }
+    }
+
+    /// The lane of a record that was under way.
+    func takeLane(of sequence: Int64) -> UplinkLane {
+        guard !self.laneOf.isEmpty else { return self.normalLane }
+        return self.laneOf.removeValue(forKey: sequence) ?? self.normalLane
+    }
+
+    /// The sequence that a record has on disk.
+    private func takeAlias(of sequence: Int64) -> Int64 {
+        guard !self.aliases.isEmpty, let written = self.aliases.removeValue(forKey: sequence) else { return sequence }
+        self.underway.remove(written)
+        return written
+    }
+
+    // MARK: QoS 2
+
+    /// The broker has a QoS 2 message. Before it may forget its identifier, the gateway must not send the message again
+    /// even after a crash.
+    func recorded(_ sequence: Int64, _ packetID: UInt16) {
+        let lane = self.takeLane(of: sequence).storeID
+        self.releasing[packetID] = lane
+        self.status.acknowledged += 1
+        self.noteProgress()
+        let channel = self.channel
+        self.hooks.note(.release(.set(uplink: lane, packetID: packetID, sequence: sequence))) { [weak self] isNoted in
+            guard let self, let channel, self.channel === channel else { return }
+            guard isNoted else { return self.dropConnection(channel, reason: "a step of QoS 2 could not be stored") }
+            channel.write { self.client.release(packetID: packetID, into: &$0) }
+        }
+    }
+
+    /// The broker has forgotten the identifier of a QoS 2 message.
+    func completed(_ packetID: UInt16) {
+        guard let lane = self.releasing.removeValue(forKey: packetID) else { return }
+        self.hooks.note(.release(.clear(uplink: lane, packetID: packetID))) { _ in }
+    }
+
+    // MARK: Messages of the broker
+
+    func received(_ publish: Publish, _ receipt: UplinkReceipt?) {
+        let channel = self.channel
+        self.hooks.received(publish, receipt) { [weak self] isSafe in
+            guard let self, let receipt, let channel, self.channel === channel else { return }
+            guard isSafe else { return self.dropConnection(channel, reason: "a message of it could not be stored") }
+            channel.write { self.client.acknowledge(receipt, into: &$0) }
+        }
+    }
+
+    /// The broker will not send a QoS 2 message again. Were its identifier still on disk when the broker uses it for another
+    /// message, that one would be taken for the first.
+    func released(_ packetID: UInt16) {
+        let channel = self.channel
+        self.hooks.note(.hold(.free(uplink: self.normalLane.storeID, packetID: packetID))) { [weak self] isNoted in
+            guard let self, let channel, self.channel === channel else { return }
+            guard isNoted else { return self.dropConnection(channel, reason: "a step of QoS 2 could not be stored") }
+            channel.write { self.client.complete(packetID: packetID, into: &$0) }
+        }
+    }
+
+    // MARK: Refusals
+
+    /// The broker refused a message by a reason code: it is tried again, then it goes to the dead letters.
+    func refused(_ sequence: Int64, _ code: ReasonCode, _ reason: String?) {
+        guard sequence > 0 else { return }
+        self.suspects.acknowledged()
+        self.status.lastAcknowledgement = .now()
+        let times = self.refusals[sequence, default: 0] + 1
+        let lane = self.takeLane(of: sequence)
+        guard times < self.configuration.deadAfter else {
+            self.refusals[sequence] = nil
+            let words = reason.map { "\(code): \($0)" } ?? "\(code)"
+            return self.buryUnderway(sequence, of: lane, .refused, code: code.rawValue, detail: words)
+        }
+        self.refusals[sequence] = times
+        // A quota needs time to come back, whoever is right about the rest of the codes.
+        let base: TimeAmount = code == .quotaExceeded ? .seconds(5) : .milliseconds(200)
+        let pause = min(base * (1 << min(times - 1, 6)), Self.longestPause)
+        self.pausedUntil = max(self.pausedUntil, .now() + pause)
+        self.withRecord(sequence, of: lane) { record in
+            guard let record else { return }
+            self.retries.append((record, lane))
+            self.pump()
+        }
+    }
+
+    /// The connection ended: perhaps on a message that the broker does not say it minds.
+    func judge(_ failure: UplinkFailure) {
+        let isToBlame =
+            switch failure {
+            case .transport, .notAcknowledging, .disconnected: true
+            default: false
+            }
+        guard isToBlame else { return }
+        let verdict = self.suspects.closed(oldest: self.client.oldestInFlight, inFlight: self.client.inFlightCount)
+        guard case .dead(let sequence, let times) = verdict else { return }
+        guard sequence > 0, self.client.withdraw(sequence: sequence) else { return }
+        if self.suspects.blamesTheBroker {
+            self.logger.error(
+                "the outside broker ends the connection on every message: no more of them go to the dead letters",
+                metadata: ["uplink": "\(self.name)"]
+            )
+        }
+        self.buryUnderway(
+            sequence,
+            of: self.takeLane(of: sequence),
+            .closedOn,
+            code: 0,
+            detail: "\(times) connections in a row ended on it: \(failure)"
+        )
+    }
+
+    // MARK: Dead letters
+
+    /// A record that is not under way goes to the dead letters.
+    func bury(
+        _ record: SpoolRecord,
+        of lane: UplinkLane,
+        _ reason: DeadReason,
+        code: UInt8 = 0,
+        detail: String
+    ) {
+        var record = record
+        let entry = self.unwritten.remove(record.sequence)
+        record.sequence = entry == nil ? self.takeAlias(of: record.sequence) : 0
+        record.uplink = lane.storeID
+        self.status.dead += 1
+        self.logger.warning(
+            "a message can't be delivered and is with the dead letters: see sealgate dead list",
+            metadata: [
+                "uplink": "\(self.name)", "topic": "\(Printable.text(record.topic))",
+                "device": "\(record.device?.text ?? "gateway")", "reason": "\(reason)", "detail": "\(detail)",
+            ]
+        )
+        let letter = DeadLetter(
+            record: record,
+            reason: reason,
+            detail: detail,
+            code: code,
+            diedAt: self.wallClock.milliseconds
+        )
+        self.hooks.bury(letter, entry?.waiter)
+        self.hooks.changed(self)
+    }
+
+    private func buryUnderway(
+        _ sequence: Int64,
+        of lane: UplinkLane,
+        _ reason: DeadReason,
+        code: UInt8,
+        detail: String
+    ) {
+        self.withRecord(sequence, of: lane) { record in
+            guard var record else { return }
+            record.sequence = sequence
+            self.bury(record, of: lane, reason, code: code, detail: detail)
+        }
+    }
+
+    /// Calls `body` with a record that was sent, under the sequence that it was sent with; with nil if it is gone.
+    private func withRecord(_ sequence: Int64, of lane: UplinkLane, _ body: @escaping (SpoolRecord?) -> Void) {
+        if let entry = self.unwritten[sequence] { return body(entry.record) }
+        self.hooks.fetch(lane, self.aliases[sequence] ?? sequence) { record in
+            guard var record else { return body(nil) }
+            record.sequence = sequence
+            body(record)
+        }
+    }
+}

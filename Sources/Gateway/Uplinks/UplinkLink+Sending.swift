@@ -1,0 +1,121 @@
+import MQTTCodec
+import NIOCore
+import Store
+import Uplink
+
+/// What goes out, in which order and how fast.
+extension UplinkLink {
+    /// What became of a record that was to be sent.
+    private enum Sending {
+        /// It is on its way, or out of the way.
+        case done
+        /// It stays where it is.
+        case wait
+    }
+
+    /// Sends what the window, the socket and the broker's rate have room for.
+    func pump() {
+        guard let channel = self.channel, self.client.phase == .connected, self.pausedUntil == .distantPast else {
+            return self.refill()
+        }
+        while channel.isWritable, self.client.hasRoom {
+            if let (record, lane) = self.retries.first {
+                guard self.mayGo(), self.send(record, of: lane, isBacklog: true, on: channel) == .done else { break }
+                self.retries.removeFirst()
+            } else if let lane = self.lanes.first(where: { $0.queue.first != nil }), let record = lane.queue.first {
+                // Written down while it was under way, and read back from the disk.
+                if !self.underway.isEmpty, self.underway.contains(record.sequence) {
+                    lane.queue.removeFirst()
+                    continue
+                }
+                guard self.mayGo() else { break }
+                let isBacklog = lane.queue.isFirstBacklog
+                guard self.send(record, of: lane, isBacklog: isBacklog, on: channel) == .done else { break }
+                lane.queue.removeFirst()
+                if !isBacklog { lane.lastSent = record.sequence }
+            } else {
+                break
+            }
+        }
+        self.refill()
+        self.armTimer()
+    }
+
+    /// Sends a QoS 0 message past the spool, if the link is up and takes bytes.
+    func sendUnstored(_ message: UplinkMessage) -> Bool {
+        guard let channel = self.channel, channel.isWritable, self.client.phase == .connected else { return false }
+        return channel.write { self.client.send(message, now: .now(), into: &$0) } == .sent
+    }
+
+    /// Asks for what is on disk only, for each lane that runs low.
+    func refill() {
+        for lane in self.lanes {
+            if let cursor = lane.queue.wantsLoad() { self.hooks.load(lane, cursor) }
+        }
+    }
+
+    /// Whether the broker's rate lets one more message go; otherwise the sending pauses.
+    private func mayGo() -> Bool {
+        guard self.pace != nil else { return true }
+        let now = NIODeadline.now()
+        guard self.pace?.take(now: now) != true else { return true }
+        self.pausedUntil = now + (self.pace?.wait(now: now) ?? .zero)
+        return false
+    }
+
+    private func send(
+        _ record: SpoolRecord,
+        of lane: UplinkLane,
+        isBacklog: Bool,
+        on channel: UplinkChannel
+    ) -> Sending {
+        if let expiresAt = record.expiresAt, !record.isClockless, let now = self.wallClock.present, expiresAt <= now {
+            self.expired(record, of: lane)
+            return .done
+        }
+        var retain = record.retain
+        if retain, lane.queue.order == .newestFirst {
+            retain = self.retainGuard.mayRetain(record.topic, isBacklog: isBacklog)
+        }
+        let message = UplinkMessage(
+            sequence: record.sequence,
+            topic: TopicName(unchecked: record.topic),
+            payload: record.payload,
+            qos: record.qos,
+            retain: retain,
+            properties: self.properties(of: record),
+            expiry: record.isClockless ? nil : self.wallClock.deadline(at: record.expiresAt),
+            isRepeat: record.sequence <= self.storedThrough
+        )
+        switch channel.write({ self.client.send(message, now: .now(), into: &$0) }) {
+        case .noRoom: return .wait
+        case .sent:
+            if record.qos == .atMostOnce {
+                self.hooks.acknowledged(lane.storeID, record.sequence)
+            } else if lane.priority != .normal {
+                self.laneOf[record.sequence] = lane
+            }
+        case .expired: self.expired(record, of: lane)
+        case .tooLarge(let limit):
+            let detail = "the outside broker takes packets of \(limit) bytes at most"
+            self.bury(record, of: lane, .tooLarge, detail: detail)
+        }
+        return .done
+    }
+
+    /// Of the message, for MQTT 5.0.
+    private func properties(of record: SpoolRecord) -> MQTTProperties {
+        guard record.properties.readableBytes > 0 else { return MQTTProperties() }
+        return MQTTProperties(serialized: record.properties) ?? MQTTProperties()
+    }
+
+    /// A record has outlived its expiry.
+    private func expired(_ record: SpoolRecord, of lane: UplinkLane) {
+        self.status.expired += 1
+        if let entry = self.unwritten.remove(record.sequence) {
+            entry.waiter?.settle()
+        } else {
+            self.hooks.acknowledged(lane.storeID, record.sequence)
+        }
+    }
+}

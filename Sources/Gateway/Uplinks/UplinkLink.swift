@@ -1,0 +1,302 @@
+import Devices
+import Logging
+import MQTTCodec
+import NIOCore
+import OpenSSL
+import Sealing
+import Store
+import Transport
+import Uplink
+
+/// One uplink at work: the client machine, its connection, and the heads of its spools. Bound to the gateway's loop.
+///
+/// Records come here when they are committed, or before with `acknowledge = "end-to-end"`; they leave in order as the in-flight
+/// window allows, and are deleted from the spool when the outside broker has acknowledged them.
+final class UplinkLink {
+    /// What the link needs of the core.
+    struct Hooks {
+        /// The outside broker has the record, or it is worth nothing any more: it leaves the spool.
+        var acknowledged: (_ lane: Int64, _ sequence: Int64) -> Void
+        /// A message came down. To be answered with true when it is safe, or with false if it could not be stored.
+        var received: (Publish, UplinkReceipt?, _ done: @escaping (Bool) -> Void) -> Void
+        /// Records of a lane are wanted from the disk.
+        var load: (UplinkLane, SpoolCursor) -> Void
+        /// One record is wanted from the disk; nil: it is not there, or can't be read.
+        var fetch: (UplinkLane, _ sequence: Int64, _ done: @escaping (SpoolRecord?) -> Void) -> Void
+        /// Room is to be made in the spool.
+        var drop: (StoreBatch.Drop) -> Void
+        /// A record is to be written that was to do without; gives its new sequence.
+        var write: (SpoolRecord, PendingAcknowledgement?) -> Int64
+        /// A message goes to the dead letters, and leaves the spool if it is there.
+        var bury: (DeadLetter, PendingAcknowledgement?) -> Void
+        /// QoS 2 has taken a step; called back when it is on disk, or with false if it can't be written.
+        var note: (QoS2Step, _ done: @escaping (Bool) -> Void) -> Void
+        /// Something that people look at has changed.
+        var changed: (UplinkLink) -> Void
+    }
+
+    /// A step of QoS 2 that must be on disk before the next.
+    enum QoS2Step {
+        case release(ReleaseChange)
+        case hold(HeldChange)
+    }
+
+    let configuration: UplinkConfiguration
+    /// By priority, the highest first; the normal one is always there.
+    let lanes: [UplinkLane]
+    let loop: any EventLoop
+    let logger: Logger
+    let hooks: Hooks
+    let wallClock: WallClock
+    private let connector: UplinkConnector
+    var client: UplinkClient
+    var channel: UplinkChannel?
+    var status = UplinkStatus()
+    /// What the outside broker takes, by configuration.
+    let limits: ProviderLimits
+    var suspects: SuspectWatch
+    var unwritten = UnwrittenRecords()
+    /// New sequences of records that were written down while they were under way, by the old ones.
+    var aliases: [Int64: Int64] = [:]
+    /// The new ones, until their commit.
+    var underway: Set<Int64> = []
+    /// Lanes of the records under way that are not in the normal one.
+    var laneOf: [Int64: UplinkLane] = [:]
+    /// How often the broker refused a record.
+    var refusals: [Int64: Int] = [:]
+    /// Refused records that are sent again before all others.
+    var retries: [(record: SpoolRecord, lane: UplinkLane)] = []
+    /// Nothing is sent before: the broker has enough, or has just refused something.
+    var pausedUntil: NIODeadline = .distantPast
+    var pace: TokenBucket?
+    var retainGuard = RetainGuard()
+    /// Lanes of the identifiers whose release is written down.
+    var releasing: [UInt16: Int64] = [:]
+    var diskIsLow = false
+    private var timer: Scheduled<Void>?
+    private var timerDeadline: NIODeadline?
+    private var lastFailure: String?
+    private(set) var isStopping = false
+
+    init(
+        configuration: UplinkConfiguration,
+        lanes: [UplinkLane],
+        client: UplinkClient,
+        connector: UplinkConnector,
+        wallClock: WallClock,
+        loop: any EventLoop,
+        logger: Logger,
+        hooks: Hooks
+    ) {
+        precondition(lanes.contains { $0.priority == .normal }, "an uplink has a normal lane")
+        self.configuration = configuration
+        self.lanes = lanes
+        self.client = client
+        self.connector = connector
+        self.wallClock = wallClock
+        self.loop = loop
+        self.logger = logger
+        self.hooks = hooks
+        self.limits = configuration.providerLimits
+        self.suspects = SuspectWatch(limit: configuration.deadAfter)
+        self.pace = configuration.providerLimits.rate.map { rate in
+            // A tenth of a second's worth at once: providers count in seconds, and their own buckets are small.
+            let perSecond = Double(rate.count) / rate.interval.seconds
+            return TokenBucket(rate: perSecond, burst: max(1, Int(perSecond / 10)), now: .now())
+        }
+    }
+
+    var name: String { self.configuration.name }
+
+    /// The lane of ordinary messages, and of all that does not say otherwise.
+    var normalLane: UplinkLane {
+        self.lanes.first { $0.priority == .normal } ?? self.lanes[0]
+    }
+
+    func lane(_ priority: RoutePriority) -> UplinkLane {
+        self.lanes.first { $0.priority == priority } ?? self.normalLane
+    }
+
+    /// Whether acknowledgements can come in.
+    var isConnected: Bool { self.client.phase == .connected }
+    /// Nothing waits for the outside broker.
+    var isDrained: Bool {
+        self.client.inFlightCount == 0 && self.retries.isEmpty && self.lanes.allSatisfy(\.queue.isEmpty)
+    }
+
+    /// Begins to connect.
+    func start() {
+        self.perform(self.client.start(now: .now()))
+        self.refill()
+    }
+
+    /// Ends the link: DISCONNECT, close. What is not acknowledged stays in the spool.
+    func stop() {
+        self.isStopping = true
+        self.timer?.cancel()
+        self.connector.cancel()
+        if let channel = self.channel.take() {
+            channel.write { self.client.stop(into: &$0) }
+            channel.close()
+        } else {
+            var nowhere = ByteBuffer()
+            self.client.stop(into: &nowhere)
+        }
+    }
+
+    // MARK: Actions
+
+    func perform(_ action: UplinkAction) {
+        switch action {
+        case .none: break
+        case .connect:
+            self.client.windowLimit = self.suspects.isCautious ? 1 : self.client.configuration.inFlight
+            self.connector.connect(delegate: self)
+        case .connected(let sessionPresent, let forgotten):
+            self.connected(sessionPresent: sessionPresent, forgotten: forgotten)
+        case .acknowledged(let sequence): self.acknowledged(sequence)
+        case .pubrec(let sequence, let packetID): self.recorded(sequence, packetID)
+        case .completed(let packetID): self.completed(packetID)
+        case .refused(let sequence, let code, let reason): self.refused(sequence, code, reason)
+        case .message(let publish, let receipt): self.received(publish, receipt)
+        case .released(let packetID): self.released(packetID)
+        case .dropped(let error): self.logDropped(["reason": "\(error)"])
+        case .subscribed(let refused):
+            for filter in refused {
+                self.logger.warning(
+                    "the outside broker refused a subscription: messages of this route in do not come",
+                    metadata: ["uplink": "\(self.name)", "filter": "\(Printable.text(filter.buffer))"]
+                )
+            }
+        case .close(let failure, let retryAt): self.closed(failure, retryAt: retryAt)
+        }
+        self.armTimer()
+    }
+
+    private func connected(sessionPresent: Bool, forgotten: [Int64]) {
+        self.connector.connectionWasAccepted()
+        self.lastFailure = nil
+        self.suspects.connected()
+        self.status.address = self.channel?.address
+        self.status.since = .now()
+        self.logger.notice(
+            "uplink connected",
+            metadata: [
+                "uplink": "\(self.name)", "address": "\(self.channel?.address ?? "?")",
+                "tls": "\(self.channel?.peer.map { "TLS \($0.version.rawValue) \($0.cipher)" } ?? "none")",
+                "session-present": "\(sessionPresent)", "waiting": "\(self.waitingMessages)",
+            ]
+        )
+        for sequence in forgotten { self.acknowledged(sequence) }
+        for lane in self.lanes { lane.queue.linkCameUp() }
+        self.hooks.changed(self)
+        self.pump()
+    }
+
+    private func closed(_ failure: UplinkFailure, retryAt: NIODeadline) {
+        self.channel?.close()
+        self.channel = nil
+        self.status.address = nil
+        self.status.since = .now()
+        self.status.lastError = "\(failure)"
+        self.writeDown(self.unwritten.takeAll())
+        self.judge(failure)
+        self.log(failure, retryAt: retryAt)
+        self.hooks.changed(self)
+    }
+
+    /// Ends the connection, so that the outside broker sends again what it was not acknowledged.
+    func dropConnection(_ channel: UplinkChannel, reason: String) {
+        channel.close()
+        self.uplinkDisconnected(reason: reason)
+    }
+
+    func logDropped(_ details: Logger.Metadata) {
+        var metadata = details
+        metadata["uplink"] = "\(self.name)"
+        self.logger.warning("a message of the outside broker is over the limit and was dropped", metadata: metadata)
+    }
+
+    private func log(_ failure: UplinkFailure, retryAt: NIODeadline) {
+        let words = "\(failure)"
+        let wait = Double((retryAt - .now()).nanoseconds) / 1e9
+        let seconds = "\((wait * 10).rounded() / 10) s"
+        // The first failure of a kind is news; the same one every two minutes is not.
+        let level: Logger.Level = words == self.lastFailure ? .debug : .warning
+        self.lastFailure = words
+        self.logger.log(
+            level: level,
+            "uplink down: messages are kept in the spool",
+            metadata: ["uplink": "\(self.name)", "reason": "\(words)", "next-attempt-in": "\(seconds)"]
+        )
+    }
+
+    // MARK: Time
+
+    func armTimer() {
+        guard !self.isStopping else { return }
+        var deadline = self.client.nextDeadline
+        if let patience = self.unwritten.nextDeadline { deadline = min(deadline ?? patience, patience) }
+        if self.pausedUntil > .distantPast { deadline = min(deadline ?? self.pausedUntil, self.pausedUntil) }
+        guard let deadline else { return }
+        // A timer that fires early does no harm: it looks again. Only an earlier one must be set anew.
+        if let armed = self.timerDeadline, armed <= deadline { return }
+        self.timer?.cancel()
+        self.timerDeadline = deadline
+        self.timer = self.loop.assumeIsolated().scheduleTask(deadline: deadline) { [weak self] in
+            self?.timeIsUp()
+        }
+    }
+
+    private func timeIsUp() {
+        self.timerDeadline = nil
+        let now = NIODeadline.now()
+        self.writeDown(self.unwritten.takeOverdue(now: now))
+        if self.pausedUntil <= now { self.pausedUntil = .distantPast }
+        if let channel = self.channel {
+            self.perform(channel.write { self.client.tick(now: now, into: &$0) })
+            self.pump()
+        } else {
+            var nowhere = ByteBuffer()
+            self.perform(self.client.tick(now: now, into: &nowhere))
+        }
+    }
+}
+
+// MARK: - UplinkChannelDelegate
+
+extension UplinkLink: UplinkChannelDelegate {
+    func uplinkConnected(_ channel: UplinkChannel) {
+        self.channel = channel
+        channel.write { self.client.transportConnected(now: .now(), into: &$0) }
+        self.armTimer()
+    }
+
+    func uplink(_ channel: UplinkChannel, received frame: MQTTFrame) {
+        let now = NIODeadline.now()
+        self.perform(channel.write { self.client.received(frame, now: now, into: &$0) })
+    }
+
+    func uplink(_ channel: UplinkChannel, skipped firstByte: UInt8, packetID: UInt16, size: Int) {
+        let now = NIODeadline.now()
+        let action = channel.write {
+            self.client.skipped(firstByte: firstByte, packetID: packetID, now: now, into: &$0)
+        }
+        if action == .none { self.logDropped(["size": "\(size)"]) }
+        self.perform(action)
+    }
+
+    func uplinkReadCompleted(_ channel: UplinkChannel) {
+        if channel.isSkipping { self.client.skipping(now: .now()) }
+        self.pump()
+    }
+
+    func uplinkBecameWritable(_ channel: UplinkChannel) {
+        self.pump()
+    }
+
+    func uplinkDisconnected(reason: String) {
+        self.channel = nil
+        self.perform(self.client.transportClosed(reason: reason, now: .now()))
+    }
+}

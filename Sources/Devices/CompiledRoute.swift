@@ -15,11 +15,21 @@ package final class CompiledRoute: Sendable {
 
     private let from: TopicPattern
     private let to: TopicPattern
+    /// For each `+` of `to`, which `+` of `from` it stands for.
+    private let sources: [Int]
 
-    init(route: Route, from: TopicPattern, to: TopicPattern, subscription: TopicFilter, target: TopicFilter) {
+    init(
+        route: Route,
+        from: TopicPattern,
+        to: TopicPattern,
+        sources: [Int],
+        subscription: TopicFilter,
+        target: TopicFilter
+    ) {
         self.route = route
         self.from = from
         self.to = to
+        self.sources = sources
         self.subscription = subscription
         self.target = target
     }
@@ -63,7 +73,7 @@ package final class CompiledRoute: Sendable {
         let idCount = match.device?.count ?? 0
         var size = self.to.bytes.count + self.to.levels.count - 1
         for level in self.to.levels where level.kind == .device { size += idCount }
-        for plus in pluses { size += plus.count - 1 }
+        for source in self.sources { size += pluses[source].count - 1 }
         // Of "a/#", the # and, where it stands for nothing, its separator as well.
         if self.to.hasHash { size += match.rest.map { $0.count - 1 } ?? (self.to.levels.count > 1 ? -2 : -1) }
         guard size > 0, size <= 0xFFFF else { return nil }
@@ -101,7 +111,7 @@ package final class CompiledRoute: Sendable {
                 if let id = match.device { writer.write(name[id]) }
                 writer.write(bytes[level.middle..<level.end])
             case .plus:
-                writer.write(name[pluses[plus]])
+                writer.write(name[pluses[self.sources[plus]]])
                 plus += 1
             case .hash:
                 if let rest = match.rest { writer.write(name[rest]) }

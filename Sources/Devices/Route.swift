@@ -3,8 +3,8 @@ package import MQTTCodec
 /// One `[[route]]` of gateway.conf: which topics cross between the local side and an uplink, and what they are called on
 /// the other side.
 ///
-/// Wildcards of `to` stand for what the wildcards of `from` matched, in order. `%d` in `from` matches any device id;
-/// in `to` it is that id.
+/// Wildcards of `to` stand for what the wildcards of `from` matched: `+` and `#` in order, a capture (`+name`) by its name, as
+/// often as it is named. `%d` in `from` matches any device id; in `to` it is that id.
 package struct Route: Sendable, Hashable {
     /// Which way messages go.
     package enum Direction: String, Sendable, Hashable, CaseIterable {
@@ -24,6 +24,19 @@ package struct Route: Sendable, Hashable {
     package var uplink: String
     /// The quality of service on the uplink: of publishing for ``Direction/out``, of the subscription for ``Direction/in``.
     package var qos: QoS
+    /// What becomes of the RETAIN flag.
+    package var retain = RetainRule.keep
+    /// How long a message is worth something from its arrival here; its own expiry holds too if it is sooner. For
+    /// ``Direction/out`` at the outside broker, for ``Direction/in`` at the nodes. nil: as its publisher says.
+    package var ttl: Duration?
+    /// Of ``Direction/out``: which of the messages that wait for the uplink go first.
+    package var priority = RoutePriority.normal
+    /// Of ``Direction/out``: whether what another uplink brought goes out by it too.
+    package var fromUplinks = false
+    /// Of ``Direction/in``: what waits for a node that is away.
+    package var keep = KeepRule.all
+    /// Of ``Direction/in``: whether what it brings is a command, sealed for a device whose form of seal says so.
+    package var seal = true
     /// The line of `[[route]]` in gateway.conf, from 1.
     package var line: Int
 
@@ -52,9 +65,7 @@ package struct Route: Sendable, Hashable {
         let from = self.from.pattern(gateway: gateway)
         let to = self.to.pattern(gateway: gateway)
         func error(_ kind: RouteError.Kind) -> RouteError { RouteError(kind: kind, line: self.line) }
-        guard from.plusCount == to.plusCount else {
-            throw error(.plusCount(from: from.plusCount, to: to.plusCount))
-        }
+        let sources = try self.sources(from: self.from.captures, to: self.to.captures)
         guard from.hasHash || !to.hasHash else { throw error(.hashOnlyInTo) }
         guard !from.hasHash || to.hasHash else { throw error(.hashOnlyInFrom) }
         guard from.hasDevice || !to.hasDevice else { throw error(.deviceOnlyInTo) }
@@ -66,55 +77,33 @@ package struct Route: Sendable, Hashable {
             route: self,
             from: from,
             to: to,
+            sources: sources,
             subscription: self.from.expand(device: nil, gateway: gateway),
             target: self.to.expand(device: nil, gateway: gateway)
         )
     }
-}
 
-/// Why a ``Route`` can't be used.
-package struct RouteError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// What is wrong.
-    package enum Kind: Equatable, Sendable {
-        /// A different number of `+`.
-        case plusCount(from: Int, to: Int)
-        /// `to` ends in `#`, `from` does not.
-        case hashOnlyInTo
-        /// `from` ends in `#`, `to` does not: many topics would become one.
-        case hashOnlyInFrom
-        /// `to` has `%d`, `from` has not.
-        case deviceOnlyInTo
-        /// `from` of a route in is a shared subscription, whose messages do not come under its own name.
-        case sharedSubscription
-        /// `to` of a route in starts with `$`.
-        case reservedTarget
-        /// The name of an uplink that is not configured.
-        case unknownUplink(String)
-    }
-
-    /// What is wrong.
-    package var kind: Kind
-    /// The line of `[[route]]` in gateway.conf.
-    package var line: Int
-
-    /// An error in the route of `line`.
-    package init(kind: Kind, line: Int) {
-        self.kind = kind
-        self.line = line
-    }
-
-    /// In words for the operator, without the line.
-    package var description: String {
-        switch self.kind {
-        case .plusCount(let from, let to):
-            "`from` has \(from) + and `to` has \(to): "
-                + "each + of `to` stands for one of `from`, in order, and none may be left over"
-        case .hashOnlyInTo: "`to` ends in #, but `from` does not: there is nothing to put there"
-        case .hashOnlyInFrom: "`from` ends in #, but `to` does not: all these topics would become one"
-        case .deviceOnlyInTo: "`to` has %d, but `from` does not: there is no device id to put there"
-        case .sharedSubscription: "`from` is a shared subscription ($share/…), which a route can't use"
-        case .reservedTarget: "`to` starts with $: such local topics are the gateway's own"
-        case .unknownUplink(let name): "there is no [uplink.\(name)]"
+    /// For each `+` of `to`, in order, which `+` of `from` it stands for.
+    private func sources(from: [String?], to: [String?]) throws(RouteError) -> [Int] {
+        func error(_ kind: RouteError.Kind) -> RouteError { RouteError(kind: kind, line: self.line) }
+        for (index, name) in from.enumerated() {
+            if let name, from[..<index].contains(name) { throw error(.captureTwice(name)) }
         }
+        // A + without a name has its place alone to be known by, so none may be left over.
+        var unnamed = from.indices.filter { from[$0] == nil }[...]
+        let counts = (from: unnamed.count, to: to.count { $0 == nil })
+        guard counts.from == counts.to else { throw error(.plusCount(from: counts.from, to: counts.to)) }
+        var sources: [Int] = []
+        for name in to {
+            guard let name else {
+                sources.append(unnamed.removeFirst())
+                continue
+            }
+            guard let source = from.firstIndex(of: name) else {
+                throw error(.unknownCapture(name, known: from.compactMap(\.self)))
+            }
+            sources.append(source)
+        }
+        return sources
     }
 }

@@ -8,8 +8,25 @@ package struct RoutedTopic: Sendable, Hashable {
     package var topic: TopicName
     /// The quality of service that the route asks for.
     package var qos: QoS
+    /// What becomes of the RETAIN flag.
+    package var retain: RetainRule
+    /// Which of the messages that wait for the uplink go first.
+    package var priority: RoutePriority
+    /// How long the message is worth something from its arrival here; its own expiry holds too if it is sooner.
+    package var ttl: Duration?
     /// The line of the route in gateway.conf.
     package var line: Int
+
+    /// A way out along `route`.
+    init(uplink: Int, topic: TopicName, route: Route) {
+        self.uplink = uplink
+        self.topic = topic
+        self.qos = route.qos
+        self.retain = route.retain
+        self.priority = route.priority
+        self.ttl = route.ttl
+        self.line = route.line
+    }
 }
 
 /// A message's way in.
@@ -18,8 +35,27 @@ package struct IncomingTopic: Sendable, Hashable {
     package var topic: TopicName
     /// The device that `%d` of the route named; nil if the route has no `%d`.
     package var device: DeviceID?
+    /// What becomes of the RETAIN flag.
+    package var retain: RetainRule
+    /// How long the message is worth something from its arrival here; its own expiry holds too if it is sooner.
+    package var ttl: Duration?
+    /// What waits for a node that is away.
+    package var keep: KeepRule
+    /// Whether it is a command, sealed for a device whose form of seal says so.
+    package var seal: Bool
     /// The line of the route in gateway.conf.
     package var line: Int
+
+    /// A way in along `route`.
+    init(topic: TopicName, device: DeviceID?, route: Route) {
+        self.topic = topic
+        self.device = device
+        self.retain = route.retain
+        self.ttl = route.ttl
+        self.keep = route.keep
+        self.seal = route.seal
+        self.line = route.line
+    }
 }
 
 /// All routes of the gateway.
@@ -75,7 +111,8 @@ package struct RouteTable: Sendable {
     /// Calls `body` once for each uplink that a local message on `topic` goes to. Not to one that would hand it back by a
     /// route in.
     ///
-    /// - Parameter origin: The uplink that the message came in by, to which it is never sent back; nil for a device's message.
+    /// - Parameter origin: The uplink that the message came in by, to which it is never sent back, and to others only by routes
+    ///   with ``Route/fromUplinks``; nil for a device's message.
     package func forEachOutgoing(
         _ topic: TopicName,
         from origin: Int? = nil,
@@ -83,11 +120,11 @@ package struct RouteTable: Sendable {
     ) {
         for uplink in self.outgoing.indices where uplink != origin {
             for route in self.outgoing[uplink] {
-                guard let mapped = route.mapTopic(topic) else { continue }
+                guard origin == nil || route.route.fromUplinks, let mapped = route.mapTopic(topic) else { continue }
                 // What a route in of the same uplink would bring back to the same topic stays here: a command that is
                 // published locally must not reach its node twice.
                 guard self.incoming(uplink: uplink, topic: mapped)?.topic != topic else { break }
-                body(RoutedTopic(uplink: uplink, topic: mapped, qos: route.route.qos, line: route.route.line))
+                body(RoutedTopic(uplink: uplink, topic: mapped, route: route.route))
                 break
             }
         }
@@ -108,7 +145,7 @@ package struct RouteTable: Sendable {
         for route in self.incoming[uplink] {
             guard let (mapped, device) = route.map(topic) else { continue }
             guard !self.reserved.contains(mapped) else { return nil }
-            return IncomingTopic(topic: mapped, device: device, line: route.route.line)
+            return IncomingTopic(topic: mapped, device: device, route: route.route)
         }
         return nil
     }

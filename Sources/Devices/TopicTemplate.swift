@@ -6,6 +6,9 @@ import NIOCore
 /// A placeholder may fill a level or stand inside one (`node-%d/+`). A level holds at most one `%d`, so that the id can be
 /// told from a topic without guessing; further levels may hold it too, and then it is the same id in all of them.
 /// Compared as bytes, like the topics that it stands for.
+///
+/// The templates of a route may name what a `+` matched: a level `+name`, of `A-Z a-z 0-9 _`, is a capture. Elsewhere it is as
+/// wrong as any other `+` that does not fill its level.
 package struct TopicTemplate: Sendable, Hashable, CustomStringConvertible {
     enum Part: Hashable, Sendable {
         case literal([UInt8])
@@ -20,15 +23,19 @@ package struct TopicTemplate: Sendable, Hashable, CustomStringConvertible {
     /// Whether it holds `+` or `#`.
     package let hasWildcards: Bool
 
-    /// One list of parts for each level.
+    /// The names of the `+` levels, in order; nil for a `+` without one.
+    let captures: [String?]
+    /// One list of parts for each level; a capture is `+` here.
     let levels: [[Part]]
 
     /// Reads a template.
     ///
+    /// - Parameter hasCaptures: Whether a `+` may have a name.
     /// - Throws: ``TopicTemplateError`` if a placeholder is unknown, cut off, or stands twice in a level, or if no topic
     ///   filter can come of it, whatever is put for the placeholders.
-    package init(_ text: String) throws(TopicTemplateError) {
-        let levels = try Self.parse(text)
+    package init(_ text: String, hasCaptures: Bool = false) throws(TopicTemplateError) {
+        var levels = try Self.parse(text)
+        self.captures = hasCaptures ? try Self.takeCaptures(from: &levels) : levels.filter(Self.isPlus).map { _ in nil }
         self.text = text
         self.levels = levels
         self.hasDevice = levels.contains { $0.contains(.device) }
@@ -133,6 +140,36 @@ package struct TopicTemplate: Sendable, Hashable, CustomStringConvertible {
         return levels
     }
 
+    private static func isPlus(_ level: [Part]) -> Bool { level == [.literal([UInt8(ascii: "+")])] }
+
+    /// Leaves `+` of each level that is a capture; the names of all `+`, in order.
+    private static func takeCaptures(from levels: inout [[Part]]) throws(TopicTemplateError) -> [String?] {
+        var names: [String?] = []
+        for index in levels.indices {
+            guard case .literal(let first)? = levels[index].first, first.first == UInt8(ascii: "+") else { continue }
+            if Self.isPlus(levels[index]) {
+                names.append(nil)
+                continue
+            }
+            let name = first.dropFirst()
+            guard levels[index].count == 1, !name.isEmpty, name.allSatisfy(Self.isOfName) else {
+                throw .capture(level: index + 1)
+            }
+            names.append(String(decoding: name, as: UTF8.self))
+            levels[index] = [.literal([UInt8(ascii: "+")])]
+        }
+        return names
+    }
+
+    private static func isOfName(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
+            true
+        default: false
+        }
+    }
+
     private static func render(_ levels: [[Part]], device: String?, gateway: String) -> [UInt8] {
         var bytes: [UInt8] = []
         for (index, level) in levels.enumerated() {
@@ -161,6 +198,8 @@ package enum TopicTemplateError: Error, Equatable, Sendable, CustomStringConvert
     case unfinishedPlaceholder
     /// `%d` twice in one level, counted from 1: no id could be told from it.
     case deviceTwiceInLevel(Int)
+    /// A level, counted from 1, that starts with `+` and is neither that alone nor a capture.
+    case capture(level: Int)
     /// What comes of it is no topic filter.
     case topic(TopicError)
 
@@ -172,6 +211,8 @@ package enum TopicTemplateError: Error, Equatable, Sendable, CustomStringConvert
                 + "there are %d (device id), %g (gateway name) and %% (a percent sign)"
         case .unfinishedPlaceholder: "ends in a single %: write %% for a percent sign"
         case .deviceTwiceInLevel(let level): "has %d twice in level \(level): no device id could be told from it"
+        case .capture(let level):
+            "has a + in level \(level) that is no capture: behind + comes nothing, or a name of letters, digits and _"
         case .topic(let error): error.description
         }
     }

@@ -14,8 +14,8 @@ extension Route {
     ) throws -> Route {
         Route(
             direction: direction,
-            from: try TopicTemplate(from),
-            to: try TopicTemplate(to),
+            from: try TopicTemplate(from, hasCaptures: true),
+            to: try TopicTemplate(to, hasCaptures: true),
             uplink: uplink,
             qos: qos,
             line: line
@@ -56,6 +56,16 @@ struct RouteTests {
         ("a/b", "c", "a/b", "c", nil),
         ("a/b", "c", "a/c", nil, nil),
         ("%d/temp", "all/temp", "kitchen/temp", "all/temp", "kitchen"),
+        ("nodes/%d/+type/#", "sites/%g/+type/%d/#", "nodes/k/temp/1", "sites/attic/temp/k/1", "k"),
+        ("nodes/%d/+type/#", "sites/%g/+type/%d/#", "nodes/k/temp", "sites/attic/temp/k", "k"),
+        ("nodes/%d/+type/#", "sites/%g/+type/%d/#", "nodes/k", nil, nil),
+        ("a/+x/+y", "+y/b/+x", "a/1/2", "2/b/1", nil),
+        ("a/+x/+y", "+y/b/+x", "a/1/$2", nil, nil),
+        ("a/+x", "+x/b/+x/+x", "a/12", "12/b/12/12", nil),
+        ("a/+x/+y/+_0", "b/+_0", "a/1/2/3", "b/3", nil),
+        ("a/+x/#", "b/#", "a/1/2/3", "b/2/3", nil),
+        ("a/+/+x/+", "+x/+/+", "a/1/2/3", "2/1/3", nil),
+        ("a/+/+x/+", "+/+x/+", "a//2/", "/2/", nil),
         ("a/+", "caf\u{E9}/+", "a/e\u{301}", "caf\u{E9}/e\u{301}", nil),
     ]
 
@@ -96,10 +106,29 @@ struct RouteTests {
         #expect(route.map(try TopicName("a" + String(repeating: "/", count: 126))) != nil)
     }
 
+    @Test("a capture that is used often makes no topic that is too long")
+    func captureLimits() throws {
+        let route = try Route.make(.out, "a/+x", "+x/+x/+x").compile(gateway: "attic")
+        let fits = String(repeating: "x", count: 65_533 / 3)
+        #expect(route.mapTopic(try TopicName("a/" + fits))?.buffer.readableBytes == 65_533 / 3 * 3 + 2)
+        #expect(route.mapTopic(try TopicName("a/x" + fits)) == nil)
+    }
+
+    @Test("a + with a name of other characters, or in a profile, is none", arguments: ["+a-b", "+a/+b c", "+%d", "++"])
+    func badCaptures(text: String) throws {
+        #expect(throws: TopicTemplateError.self) { try TopicTemplate("a/" + text, hasCaptures: true) }
+        #expect(throws: TopicTemplateError.self) { try TopicTemplate("a/+name") }
+    }
+
     static let bad: [(Route.Direction, String, String, RouteError.Kind)] = [
         (.out, "a/+", "b", .plusCount(from: 1, to: 0)),
         (.out, "a", "b/+", .plusCount(from: 0, to: 1)),
         (.out, "a/+/+/#", "b/+/#", .plusCount(from: 2, to: 1)),
+        (.out, "a/+x", "b/+", .plusCount(from: 0, to: 1)),
+        (.in, "a/+/+x", "b/+x", .plusCount(from: 1, to: 0)),
+        (.out, "a/+x/+x", "b/+x", .captureTwice("x")),
+        (.out, "a/+x/+y", "b/+z", .unknownCapture("z", known: ["x", "y"])),
+        (.in, "a/b", "b/+z", .unknownCapture("z", known: [])),
         (.out, "a/b", "c/#", .hashOnlyInTo),
         (.out, "a/#", "c", .hashOnlyInFrom),
         (.out, "nodes/a/#", "sites/%d/#", .deviceOnlyInTo),
@@ -150,17 +179,47 @@ struct RouteTableTests {
         #expect(table.outgoing(for: try TopicName("other/k")).isEmpty)
     }
 
-    @Test("a message is never sent back to the uplink that it came from")
+    @Test("a message never goes back to the uplink that it came from, and to another one only by a route that says so")
     func noReturn() throws {
+        var crossing = try Route.make(.out, "nodes/%d/#", "lab/%d/#", uplink: "lab", line: 3)
+        crossing.fromUplinks = true
+        var back = try Route.make(.out, "nodes/%d/#", "back/%d/#", line: 4)
+        back.fromUplinks = true
         let table = try Self.table([
             .make(.out, "nodes/%d/#", "sites/%g/%d/#", line: 1),
             .make(.out, "nodes/%d/#", "lab/%d/#", uplink: "lab", line: 2),
-            .make(.in, "sites/%g/%d/cmd/#", "nodes/%d/cmd/#", line: 3),
+            crossing,
+            back,
+            .make(.in, "sites/%g/%d/cmd/#", "nodes/%d/cmd/#", line: 5),
         ])
         let incoming = try #require(table.incoming(uplink: 0, topic: try TopicName("sites/attic/k/cmd/on")))
         #expect(incoming.topic.description == "nodes/k/cmd/on")
         #expect(incoming.device?.text == "k")
-        #expect(table.outgoing(for: incoming.topic, from: 0).map(\.uplink) == [1])
+        #expect(table.outgoing(for: incoming.topic, from: 0).map(\.line) == [3])
+        #expect(table.outgoing(for: try TopicName("nodes/k/temp")).map(\.line) == [1, 2])
+    }
+
+    @Test("a way across carries what its route says")
+    func rules() throws {
+        var out = try Route.make(.out, "nodes/%d/#", "sites/%g/%d/#")
+        out.priority = .high
+        out.retain = .never
+        out.ttl = .seconds(60)
+        var back = try Route.make(.in, "sites/%g/%d/cmd/#", "cmd/%d/#")
+        back.retain = .always
+        back.ttl = .seconds(30)
+        back.keep = .last
+        back.seal = false
+        let table = try Self.table([out, back])
+        let routed = try #require(table.outgoing(for: try TopicName("nodes/k/temp")).first)
+        #expect(routed.priority == .high)
+        #expect(!routed.retain(true))
+        #expect(routed.ttl == .seconds(60))
+        let incoming = try #require(table.incoming(uplink: 0, topic: try TopicName("sites/attic/k/cmd/on")))
+        #expect(incoming.retain(false))
+        #expect(incoming.ttl == .seconds(30))
+        #expect(incoming.keep == .last)
+        #expect(!incoming.seal)
     }
 
     @Test("finds routes that can hand each other a message")

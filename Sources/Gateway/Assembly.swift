@@ -28,7 +28,12 @@ struct Assembly: Sendable {
 
     private struct PreparedUplink: Sendable {
         let broker: PreparedBroker
-        let storeID: Int64
+        /// The store's numbers of its lanes, the highest priority first.
+        let lanes: [(priority: RoutePriority, storeID: Int64)]
+        /// QoS 2 messages of an earlier run, by lane.
+        let releases: [Int64: [UInt16]]
+        /// Identifiers of the broker's QoS 2 messages.
+        let held: [UInt16]
     }
 
     /// A broker to connect to, with its files read.
@@ -52,10 +57,7 @@ struct Assembly: Sendable {
         let keyLookup = KeyLookup()
         self.keyLookup = keyLookup
         self.uplinks = try configuration.uplinks.map { uplink in
-            PreparedUplink(
-                broker: try Self.prepare(uplink, of: "uplink.\(uplink.name)"),
-                storeID: try store.uplinkID(named: uplink.name)
-            )
+            try Self.prepareUplink(uplink, configuration, store)
         }
         self.attached = try configuration.attached.map { try Self.prepare($0.broker, of: "listener \($0.name)") }
         self.listenerTLS = try configuration.listeners.map { listener in
@@ -70,6 +72,33 @@ struct Assembly: Sendable {
                 )
             }
         }
+    }
+
+    private static func prepareUplink(
+        _ uplink: UplinkConfiguration,
+        _ configuration: GatewayConfiguration,
+        _ store: Store
+    ) throws -> PreparedUplink {
+        let used = Set(configuration.routes.filter { $0.uplink == uplink.name }.map(\.priority))
+        let waiting = Set(try store.lanes().values.filter { $0.name == uplink.name }.map(\.lane))
+        var lanes: [(priority: RoutePriority, storeID: Int64)] = []
+        var releases: [Int64: [UInt16]] = [:]
+        var held: [UInt16] = []
+        for priority in [RoutePriority.high, .normal, .low] {
+            // A lane that no route uses any more may have something in it.
+            guard priority == .normal || used.contains(priority) || waiting.contains(priority.lane) else { continue }
+            let storeID = try store.uplinkID(named: uplink.name, lane: priority.lane)
+            lanes.append((priority, storeID))
+            let state = try store.uplinkState(uplink: storeID)
+            releases[storeID] = state.releases
+            held += state.held
+        }
+        return PreparedUplink(
+            broker: try Self.prepare(uplink, of: "uplink.\(uplink.name)"),
+            lanes: lanes,
+            releases: releases,
+            held: held
+        )
     }
 
     private static func prepare(_ broker: UplinkConfiguration, of owner: String) throws -> PreparedBroker {
@@ -142,42 +171,32 @@ struct Assembly: Sendable {
         let prepared = self.uplinks[index].broker
         let configuration = prepared.configuration
         let subscriptions = core.routes.subscriptions(uplink: index).map {
-            Subscription(filter: $0.filter, qos: $0.qos)
+            Subscription(filter: $0.filter, qos: min($0.qos, configuration.providerLimits.maxQoS))
         }
-        let connector = self.makeConnector(prepared, core: core, loop: loop)
-        let store = self.store
-        let storeID = self.uplinks[index].storeID
-        let hooks = UplinkLink.Hooks(
-            acknowledged: { [unowned core] sequence in
-                core.counters.acknowledgedOutside += 1
-                core.commits.acknowledged(uplink: storeID, sequence: sequence)
+        var client = Self.makeMachine(prepared, subscriptions: subscriptions)
+        client.restore(releases: self.uplinks[index].releases.values.flatMap(\.self), held: self.uplinks[index].held)
+        let link = UplinkLink(
+            configuration: configuration,
+            lanes: self.uplinks[index].lanes.map { lane in
+                UplinkLane(
+                    priority: lane.priority,
+                    storeID: lane.storeID,
+                    stored: self.store.spoolTotals.first { $0.uplink == lane.storeID },
+                    order: configuration.order
+                )
             },
-            received: { [unowned core] publish, done in
-                core.receivedFromUplink(publish, index: index, done: done)
-            },
-            load: { [unowned core] after in
-                let own = NIOLoopBound(core, eventLoop: loop)
-                store.loadSpool(
-                    uplink: storeID,
-                    after: after,
-                    maxMessages: SpoolQueue.maxRecords / 2,
-                    maxBytes: SpoolQueue.maxBytes / 2,
-                    on: loop
-                ) { page in own.value.links[index].loaded(page) }
-            },
-            drop: { [unowned core] drop in core.commits.append(drop) }
-        )
-        return UplinkLink(
-            name: configuration.name,
-            storeID: storeID,
-            stored: store.spoolTotals.first { $0.uplink == storeID },
-            limits: configuration.spool,
-            client: Self.makeMachine(prepared, subscriptions: subscriptions),
-            connector: connector,
+            storedThrough: self.store.lastSequence,
+            client: client,
+            connector: self.makeConnector(prepared, core: core, loop: loop),
+            wallClock: core.wallClock,
             loop: loop,
             logger: self.logger,
-            hooks: hooks
+            hooks: core.hooks(ofLink: index)
         )
+        for (storeID, packetIDs) in self.uplinks[index].releases {
+            for packetID in packetIDs { link.releasing[packetID] = storeID }
+        }
+        return link
     }
 
     private func makeAttached(_ index: Int, core: GatewayCore, loop: any EventLoop) -> AttachedBroker {

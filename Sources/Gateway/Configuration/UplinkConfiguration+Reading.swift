@@ -19,9 +19,9 @@ extension UplinkConfiguration {
             self.protocolVersion = version
         }
         if let cleanSession = reader.bool("clean_session") { self.cleanSession = cleanSession }
-        if let inFlight = reader.int("in_flight", in: 1...UplinkClient.maxInFlight) { self.inFlight = inFlight }
+        self.readDelivery(reader)
         self.spool = reader.table("spool", example: "{ max_messages = …, … }").map(SpoolLimits.init) ?? SpoolLimits()
-        reader.finish(reserved: ["acknowledge", "patience"])
+        reader.finish()
         guard !addresses.isEmpty else { return nil }
     }
 
@@ -126,6 +126,8 @@ extension SpoolLimits {
             self.maxAge = age == .zero ? nil : age
         }
         if let whenFull: WhenFull = reader.choice("when_full") { self.whenFull = whenFull }
+        if let free = reader.size("min_free", in: 0...(1 << 50)) { self.minFree = free }
+        if let qos0 = reader.bool("qos0") { self.keepsQoS0 = qos0 }
         reader.finish()
     }
 }

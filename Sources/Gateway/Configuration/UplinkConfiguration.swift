@@ -18,6 +18,10 @@ package struct SpoolLimits: Sendable, Equatable {
     package var maxAge: Duration? = .seconds(7 * 86_400)
     /// What becomes of a message for which there is no room.
     package var whenFull: WhenFull = .dropOldest
+    /// Free bytes on the disk of the state directory below which the spool counts as full; 0: none.
+    package var minFree = 64 << 20
+    /// Whether messages of routes with QoS 0 wait too while the uplink is down.
+    package var keepsQoS0 = false
 
     /// The defaults.
     package init() {}
@@ -79,12 +83,20 @@ package struct UplinkConfiguration: Sendable, Equatable {
     package var username: String?
     /// The password; only with ``username``.
     package var passwordFile: ConfigurationFile?
-    /// Most QoS 1 messages sent and not yet acknowledged.
+    /// Most messages above QoS 0 that are sent and not yet acknowledged.
     package var inFlight = 100
     /// For one address: TCP, TLS and CONNACK together.
     package var connectTimeout: Duration = .seconds(10)
     /// How much waits on disk.
     package var spool = SpoolLimits()
+    /// In what order it is sent.
+    package var order = SpoolOrder.oldestFirst
+    /// When a publisher hears that its message is safe.
+    package var acknowledge = AcknowledgeWhen.spooled
+    /// What the outside broker takes.
+    package var providerLimits = ProviderLimits()
+    /// How often the outside broker refuses a message before it goes to the dead letters.
+    package var deadAfter = 3
 
     /// An uplink with the defaults.
     package init(name: String, addresses: [UplinkAddress], clientID: String, line: Int = 0) {

@@ -39,7 +39,7 @@ extension Client {
         case .notProven, .badSeal, .replay, .sealRequired, .identityMismatch, .revoked:
             let mayStay = self.core.failures.spend(self.budget(for: claimed), now: now)
             if self.isRelay {
-                if publish.qos != .atMostOnce { self.core.commits.acknowledge(publish.packetID, to: self) }
+                if publish.qos != .atMostOnce { self.answer(publish, .success) }
             } else if self.speaksV5, mayStay {
                 // One code for all of them, and no words: it tells a forger nothing.
                 if publish.qos != .atMostOnce { self.answer(publish, .notAuthorized) }
@@ -48,7 +48,7 @@ extension Client {
                 if publish.qos != .atMostOnce || !mayStay { self.close(.notAuthorized, reason: "refused") }
             }
         case .throttled where self.isRelay:
-            if publish.qos != .atMostOnce { self.core.commits.acknowledge(publish.packetID, to: self) }
+            if publish.qos != .atMostOnce { self.answer(publish, .success) }
         case .throttled:
             self.session?.released(publish.packetID)
             self.close(.notAuthorized, reason: "refused")
@@ -71,7 +71,7 @@ extension Client {
     }
 
     private func answer(_ publish: Publish, _ code: ReasonCode) {
-        self.core.commits.acknowledge(publish.packetID, to: self, code: code)
+        self.acknowledgeWhenSafe(publish, code: code)
     }
 
     var speaksV5: Bool { self.connection?.version == .v5 }

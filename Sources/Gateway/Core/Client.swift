@@ -1,4 +1,5 @@
 import Broker
+import DequeModule
 import Devices
 import Logging
 import MQTTCodec
@@ -41,6 +42,8 @@ final class Client: MQTTConnectionDelegate {
     var isInside = false
     /// The session of a client that is gone, for its will.
     private(set) var willOrigin: Session?
+    /// Acknowledgements that wait for outside brokers, and those behind them, in the order of the messages.
+    var waitingAcknowledgements: Deque<PendingAcknowledgement> = []
     /// The rate of a guest; devices have theirs over all connections.
     private var guestPace: SenderPace?
     /// The device that the last accepted seal proved; a revocation closes its connection.
@@ -134,7 +137,7 @@ final class Client: MQTTConnectionDelegate {
             switch session.receivedQoS2(publish.packetID, limit: 2 * self.core.configuration.limits.receiveMaximum) {
             case .new: break
             case .recorded: return self.connection?.acknowledge(publish.packetID, with: .pubrec) ?? ()
-            case .underWay: return self.core.commits.acknowledge(publish.packetID, to: self, isRepeat: true)
+            case .underWay: return self.acknowledgeRepeat(publish)
             case .tooMany:
                 self.core.counters.count(.receiveMaximum)
                 return self.close(.receiveMaximumExceeded, reason: "too many QoS 2 messages without PUBREL")
@@ -385,9 +388,7 @@ final class Client: MQTTConnectionDelegate {
                 return
             case .repeated:
                 self.core.counters.repeated += 1
-                if publish.qos != .atMostOnce {
-                    self.core.commits.acknowledge(publish.packetID, to: self, isRepeat: true)
-                }
+                if publish.qos != .atMostOnce { self.acknowledgeRepeat(publish) }
                 return
             case .refused(let reason, let issued):
                 self.core.publish(issued, of: channel)

@@ -98,11 +98,34 @@ final class CommitQueue {
     // MARK: What is to be written
 
     /// Adds one record; its sequence is assigned here.
-    func append(_ record: SpoolRecord) {
+    ///
+    /// - Returns: The sequence.
+    @discardableResult
+    func append(_ record: SpoolRecord) -> Int64 {
         var record = record
         record.sequence = self.nextNumber()
         self.filling.inserts.append(record)
         self.added(record.countedBytes)
+        return record.sequence
+    }
+
+    /// Adds a dead letter.
+    func append(_ letter: DeadLetter) {
+        self.filling.dead.append(letter)
+        self.added(letter.record.countedBytes)
+    }
+
+    /// Adds a step of QoS 2 towards an outside broker.
+    func append(_ step: UplinkLink.QoS2Step) {
+        switch step {
+        case .release(let change):
+            self.filling.releases.append(change)
+            if case .clear = change {
+                return self.scheduleDeletion(isFull: self.filling.releases.count >= Self.deletionRanges)
+            }
+        case .hold(let change): self.filling.held.append(change)
+        }
+        self.added(0)
     }
 
     /// Adds a change of the retained messages.

@@ -156,13 +156,13 @@ extension GatewayCore {
                 detail: "\(publish.payload.readableBytes) bytes, over max_payload = \(destination.profile.maxPayload)"
             )
         }
-        for route in destination.routes where !self.links[route.uplink].makeRoom(for: route, payload: payload) {
+        if let link = self.uplinkWithoutRoom(destination.routes, payload: payload) {
             undo?()
             return client.refuse(
                 publish,
                 .spoolFull,
                 device: destination.name,
-                detail: "the spool of uplink \(self.links[route.uplink].name) is full"
+                detail: "the spool of uplink \(link.name) is full"
             )
         }
         if publish.retain, client.speaksV5, let problem = self.objection(toRetaining: publish, of: destination, client)
@@ -183,51 +183,25 @@ extension GatewayCore {
             }
             if let pause = pace.take(now: now) { client.connection?.pauseReading(for: pause) }
         }
+        var pending: PendingAcknowledgement?
         for route in destination.routes {
-            self.forward(publish, payload: payload, along: route, device: destination.device)
+            self.forward(
+                publish,
+                payload: payload,
+                along: route,
+                device: destination.device,
+                for: client,
+                pending: &pending,
+                undo: undo
+            )
         }
         let message = self.message(publish, payload: payload, to: destination)
         let wasTaken = self.distribute(message, from: client.session ?? client.willOrigin, isStored: true)
         client.attached?.sendBack(topic: destination.topic, payload: payload)
         guard publish.qos != .atMostOnce else { return }
         let isOfUse = wasTaken || !destination.routes.isEmpty || !client.speaksV5
-        self.commits.acknowledge(
-            publish.packetID,
-            to: client,
-            code: isOfUse ? .success : .noMatchingSubscribers,
-            undo: undo
-        )
-    }
-
-    private func forward(_ publish: Publish, payload: ByteBuffer, along route: RoutedTopic, device: DeviceID?) {
-        let link = self.links[route.uplink]
-        let retain = publish.retain
-        guard route.qos != .atMostOnce else {
-            if link.sendUnstored(topic: route.topic, payload: payload, retain: retain) {
-                self.counters.forwardedUnstored += 1
-            } else {
-                self.counters.droppedUnstored += 1
-            }
-            return
-        }
-        guard !link.dropsNewest else {
-            self.counters.droppedBySpool += 1
-            return
-        }
-        self.counters.spooled += 1
-        link.appended(bytes: route.topic.buffer.readableBytes + payload.readableBytes)
-        self.commits.append(
-            SpoolRecord(
-                sequence: 0,
-                uplink: link.storeID,
-                topic: route.topic.buffer,
-                payload: payload,
-                qos: .atLeastOnce,
-                retain: retain,
-                device: device,
-                storedAt: self.wallClock.stamp
-            )
-        )
+        let code: ReasonCode = isOfUse ? .success : .noMatchingSubscribers
+        client.acknowledgeWhenSafe(publish, code: code, pending: pending, undo: undo)
     }
 
     // MARK: Local delivery
@@ -340,8 +314,14 @@ extension GatewayCore {
 
     /// A message that an uplink brought: a command for the nodes.
     ///
-    /// - Parameter done: Called when the outside broker may forget it, or with false if it has to send it again.
-    func receivedFromUplink(_ publish: Publish, index: Int, done: @escaping (Bool) -> Void) {
+    /// - Parameters:
+    ///   - isHeld: It came at QoS 2, so that its identifier is to be remembered until the broker releases it.
+    ///   - done: Called when the outside broker may forget it, or with false if it has to send it again.
+    func receivedFromUplink(_ publish: Publish, index: Int, isHeld: Bool, _ done: @escaping (Bool) -> Void) {
+        if isHeld {
+            let uplink = self.links[index].normalLane.storeID
+            self.commits.append(.hold(.hold(uplink: uplink, packetID: publish.packetID)))
+        }
         self.distribute(fromUplink: publish, index: index)
         self.commits.whenSafe {
             done(true)

@@ -38,6 +38,8 @@ final class GatewayCore {
     var channels: [TopicName: SealedChannel] = [:]
     /// In the order of ``RouteTable/uplinks``.
     private(set) var links: [UplinkLink] = []
+    /// Their lanes by the store's numbers.
+    private var lanes: [Int64: (link: UplinkLink, lane: UplinkLane)] = [:]
     /// Brokers that the gateway is a client of, to hear the nodes there.
     private(set) var attached: [AttachedBroker] = []
     /// Set once in ``start()``, after which the core is whole.
@@ -105,10 +107,11 @@ final class GatewayCore {
     func start(links: [UplinkLink], attached: [AttachedBroker]) {
         self.links = links
         self.attached = attached
+        for link in links { for lane in link.lanes { self.lanes[lane.storeID] = (link, lane) } }
         self.commits.committed = { [unowned self] record in
-            let link = self.links[self.linkIndex(record.uplink)]
-            link.settled(bytes: record.countedBytes)
-            link.committed(record)
+            let (link, lane) = self.lane(record.uplink)
+            link.settled(bytes: record.countedBytes, in: lane)
+            link.committed(record, in: lane)
         }
         self.startHousekeeping()
         self.startSystemTopics()
@@ -215,6 +218,7 @@ final class GatewayCore {
         self.sessionTimer?.task.cancel()
         self.systemTimer?.cancel()
         for broker in self.attached { broker.drain() }
+        self.writeDownUnwritten()
         let done = self.loop.makePromise(of: Void.self)
         self.wait(until: deadline, for: { $0.commits.isSafe }) { core in
             core.closeAllClients()  // Their wills may be stored yet.
@@ -256,13 +260,16 @@ final class GatewayCore {
     }
 
     private func batchFinished(_ result: Result<CommittedBatch, StoreError>, _ attempted: StoreBatch) {
-        for drop in attempted.drops { self.links[self.linkIndex(drop.uplink)].dropFinished() }
+        for drop in attempted.drops {
+            let (link, lane) = self.lane(drop.uplink)
+            link.dropFinished(lane)
+        }
         switch result {
         case .success(let batch):
             for dropped in batch.dropped {
                 self.counters.droppedBySpool += dropped.messages
-                let link = self.links[self.linkIndex(dropped.uplink)]
-                link.dropped(through: dropped.lastSequence)
+                let (link, lane) = self.lane(dropped.uplink)
+                link.dropped(through: dropped.lastSequence, messages: dropped.messages, in: lane)
                 self.logger.warning(
                     "spool full or too old: dropped",
                     metadata: [
@@ -271,10 +278,11 @@ final class GatewayCore {
                     ]
                 )
             }
-            for totals in batch.totals { self.links[self.linkIndex(totals.uplink)].counted(totals) }
+            for totals in batch.totals { self.lane(totals.uplink).lane.totals = totals }
         case .failure(let error):
             for record in attempted.inserts {
-                self.links[self.linkIndex(record.uplink)].settled(bytes: record.countedBytes)
+                let (link, lane) = self.lane(record.uplink)
+                link.settled(bytes: record.countedBytes, in: lane)
             }
             self.counters.failedCommits += 1
             let now = NIODeadline.now()
@@ -293,11 +301,16 @@ final class GatewayCore {
         }
     }
 
-    private func linkIndex(_ uplink: Int64) -> Int {
-        guard let index = self.links.firstIndex(where: { $0.storeID == uplink }) else {
-            preconditionFailure("the store speaks of uplink \(uplink), which no link has")
+    private func lane(_ storeID: Int64) -> (link: UplinkLink, lane: UplinkLane) {
+        guard let found = self.lanes[storeID] else {
+            preconditionFailure("the store speaks of spool \(storeID), which no link has")
         }
-        return index
+        return found
+    }
+
+    /// What the gateway took charge of in memory alone, for uplinks with `acknowledge = "end-to-end"`, goes to the disk.
+    func writeDownUnwritten() {
+        for link in self.links { link.writeDownAll() }
     }
 }
 

@@ -51,7 +51,7 @@ extension UplinkLink {
     private var isOverfull: Bool { self.waitingMessages > self.configuration.spool.maxMessages }
 
     private func laneToDropFrom(for priority: RoutePriority) -> UplinkLane? {
-        self.lanes.last { $0.priority <= priority && $0.totals.messages > 0 }
+        self.lanes.last { $0.priority.rank <= priority.rank && $0.totals.messages > 0 }
     }
 
     private func dropOldest(for priority: RoutePriority, bytes: Int) {

@@ -44,6 +44,8 @@ final class UplinkLink {
     let configuration: UplinkConfiguration
     /// By priority, the highest first; the normal one is always there.
     let lanes: [UplinkLane]
+    /// Records up to this sequence are of an earlier run, which may have sent them.
+    let storedThrough: Int64
     let loop: any EventLoop
     let logger: Logger
     let hooks: Hooks
@@ -81,6 +83,7 @@ final class UplinkLink {
     init(
         configuration: UplinkConfiguration,
         lanes: [UplinkLane],
+        storedThrough: Int64,
         client: UplinkClient,
         connector: UplinkConnector,
         wallClock: WallClock,
@@ -91,6 +94,7 @@ final class UplinkLink {
         precondition(lanes.contains { $0.priority == .normal }, "an uplink has a normal lane")
         self.configuration = configuration
         self.lanes = lanes
+        self.storedThrough = storedThrough
         self.client = client
         self.connector = connector
         self.wallClock = wallClock
@@ -107,6 +111,8 @@ final class UplinkLink {
     }
 
     var name: String { self.configuration.name }
+    /// Properties of messages have a way out.
+    var speaksV5: Bool { self.configuration.protocolVersion == .v5 }
 
     /// The lane of ordinary messages, and of all that does not say otherwise.
     var normalLane: UplinkLane {

@@ -1,0 +1,111 @@
+import Devices
+import MQTTCodec
+import NIOCore
+import Store
+import Uplink
+
+/// Router and Spool: the ways of an admitted message to the outside brokers.
+extension GatewayCore {
+    /// Whether each uplink on the message's way has room for it.
+    ///
+    /// - Returns: The uplink that has not, and refuses messages then.
+    func uplinkWithoutRoom(_ routes: [RoutedTopic], payload: ByteBuffer) -> UplinkLink? {
+        for route in routes {
+            let link = self.links[route.uplink]
+            guard self.isKept(route, link) else { continue }
+            let bytes = route.topic.buffer.readableBytes + payload.readableBytes
+            if !link.makeRoom(for: route, bytes: bytes) { return link }
+        }
+        return nil
+    }
+
+    /// Sends a message along one route: through the spool, past it, or to the dead letters.
+    ///
+    /// - Parameters:
+    ///   - client: Who waits for the acknowledgement; nil: nobody.
+    ///   - pending: The publisher's acknowledgement, made when an uplink wants it to wait.
+    func forward(
+        _ publish: Publish,
+        payload: ByteBuffer,
+        along route: RoutedTopic,
+        device: DeviceID?,
+        for client: Client?,
+        pending: inout PendingAcknowledgement?,
+        undo: (() -> Void)?
+    ) {
+        let link = self.links[route.uplink]
+        let limits = link.limits
+        guard self.isKept(route, link) else {
+            let isTaken =
+                limits.objection(topic: route.topic.buffer, payloadBytes: payload.readableBytes) == nil
+                && link.sendUnstored(self.unstored(publish, payload: payload, along: route, link))
+            if isTaken { self.counters.forwardedUnstored += 1 } else { self.counters.droppedUnstored += 1 }
+            return
+        }
+        let lane = link.lane(route.priority)
+        var record = SpoolRecord(
+            sequence: 0,
+            uplink: lane.storeID,
+            topic: route.topic.buffer,
+            payload: payload,
+            qos: min(route.qos, limits.maxQoS),
+            retain: limits.retain && route.retain(publish.retain),
+            device: device,
+            storedAt: self.wallClock.stamp
+        )
+        if link.speaksV5, !publish.properties.isAbsent { record.properties = publish.properties.ofMessage.serialized }
+        if let lifetime = self.lifetime(of: publish, along: route) {
+            record.expiresAt = self.wallClock.milliseconds(at: .now() + lifetime)
+        }
+        record.isClockless = self.wallClock.present == nil
+        if let objection = limits.objection(topic: record.topic, payloadBytes: payload.readableBytes) {
+            return link.bury(record, of: lane, .providerLimit, detail: objection)
+        }
+        guard !link.dropsNewest(for: route, bytes: record.countedBytes) else {
+            self.counters.droppedBySpool += 1
+            link.status.dropped += 1
+            return
+        }
+        if case .endToEnd = link.configuration.acknowledge {
+            if pending == nil, let client, publish.qos != .atMostOnce {
+                pending = PendingAcknowledgement(client: client, packetID: publish.packetID, undo: undo)
+            }
+            record.sequence = self.commits.nextNumber()
+            if link.takeUnwritten(record, in: lane, waiter: pending) { return }
+            record.sequence = 0
+        }
+        self.counters.spooled += 1
+        link.appended(bytes: record.countedBytes, in: lane)
+        self.commits.append(record)
+    }
+
+    /// Whether a message of this route goes through the spool.
+    private func isKept(_ route: RoutedTopic, _ link: UplinkLink) -> Bool {
+        min(route.qos, link.limits.maxQoS) != .atMostOnce || link.configuration.spool.keepsQoS0
+    }
+
+    /// How long the message is worth something, from now; nil: for ever.
+    private func lifetime(of publish: Publish, along route: RoutedTopic) -> TimeAmount? {
+        let own = publish.properties.messageExpiryInterval.map { TimeAmount.seconds(Int64($0)) }
+        guard let ttl = route.ttl.map({ TimeAmount($0) }) else { return own }
+        return own.map { min($0, ttl) } ?? ttl
+    }
+
+    private func unstored(
+        _ publish: Publish,
+        payload: ByteBuffer,
+        along route: RoutedTopic,
+        _ link: UplinkLink
+    ) -> UplinkMessage {
+        UplinkMessage(
+            sequence: 0,
+            topic: route.topic,
+            payload: payload,
+            qos: .atMostOnce,
+            retain: link.limits.retain && route.retain(publish.retain),
+            properties: publish.properties.isAbsent ? MQTTProperties() : publish.properties.ofMessage,
+            expiry: self.lifetime(of: publish, along: route).map { .now() + $0 },
+            isRepeat: false
+        )
+    }
+}

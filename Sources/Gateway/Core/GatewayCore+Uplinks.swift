@@ -1,0 +1,86 @@
+import MQTTCodec
+import NIOCore
+import Store
+
+/// What the links ask of the core: disk, and a way for the messages that come down.
+extension GatewayCore {
+    /// What the link in this place of ``links`` needs.
+    func hooks(ofLink index: Int) -> UplinkLink.Hooks {
+        UplinkLink.Hooks(
+            acknowledged: { [unowned self] lane, sequence in
+                self.counters.acknowledgedOutside += 1
+                self.commits.acknowledged(uplink: lane, sequence: sequence)
+            },
+            received: { [unowned self] publish, receipt, done in
+                self.receivedFromUplink(publish, index: index, isHeld: receipt != nil && publish.qos == .exactlyOnce, done)
+            },
+            load: { [unowned self] lane, cursor in
+                self.load(lane, cursor) { core, page in core.links[index].loaded(page, in: lane) }
+            },
+            fetch: { [unowned self] lane, sequence, done in self.fetch(sequence, of: lane, done) },
+            drop: { [unowned self] drop in self.commits.append(drop) },
+            write: { [unowned self] record, waiter in self.write(record, for: waiter) },
+            bury: { [unowned self] letter, waiter in self.bury(letter, for: waiter) },
+            note: { [unowned self] step, done in self.note(step, done) },
+            changed: { [unowned self] link in self.uplinkChanged(link) }
+        )
+    }
+
+    private func load(
+        _ lane: UplinkLane,
+        _ cursor: SpoolCursor,
+        maxMessages: Int = SpoolQueue.maxRecords / 2,
+        _ done: @escaping (GatewayCore, Result<SpoolPage, StoreError>) -> Void
+    ) {
+        let own = NIOLoopBound((core: self, done: done), eventLoop: self.loop)
+        self.store.loadSpool(
+            uplink: lane.storeID,
+            from: cursor,
+            maxMessages: maxMessages,
+            maxBytes: SpoolQueue.maxBytes / 2,
+            on: self.loop
+        ) { page in own.value.done(own.value.core, page) }
+    }
+
+    private func fetch(_ sequence: Int64, of lane: UplinkLane, _ done: @escaping (SpoolRecord?) -> Void) {
+        self.load(lane, .after(sequence - 1), maxMessages: 1) { _, page in
+            let record = try? page.get().records.first
+            done(record?.sequence == sequence ? record : nil)
+        }
+    }
+
+    private func write(_ record: SpoolRecord, for waiter: PendingAcknowledgement?) -> Int64 {
+        self.counters.spooled += 1
+        let sequence = self.commits.append(record)
+        if let waiter { self.settle(waiter) }
+        return sequence
+    }
+
+    private func bury(_ letter: DeadLetter, for waiter: PendingAcknowledgement?) {
+        self.commits.append(letter)
+        if let waiter { self.settle(waiter) }
+    }
+
+    /// The disk is the party that takes charge.
+    private func settle(_ waiter: PendingAcknowledgement) {
+        self.commits.whenSafe {
+            waiter.settle()
+        } orElse: {
+            waiter.fail()
+        }
+    }
+
+    private func note(_ step: UplinkLink.QoS2Step, _ done: @escaping (Bool) -> Void) {
+        self.commits.append(step)
+        // Nothing depends on when an identifier that the broker has forgotten is forgotten here.
+        if case .release(.clear) = step { return done(true) }
+        self.commits.whenSafe {
+            done(true)
+        } orElse: {
+            done(false)
+        }
+    }
+
+    /// Something about an uplink that people look at has changed.
+    private func uplinkChanged(_ link: UplinkLink) {}
+}

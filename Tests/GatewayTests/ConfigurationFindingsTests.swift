@@ -369,6 +369,33 @@ struct ConfigurationFindingsTests {
 
     private static let uplinks: [BadFile] = [
         BadFile(
+            "with words and figures of delivery that are none",
+            BadFile.head + """
+                [uplink.a]
+                address = "mqtts://h"
+                acknowledge = "end-to-ends"
+                patience = "2s"
+                order = "newest"
+                provider = "google"
+                max_qos = 3
+                rate = "fast"
+                dead_after = 0
+                in_flight = 0
+                spool = { min_free = "-1B", qos0 = 1 }
+
+                """,
+            "9: uplink.a.acknowledge: \"end-to-ends\" is not known; use one of \"spooled\", \"end-to-end\"",
+            "10: uplink.a.patience: is of use only with acknowledge = \"end-to-end\"",
+            "11: uplink.a.order: \"newest\" is not known; use one of \"oldest-first\", \"newest-first\"",
+            "12: uplink.a.provider: \"google\" is not known; use one of \"generic\", \"aws\", \"azure\", \"rabbitmq\"",
+            "13: uplink.a.max_qos: 3 is out of range: 0 to 2",
+            "14: uplink.a.rate: \"fast\" is no rate such as \"20/s\"",
+            "15: uplink.a.dead_after: 0 is out of range: 1 to 100",
+            "16: uplink.a.in_flight: 0 is out of range: 1 to 65534",
+            "17: uplink.a.spool.min_free: \"-1B\" is no size such as \"4KiB\"",
+            "17: uplink.a.spool.qos0: expected true or false, found a whole number"
+        ),
+        BadFile(
             "without an address",
             BadFile.head + "[uplink.cloud]\nadress = \"x\"\n",
             "7: uplink.cloud.address: missing; write \"mqtts://broker.example.org:8883\"",

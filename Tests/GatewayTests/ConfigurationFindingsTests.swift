@@ -542,13 +542,61 @@ struct ConfigurationFindingsTests {
                 form = "nodes/%d/#"
                 to = "sites/%g/%d/#/x"
                 uplink = "cloud"
-                qos = 2
+                qos = 3
                 """,
             "9: route[1].from: missing; write \"nodes/%d/#\"",
             "10: route[1].direction: \"outward\" is not known; use one of \"out\", \"in\"",
             "11: route[1].form: unknown key; did you mean \"from\"?",
             "12: route[1].to: \"sites/%g/%d/#/x\" has a wildcard (+ or #) where none may stand",
-            "14: route[1].qos: 2 is not supported by this version; use 0 or 1"
+            "14: route[1].qos: 3 is out of range: 0 to 2"
+        ),
+        BadFile(
+            "with captures and rules that don't fit",
+            BadFile.head + BadFile.uplink + """
+                [[route]]
+                direction = "out"
+                from = "nodes/%d/+type/#"
+                to = "sites/%g/%d/+kind/#"
+                uplink = "cloud"
+                keep = "last"
+                seal = false
+                [[route]]
+                direction = "in"
+                from = "sites/+a/+a"
+                to = "nodes/+a"
+                uplink = "cloud"
+                priority = "high"
+                from_uplinks = true
+                [[route]]
+                direction = "in"
+                from = "sites/+a-b/x"
+                to = "nodes/%d"
+                uplink = "cloud"
+                retain = "alway"
+                keep = "newest"
+                ttl = "0s"
+                [[route]]
+                direction = "out"
+                from = "nodes/%d/#"
+                to = "sites/%d/#"
+                uplink = "cloud"
+                priority = "urgent"
+                ttl = 10
+                """,
+            "12: route[1].to: `to` has the capture +kind, but `from` has +type only",
+            "14: route[1].keep: is for routes with direction = \"in\"",
+            "15: route[1].seal: is for routes with direction = \"in\"",
+            "18: route[2].from: `from` has the capture +a twice, and could mean one or the other: "
+                + "give the second another name",
+            "21: route[2].priority: is for routes with direction = \"out\"",
+            "22: route[2].from_uplinks: is for routes with direction = \"out\"",
+            "25: route[3].from: \"sites/+a-b/x\" has a + in level 2 that is no capture: "
+                + "behind + comes nothing, or a name of letters, digits and _",
+            "28: route[3].retain: \"alway\" is not known; did you mean \"always\"?",
+            "29: route[3].keep: \"newest\" is not known; use one of \"all\", \"last\"",
+            "30: route[3].ttl: \"0s\" is out of range: 1s to 3650d",
+            "36: route[4].priority: \"urgent\" is not known; use one of \"high\", \"normal\", \"low\"",
+            "37: route[4].ttl: expected a duration such as \"60s\", found a whole number"
         ),
         BadFile(
             "whose two sides don't go together",

@@ -182,9 +182,11 @@ final class ConfigurationReader {
     }
 
     /// A topic template.
-    func template(_ key: String) -> TopicTemplate? {
+    ///
+    /// - Parameter hasCaptures: Whether a `+` may have a name.
+    func template(_ key: String, hasCaptures: Bool = false) -> TopicTemplate? {
         self.parsed(key, "a topic such as \"nodes/%d/#\"") { text throws(ConfigurationValueError) in
-            try Self.template(text)
+            try Self.template(text, hasCaptures: hasCaptures)
         }
     }
 
@@ -200,9 +202,12 @@ final class ConfigurationReader {
         }
     }
 
-    private static func template(_ text: String) throws(ConfigurationValueError) -> TopicTemplate {
+    private static func template(
+        _ text: String,
+        hasCaptures: Bool = false
+    ) throws(ConfigurationValueError) -> TopicTemplate {
         do {
-            return try TopicTemplate(text)
+            return try TopicTemplate(text, hasCaptures: hasCaptures)
         } catch {
             throw ConfigurationValueError("\(TOMLPath.printable(text)) \(error)")
         }

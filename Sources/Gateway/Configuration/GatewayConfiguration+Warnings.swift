@@ -107,7 +107,7 @@ extension GatewayConfiguration {
             switch route.direction {
             case .out:
                 let isFed = published.contains { $0.overlaps(own.subscription) }
-                let isFedFromOutside = zip(self.routes, compiled).contains {
+                let isFedFromOutside = route.fromUplinks && zip(self.routes, compiled).contains {
                     $0.direction == .in && $0.uplink != route.uplink && $1?.target.overlaps(own.subscription) ?? false
                 }
                 if !isFed, !isFedFromOutside {
@@ -121,6 +121,7 @@ extension GatewayConfiguration {
                 guard let other = compiled[earlier], self.routes[earlier].direction == route.direction,
                     self.routes[earlier].uplink == route.uplink
                 else { continue }
+                guard other.route.fromUplinks || !route.fromUplinks else { continue }
                 let isSame = other.route.from == route.from
                 if isSame || !other.route.from.hasDevice && other.subscription.covers(own.subscription) {
                     let line = other.route.line

@@ -9,17 +9,33 @@ extension Route {
     ///   - gateway: the gateway's name; it has passed ``DeviceID/check(_:)``.
     init?(_ reader: ConfigurationReader, uplinks: [String], gateway: String) {
         let direction: Direction? = reader.choice("direction")
-        let from = reader.template("from")
-        let to = reader.template("to")
+        let from = reader.template("from", hasCaptures: true)
+        let to = reader.template("to", hasCaptures: true)
         let uplink = Self.readUplink(reader, uplinks: uplinks)
         let qos = Self.readQoS(reader)
         for (key, example) in [("direction", "out"), ("from", "nodes/%d/#"), ("to", "sites/%g/%d/#")]
         where !reader.has(key) {
             reader.error(key, "missing; write \"\(example)\"")
         }
+        let retain: RetainRule? = reader.choice("retain")
+        let ttl = reader.duration("ttl", in: .seconds(1)...Self.maxTTL)
+        let priority: RoutePriority? = reader.choice("priority")
+        let fromUplinks = reader.bool("from_uplinks")
+        let keep: KeepRule? = reader.choice("keep")
+        let seal = reader.bool("seal")
+        for (key, owner) in Self.keysOfOneDirection where reader.has(key) {
+            guard let direction, direction != owner else { continue }
+            reader.error(key, "is for routes with direction = \"\(owner.rawValue)\"")
+        }
         reader.finish()
         guard let direction, let from, let to, let uplink, let qos else { return nil }
         self.init(direction: direction, from: from, to: to, uplink: uplink, qos: qos, line: reader.line)
+        self.retain = retain ?? self.retain
+        self.ttl = ttl
+        self.priority = priority ?? self.priority
+        self.fromUplinks = fromUplinks ?? self.fromUplinks
+        self.keep = keep ?? self.keep
+        self.seal = seal ?? self.seal
         guard direction == .in || !to.text.hasPrefix("$") else {
             reader.error("to", "starts with $: such topics are the outside broker's own")
             return nil
@@ -31,6 +47,13 @@ extension Route {
             return nil
         }
     }
+
+    /// Anything longer is as good as no limit, and would not fit a Message Expiry Interval (MQTT 5.0 §3.3.2.3.3).
+    private static let maxTTL = Duration.seconds(3_650 * 86_400)
+
+    private static let keysOfOneDirection: [(key: String, direction: Direction)] = [
+        ("priority", .out), ("from_uplinks", .out), ("keep", .in), ("seal", .in),
+    ]
 
     private static func readUplink(_ reader: ConfigurationReader, uplinks: [String]) -> String? {
         guard reader.has("uplink") else {
@@ -50,14 +73,14 @@ extension Route {
         guard let number = reader.int("qos", in: 0...2) else {
             return reader.has("qos") ? nil : .atLeastOnce
         }
-        guard number < 2 else { return reader.refuse("qos", "2 is \(ConfigurationReader.unsupported); use 0 or 1") }
-        return number == 0 ? .atMostOnce : .atLeastOnce
+        return QoS(rawValue: UInt8(number))
     }
 
     /// The key to which an error of the pair belongs.
     private static func key(of error: RouteError) -> String {
         switch error.kind {
-        case .plusCount, .hashOnlyInTo, .hashOnlyInFrom, .deviceOnlyInTo, .reservedTarget: "to"
+        case .captureTwice: "from"
+        case .unknownCapture, .plusCount, .hashOnlyInTo, .hashOnlyInFrom, .deviceOnlyInTo, .reservedTarget: "to"
         case .sharedSubscription: "from"
         case .unknownUplink: "uplink"
         }

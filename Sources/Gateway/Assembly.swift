@@ -30,8 +30,8 @@ struct Assembly: Sendable {
         let broker: PreparedBroker
         /// The store's numbers of its lanes, the highest priority first.
         let lanes: [(priority: RoutePriority, storeID: Int64)]
-        /// QoS 2 messages of an earlier run, by lane.
-        let releases: [Int64: [UInt16]]
+        /// Identifiers of the gateway's QoS 2 messages that the broker has.
+        let releases: [UInt16]
         /// Identifiers of the broker's QoS 2 messages.
         let held: [UInt16]
     }
@@ -80,24 +80,19 @@ struct Assembly: Sendable {
         _ store: Store
     ) throws -> PreparedUplink {
         let used = Set(configuration.routes.filter { $0.uplink == uplink.name }.map(\.priority))
-        let waiting = Set(try store.lanes().values.filter { $0.name == uplink.name }.map(\.lane))
+        let waiting = Set(try store.lanes().values.filter { $0.uplink == uplink.name && $0.device == nil }.map(\.lane))
         var lanes: [(priority: RoutePriority, storeID: Int64)] = []
-        var releases: [Int64: [UInt16]] = [:]
-        var held: [UInt16] = []
         for priority in [RoutePriority.high, .normal, .low] {
             // A lane that no route uses any more may have something in it.
             guard priority == .normal || used.contains(priority) || waiting.contains(priority.lane) else { continue }
-            let storeID = try store.uplinkID(named: uplink.name, lane: priority.lane)
-            lanes.append((priority, storeID))
-            let state = try store.uplinkState(uplink: storeID)
-            releases[storeID] = state.releases
-            held += state.held
+            lanes.append((priority, try store.uplinkID(named: uplink.name, lane: priority.lane)))
         }
+        let state = try store.uplinkState(uplink: try store.uplinkID(named: uplink.name))
         return PreparedUplink(
             broker: try Self.prepare(uplink, of: "uplink.\(uplink.name)"),
             lanes: lanes,
-            releases: releases,
-            held: held
+            releases: state.releases,
+            held: state.held
         )
     }
 
@@ -174,8 +169,8 @@ struct Assembly: Sendable {
             Subscription(filter: $0.filter, qos: min($0.qos, configuration.providerLimits.maxQoS))
         }
         var client = Self.makeMachine(prepared, subscriptions: subscriptions)
-        client.restore(releases: self.uplinks[index].releases.values.flatMap(\.self), held: self.uplinks[index].held)
-        let link = UplinkLink(
+        client.restore(releases: self.uplinks[index].releases, held: self.uplinks[index].held)
+        return UplinkLink(
             configuration: configuration,
             lanes: self.uplinks[index].lanes.map { lane in
                 UplinkLane(
@@ -193,10 +188,6 @@ struct Assembly: Sendable {
             logger: self.logger,
             hooks: core.hooks(ofLink: index)
         )
-        for (storeID, packetIDs) in self.uplinks[index].releases {
-            for packetID in packetIDs { link.releasing[packetID] = storeID }
-        }
-        return link
     }
 
     private func makeAttached(_ index: Int, core: GatewayCore, loop: any EventLoop) -> AttachedBroker {

@@ -1,6 +1,7 @@
 package import Devices
-import MQTTCodec
-import NIOCore
+package import MQTTCodec
+package import NIOCore
+package import Store
 
 /// Whose broker an uplink leads to, for what it takes.
 package enum Provider: String, Sendable, Hashable, CaseIterable {
@@ -58,17 +59,17 @@ package struct ProviderLimits: Sendable, Equatable {
         }
     }
 
-    /// Why the broker would not take this message; nil if it would.
-    package func objection(topic: ByteBuffer, payloadBytes: Int) -> String? {
+    /// Why the broker would not take this message, with the figures; nil if it would.
+    package func objection(topic: ByteBuffer, payloadBytes: Int) -> (reason: DeadReason, detail: String)? {
         if let limit = self.maxPayload, payloadBytes > limit {
-            return "payload of \(payloadBytes) bytes, over the outside broker's \(limit)"
+            return (.payloadTooLarge, "payload of \(payloadBytes) bytes, over \(limit)")
         }
         if let limit = self.maxTopicLength, topic.readableBytes > limit {
-            return "topic of \(topic.readableBytes) bytes, over the outside broker's \(limit)"
+            return (.topicTooLong, "topic of \(topic.readableBytes) bytes, over \(limit)")
         }
         if let limit = self.maxTopicLevels {
             let levels = topic.readableBytesView.reduce(1) { $1 == UInt8(ascii: "/") ? $0 + 1 : $0 }
-            if levels > limit { return "topic of \(levels) levels, over the outside broker's \(limit)" }
+            if levels > limit { return (.topicTooDeep, "topic of \(levels) levels, over \(limit)") }
         }
         return nil
     }

@@ -64,6 +64,8 @@ package struct Counters: Sendable, Equatable {
     package var acknowledgedOutside = 0
     /// Records dropped by a spool limit.
     package var droppedBySpool = 0
+    /// Dead letters that went for newer ones.
+    package var deadDropped = 0
     /// Deliveries to local subscribers.
     package var delivered = 0
     /// Deliveries dropped: a slow or absent subscriber, or no right to the topic any more.

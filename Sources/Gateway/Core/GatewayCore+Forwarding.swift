@@ -56,10 +56,11 @@ extension GatewayCore {
         if link.speaksV5, !publish.properties.isAbsent { record.properties = publish.properties.ofMessage.serialized }
         if let lifetime = self.lifetime(of: publish, along: route) {
             record.expiresAt = self.wallClock.milliseconds(at: .now() + lifetime)
+            link.hasExpiring = true
         }
         record.isClockless = self.wallClock.present == nil
         if let objection = limits.objection(topic: record.topic, payloadBytes: payload.readableBytes) {
-            return link.bury(record, of: lane, .providerLimit, detail: objection)
+            return link.bury(record, of: lane, objection.reason, detail: objection.detail)
         }
         guard !link.dropsNewest(for: route, bytes: record.countedBytes) else {
             self.counters.droppedBySpool += 1

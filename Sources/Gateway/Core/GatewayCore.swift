@@ -266,16 +266,12 @@ final class GatewayCore {
         }
         switch result {
         case .success(let batch):
-            for dropped in batch.dropped {
-                self.counters.droppedBySpool += dropped.messages
-                let (link, lane) = self.lane(dropped.uplink)
-                link.dropped(through: dropped.lastSequence, messages: dropped.messages, in: lane)
+            self.dropped(batch.dropped, by: attempted.drops)
+            if batch.deadDropped > 0 {
+                self.counters.deadDropped += batch.deadDropped
                 self.logger.warning(
-                    "spool full or too old: dropped",
-                    metadata: [
-                        "uplink": "\(link.name)", "device": "\(dropped.device?.text ?? "gateway")",
-                        "messages": "\(dropped.messages)",
-                    ]
+                    "too many dead letters: the oldest are gone",
+                    metadata: ["messages": "\(batch.deadDropped)"]
                 )
             }
             for totals in batch.totals { self.lane(totals.uplink).lane.totals = totals }
@@ -298,6 +294,25 @@ final class GatewayCore {
             self.wasCongested = false
             for client in self.clients.values { client.connection?.resumeReading() }
             for broker in self.attached { broker.readOn() }
+        }
+    }
+
+    private func dropped(_ dropped: [DroppedRecords], by drops: [StoreBatch.Drop]) {
+        for records in dropped {
+            self.counters.droppedBySpool += records.messages
+            self.logger.warning(
+                "spool full or too old: dropped",
+                metadata: [
+                    "uplink": "\(self.lane(records.uplink).link.name)",
+                    "device": "\(records.device?.text ?? "gateway")", "messages": "\(records.messages)",
+                ]
+            )
+        }
+        for drop in drops {
+            let gone = dropped.filter { $0.uplink == drop.uplink }
+            guard let last = gone.map(\.lastSequence).max() else { continue }
+            let (link, lane) = self.lane(drop.uplink)
+            link.dropped(drop.extent, through: last, messages: gone.reduce(0) { $0 + $1.messages }, in: lane)
         }
     }
 

@@ -74,12 +74,12 @@ struct LaneQueue {
         if self.order == .oldestFirst { self.oldestFirst.loadFailed() } else { self.newestFirst.loadFailed() }
     }
 
-    /// Records up to and including `sequence` were dropped by a limit.
-    mutating func dropped(through sequence: Int64) {
+    /// Records went by a limit; see ``SpoolQueue/dropped(_:through:)``.
+    mutating func dropped(_ extent: StoreBatch.Drop.Extent, through sequence: Int64) {
         if self.order == .oldestFirst {
-            self.oldestFirst.dropped(through: sequence)
+            self.oldestFirst.dropped(extent, through: sequence)
         } else {
-            self.newestFirst.dropped(through: sequence)
+            self.newestFirst.dropped(extent, through: sequence)
         }
     }
 }

@@ -120,15 +120,16 @@ struct NewestFirstQueue {
         self.loadingFrom = nil
     }
 
-    /// Records up to and including `sequence` were dropped by a limit and must not be sent any more.
-    mutating func dropped(through sequence: Int64) {
+    /// Records went by a limit and must not be sent any more.
+    ///
+    /// - Parameter sequence: The highest of them.
+    mutating func dropped(_ extent: StoreBatch.Drop.Extent, through sequence: Int64) {
+        self.page.removeAll { extent.takes($0, through: sequence) }
+        self.live.removeAll { extent.takes($0, through: sequence) }
+        self.pageBytes = self.page.reduce(0) { $0 + $1.countedBytes }
+        self.liveBytes = self.live.reduce(0) { $0 + $1.countedBytes }
+        guard case .oldest = extent else { return }
         self.droppedThrough = max(self.droppedThrough, sequence)
-        while let last = self.page.last, last.sequence <= sequence {
-            self.pageBytes -= self.page.removeLast().countedBytes
-        }
-        while let first = self.live.first, first.sequence <= sequence {
-            self.liveBytes -= self.live.removeFirst().countedBytes
-        }
         self.stretches = self.stretches.compactMap { stretch in
             stretch.upperBound > sequence ? max(stretch.lowerBound, sequence + 1)...stretch.upperBound : nil
         }

@@ -86,8 +86,15 @@ struct SpoolQueue {
         self.isLoading = false
     }
 
-    /// Records up to and including `sequence` were dropped by a limit and must not be sent any more.
-    mutating func dropped(through sequence: Int64) {
+    /// Records went by a limit and must not be sent any more.
+    ///
+    /// - Parameter sequence: The highest of them.
+    mutating func dropped(_ extent: StoreBatch.Drop.Extent, through sequence: Int64) {
+        guard case .oldest = extent else {
+            self.ready.removeAll { extent.takes($0, through: sequence) }
+            self.readyBytes = self.ready.reduce(0) { $0 + $1.countedBytes }
+            return
+        }
         while let first = self.ready.first, first.sequence <= sequence { self.removeFirst() }
         self.newestLoaded = max(self.newestLoaded, sequence)
     }

@@ -40,7 +40,7 @@ extension UplinkLink {
     }
 
     /// The sequence that a record has on disk.
-    private func takeAlias(of sequence: Int64) -> Int64 {
+    func takeAlias(of sequence: Int64) -> Int64 {
         guard !self.aliases.isEmpty, let written = self.aliases.removeValue(forKey: sequence) else { return sequence }
         self.underway.remove(written)
         return written
@@ -48,15 +48,38 @@ extension UplinkLink {
 
     // MARK: QoS 2
 
+    /// What the beginning of a connection decided about what was under way.
+    func resume(_ session: UplinkSession) {
+        for packetID in session.forgottenReleases { self.completed(packetID) }
+        for packetID in session.forgottenHeld {
+            self.hooks.note(.hold(.free(uplink: self.normalLane.storeID, packetID: packetID))) { _ in }
+        }
+        for sequence in session.sentAtMostOnce { self.acknowledged(sequence) }
+        for message in session.unsendable {
+            let lane = self.takeLane(of: message.sequence)
+            switch message.reason {
+            case .expired: self.expired(message.sequence, of: lane)
+            case .tooLarge(let limit):
+                let detail = "the outside broker takes packets of \(limit) bytes at most"
+                self.buryUnderway(message.sequence, of: lane, .packetTooLarge, detail: detail)
+            }
+            if let packetID = message.releaseID { self.release(packetID, sequence: message.sequence, of: lane) }
+        }
+    }
+
     /// The broker has a QoS 2 message. Before it may forget its identifier, the gateway must not send the message again
     /// even after a crash.
     func recorded(_ sequence: Int64, _ packetID: UInt16) {
-        let lane = self.takeLane(of: sequence).storeID
-        self.releasing[packetID] = lane
         self.status.acknowledged += 1
         self.noteProgress()
+        self.release(packetID, sequence: sequence, of: self.takeLane(of: sequence))
+    }
+
+    private func release(_ packetID: UInt16, sequence: Int64, of lane: UplinkLane) {
         let channel = self.channel
-        self.hooks.note(.release(.set(uplink: lane, packetID: packetID, sequence: sequence))) { [weak self] isNoted in
+        let uplink = self.normalLane.storeID
+        let change = ReleaseChange.set(uplink: uplink, packetID: packetID, sequence: sequence, lane: lane.storeID)
+        self.hooks.note(.release(change)) { [weak self] isNoted in
             guard let self, let channel, self.channel === channel else { return }
             guard isNoted else { return self.dropConnection(channel, reason: "a step of QoS 2 could not be stored") }
             channel.write { self.client.release(packetID: packetID, into: &$0) }
@@ -65,8 +88,7 @@ extension UplinkLink {
 
     /// The broker has forgotten the identifier of a QoS 2 message.
     func completed(_ packetID: UInt16) {
-        guard let lane = self.releasing.removeValue(forKey: packetID) else { return }
-        self.hooks.note(.release(.clear(uplink: lane, packetID: packetID))) { _ in }
+        self.hooks.note(.release(.clear(uplink: self.normalLane.storeID, packetID: packetID))) { _ in }
     }
 
     // MARK: Messages of the broker
@@ -180,7 +202,7 @@ extension UplinkLink {
         _ sequence: Int64,
         of lane: UplinkLane,
         _ reason: DeadReason,
-        code: UInt8,
+        code: UInt8 = 0,
         detail: String
     ) {
         self.withRecord(sequence, of: lane) { record in

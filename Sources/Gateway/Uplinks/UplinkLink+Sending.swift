@@ -44,7 +44,7 @@ extension UplinkLink {
     /// Sends a QoS 0 message past the spool, if the link is up and takes bytes.
     func sendUnstored(_ message: UplinkMessage) -> Bool {
         guard let channel = self.channel, channel.isWritable, self.client.phase == .connected else { return false }
-        return channel.write { self.client.send(message, now: .now(), into: &$0) } == .sent
+        return channel.write { self.client.send(message, now: .now(), into: &$0) } == .sentAtMostOnce
     }
 
     /// Asks for what is on disk only, for each lane that runs low.
@@ -70,7 +70,7 @@ extension UplinkLink {
         on channel: UplinkChannel
     ) -> Sending {
         if let expiresAt = record.expiresAt, !record.isClockless, let now = self.wallClock.present, expiresAt <= now {
-            self.expired(record, of: lane)
+            self.expired(record.sequence, of: lane)
             return .done
         }
         var retain = record.retain
@@ -90,15 +90,18 @@ extension UplinkLink {
         switch channel.write({ self.client.send(message, now: .now(), into: &$0) }) {
         case .noRoom: return .wait
         case .sent:
-            if record.qos == .atMostOnce {
+            if lane.priority != .normal { self.laneOf[record.sequence] = lane }
+        case .sentAtMostOnce:
+            // Nothing more will be heard of it.
+            if let entry = self.unwritten.remove(record.sequence) {
+                entry.waiter?.settle()
+            } else {
                 self.hooks.acknowledged(lane.storeID, record.sequence)
-            } else if lane.priority != .normal {
-                self.laneOf[record.sequence] = lane
             }
-        case .expired: self.expired(record, of: lane)
+        case .expired: self.expired(record.sequence, of: lane)
         case .tooLarge(let limit):
             let detail = "the outside broker takes packets of \(limit) bytes at most"
-            self.bury(record, of: lane, .tooLarge, detail: detail)
+            self.bury(record, of: lane, .packetTooLarge, detail: detail)
         }
         return .done
     }
@@ -109,13 +112,13 @@ extension UplinkLink {
         return MQTTProperties(serialized: record.properties) ?? MQTTProperties()
     }
 
-    /// A record has outlived its expiry.
-    private func expired(_ record: SpoolRecord, of lane: UplinkLane) {
+    /// A record has outlived its expiry, and leaves the spool.
+    func expired(_ sequence: Int64, of lane: UplinkLane) {
         self.status.expired += 1
-        if let entry = self.unwritten.remove(record.sequence) {
+        if let entry = self.unwritten.remove(sequence) {
             entry.waiter?.settle()
         } else {
-            self.hooks.acknowledged(lane.storeID, record.sequence)
+            self.hooks.acknowledged(lane.storeID, self.takeAlias(of: sequence))
         }
     }
 }

@@ -60,7 +60,7 @@ extension UplinkLink {
         // A hundredth at a time, so that a full spool does not cost a deletion for each message; and at least what is on its
         // way.
         let count = max(lane.uncounted.messages + 1, min(lane.totals.messages / 100, 1000))
-        self.hooks.drop(.init(uplink: lane.storeID, extent: .oldest(count: count)))
+        self.hooks.drop(.init(uplink: lane.storeID, extent: .oldest(count: count, bytes: lane.uncounted.bytes + bytes)))
     }
 
     /// A drop is done, or failed.
@@ -73,6 +73,12 @@ extension UplinkLink {
     /// - Parameter upTime: Since the start, if the time of day jumped in it: what was stored under the old time is younger
     ///   than it seems, so nothing is deleted before the gateway itself is that old.
     func expire(nowMilliseconds: Int64, jumpedUpTime upTime: Duration?) {
+        // What waits for a link that is up is looked at when it is sent.
+        if !self.isConnected, self.hasExpiring {
+            for lane in self.lanes where lane.totals.messages > 0 {
+                self.hooks.drop(.init(uplink: lane.storeID, extent: .expired(before: nowMilliseconds)))
+            }
+        }
         guard let maxAge = self.configuration.spool.maxAge else { return }
         if let upTime, upTime < maxAge { return }
         let limit = nowMilliseconds - Int64(maxAge.components.seconds) * 1000
@@ -158,9 +164,11 @@ extension UplinkLink {
         }
     }
 
-    /// Records through this sequence were dropped by a limit.
-    func dropped(through sequence: Int64, messages: Int, in lane: UplinkLane) {
-        self.status.dropped += messages
-        lane.queue.dropped(through: sequence)
+    /// Records went by a limit, or by their own expiry.
+    ///
+    /// - Parameter sequence: The highest of them.
+    func dropped(_ extent: StoreBatch.Drop.Extent, through sequence: Int64, messages: Int, in lane: UplinkLane) {
+        if case .expired = extent { self.status.expired += messages } else { self.status.dropped += messages }
+        lane.queue.dropped(extent, through: sequence)
     }
 }

@@ -72,9 +72,9 @@ final class UplinkLink {
     var pausedUntil: NIODeadline = .distantPast
     var pace: TokenBucket?
     var retainGuard = RetainGuard()
-    /// Lanes of the identifiers whose release is written down.
-    var releasing: [UInt16: Int64] = [:]
     var diskIsLow = false
+    /// Some of what waits may expire by itself.
+    var hasExpiring: Bool
     private var timer: Scheduled<Void>?
     private var timerDeadline: NIODeadline?
     private var lastFailure: String?
@@ -102,6 +102,7 @@ final class UplinkLink {
         self.logger = logger
         self.hooks = hooks
         self.limits = configuration.providerLimits
+        self.hasExpiring = lanes.contains { $0.totals.messages > 0 }
         self.suspects = SuspectWatch(limit: configuration.deadAfter)
         self.pace = configuration.providerLimits.rate.map { rate in
             // A tenth of a second's worth at once: providers count in seconds, and their own buckets are small.
@@ -158,8 +159,7 @@ final class UplinkLink {
         case .connect:
             self.client.windowLimit = self.suspects.isCautious ? 1 : self.client.configuration.inFlight
             self.connector.connect(delegate: self)
-        case .connected(let sessionPresent, let forgotten):
-            self.connected(sessionPresent: sessionPresent, forgotten: forgotten)
+        case .connected(let session): self.connected(session)
         case .acknowledged(let sequence): self.acknowledged(sequence)
         case .pubrec(let sequence, let packetID): self.recorded(sequence, packetID)
         case .completed(let packetID): self.completed(packetID)
@@ -168,10 +168,13 @@ final class UplinkLink {
         case .released(let packetID): self.released(packetID)
         case .dropped(let error): self.logDropped(["reason": "\(error)"])
         case .subscribed(let refused):
-            for filter in refused {
+            for refusal in refused {
                 self.logger.warning(
                     "the outside broker refused a subscription: messages of this route in do not come",
-                    metadata: ["uplink": "\(self.name)", "filter": "\(Printable.text(filter.buffer))"]
+                    metadata: [
+                        "uplink": "\(self.name)", "filter": "\(Printable.text(refusal.filter.buffer))",
+                        "code": "\(refusal.code)",
+                    ]
                 )
             }
         case .close(let failure, let retryAt): self.closed(failure, retryAt: retryAt)
@@ -179,7 +182,7 @@ final class UplinkLink {
         self.armTimer()
     }
 
-    private func connected(sessionPresent: Bool, forgotten: [Int64]) {
+    private func connected(_ session: UplinkSession) {
         self.connector.connectionWasAccepted()
         self.lastFailure = nil
         self.suspects.connected()
@@ -190,10 +193,10 @@ final class UplinkLink {
             metadata: [
                 "uplink": "\(self.name)", "address": "\(self.channel?.address ?? "?")",
                 "tls": "\(self.channel?.peer.map { "TLS \($0.version.rawValue) \($0.cipher)" } ?? "none")",
-                "session-present": "\(sessionPresent)", "waiting": "\(self.waitingMessages)",
+                "session-present": "\(session.isPresent)", "waiting": "\(self.waitingMessages)",
             ]
         )
-        for sequence in forgotten { self.acknowledged(sequence) }
+        self.resume(session)
         for lane in self.lanes { lane.queue.linkCameUp() }
         self.hooks.changed(self)
         self.pump()

@@ -19,7 +19,7 @@ struct ProviderLimitsTests {
     func aws(topic: String, bytes: Int, words: String?) {
         let objection = ProviderLimits(.aws).objection(topic: ByteBuffer(string: topic), payloadBytes: bytes)
         if let words {
-            #expect(objection?.contains(words) == true)
+            #expect(objection?.detail.contains(words) == true)
         } else {
             #expect(objection == nil)
         }

@@ -16,6 +16,8 @@ package struct Message: Sendable, Equatable {
     package var properties: MQTTProperties
     /// When it is worth nothing any more (MQTT 5.0 §3.3.2.3.3); nil: never.
     package var expiry: NIODeadline?
+    /// Whether it takes the place of what waits on its topic for a client that is away or slow.
+    package var replacesWaiting: Bool
 
     package init(
         topic: TopicName,
@@ -24,7 +26,8 @@ package struct Message: Sendable, Equatable {
         retain: Bool,
         publisher: String? = nil,
         properties: MQTTProperties = MQTTProperties(),
-        expiry: NIODeadline? = nil
+        expiry: NIODeadline? = nil,
+        replacesWaiting: Bool = false
     ) {
         self.topic = topic
         self.payload = payload
@@ -33,6 +36,7 @@ package struct Message: Sendable, Equatable {
         self.publisher = publisher
         self.properties = properties
         self.expiry = expiry
+        self.replacesWaiting = replacesWaiting
     }
 
     /// Bytes that keeping this message costs, for the limits that count bytes.

@@ -142,6 +142,14 @@ package struct OutboundQueue {
         return found
     }
 
+    /// The indices of messages on `topic` that are not at the client and on no way there yet, the last first.
+    package func waiting(on topic: TopicName) -> [Int] {
+        (self.cursor..<self.entries.count).reversed().filter { index in
+            let entry = self.entries[index]
+            return !entry.wasSent && entry.packetID == 0 && entry.kept.message.topic == topic
+        }
+    }
+
     /// Forgets what is worth nothing on another connection.
     package mutating func removePassing() {
         for index in self.entries.indices.reversed() where self.entries[index].isPassing { self.remove(at: index) }

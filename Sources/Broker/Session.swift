@@ -152,6 +152,9 @@ package final class Session {
             return connection.send(outgoing.message, as: delivery) ? .sent : .dropped
         }
         guard !self.hasEnded, !isPassing || self.connection != nil else { return .dropped }
+        if outgoing.message.replacesWaiting {
+            for index in self.outbound.waiting(on: outgoing.message.topic) { self.give(up: index) }
+        }
         let size = outgoing.message.size
         let canSend = self.connection?.hasRoom == true && self.outbound.canSend(size: size)
         guard self.hasRoom(for: size, canSend: canSend) else { return .dropped }

@@ -74,6 +74,8 @@ package struct Counters: Sendable, Equatable {
     package var fromUplinks = 0
     /// Messages of uplinks that no route in takes.
     package var unroutedFromUplinks = 0
+    /// Messages that went round from uplink to uplink, and were not sent on.
+    package var loopsEnded = 0
     /// Commits that failed; nothing of them was acknowledged.
     package var failedCommits = 0
 

@@ -22,17 +22,33 @@ extension GatewayCore {
     /// Sends a message along one route: through the spool, past it, or to the dead letters.
     ///
     /// - Parameters:
-    ///   - client: Who waits for the acknowledgement; nil: nobody.
+    ///   - client: Who published it.
     ///   - pending: The publisher's acknowledgement, made when an uplink wants it to wait.
     func forward(
         _ publish: Publish,
         payload: ByteBuffer,
         along route: RoutedTopic,
         device: DeviceID?,
-        for client: Client?,
+        for client: Client,
         pending: inout PendingAcknowledgement?,
         undo: (() -> Void)?
     ) {
+        let link = self.links[route.uplink]
+        guard case .endToEnd = link.configuration.acknowledge, self.isKept(route, link) else {
+            return self.forward(publish, payload: payload, along: route, device: device)
+        }
+        guard let (record, lane) = self.record(publish, payload: payload, along: route, device: device) else { return }
+        if pending == nil, publish.qos != .atMostOnce {
+            pending = PendingAcknowledgement(client: client, packetID: publish.packetID, undo: undo)
+        }
+        var numbered = record
+        numbered.sequence = self.commits.nextNumber()
+        guard !link.takeUnwritten(numbered, in: lane, waiter: pending) else { return }
+        self.spool(record, in: lane, of: link)
+    }
+
+    /// Sends a message along one route without anybody who could wait for an outside broker.
+    func forward(_ publish: Publish, payload: ByteBuffer, along route: RoutedTopic, device: DeviceID? = nil) {
         let link = self.links[route.uplink]
         let limits = link.limits
         guard self.isKept(route, link) else {
@@ -42,6 +58,25 @@ extension GatewayCore {
             if isTaken { self.counters.forwardedUnstored += 1 } else { self.counters.droppedUnstored += 1 }
             return
         }
+        guard let (record, lane) = self.record(publish, payload: payload, along: route, device: device) else { return }
+        self.spool(record, in: lane, of: link)
+    }
+
+    private func spool(_ record: SpoolRecord, in lane: UplinkLane, of link: UplinkLink) {
+        self.counters.spooled += 1
+        link.appended(bytes: record.countedBytes, in: lane)
+        self.commits.append(record)
+    }
+
+    /// The record of a message for the spool of its uplink; nil if it went to the dead letters, or was dropped.
+    private func record(
+        _ publish: Publish,
+        payload: ByteBuffer,
+        along route: RoutedTopic,
+        device: DeviceID?
+    ) -> (SpoolRecord, UplinkLane)? {
+        let link = self.links[route.uplink]
+        let limits = link.limits
         let lane = link.lane(route.priority)
         var record = SpoolRecord(
             sequence: 0,
@@ -60,24 +95,15 @@ extension GatewayCore {
         }
         record.isClockless = self.wallClock.present == nil
         if let objection = limits.objection(topic: record.topic, payloadBytes: payload.readableBytes) {
-            return link.bury(record, of: lane, objection.reason, detail: objection.detail)
+            link.bury(record, of: lane, objection.reason, detail: objection.detail)
+            return nil
         }
         guard !link.dropsNewest(for: route, bytes: record.countedBytes) else {
             self.counters.droppedBySpool += 1
             link.status.dropped += 1
-            return
+            return nil
         }
-        if case .endToEnd = link.configuration.acknowledge {
-            if pending == nil, let client, publish.qos != .atMostOnce {
-                pending = PendingAcknowledgement(client: client, packetID: publish.packetID, undo: undo)
-            }
-            record.sequence = self.commits.nextNumber()
-            if link.takeUnwritten(record, in: lane, waiter: pending) { return }
-            record.sequence = 0
-        }
-        self.counters.spooled += 1
-        link.appended(bytes: record.countedBytes, in: lane)
-        self.commits.append(record)
+        return (record, lane)
     }
 
     /// Whether a message of this route goes through the spool.

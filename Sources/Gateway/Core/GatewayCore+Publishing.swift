@@ -273,7 +273,7 @@ extension GatewayCore {
     }
 
     /// Clears a topic's retained message, if there is one.
-    private func forgetRetained(_ topic: TopicName) {
+    func forgetRetained(_ topic: TopicName) {
         guard let kept = self.broker.retained[topic], self.broker.retained.clear(topic) else { return }
         if kept.publisher != nil { self.commits.append(.clear(topic: topic.buffer)) }
     }
@@ -310,48 +310,6 @@ extension GatewayCore {
             if qos != .atMostOnce { self.counters.count(.queue) }
             return false
         }
-    }
-
-    /// A message that an uplink brought: a command for the nodes.
-    ///
-    /// - Parameters:
-    ///   - isHeld: It came at QoS 2, so that its identifier is to be remembered until the broker releases it.
-    ///   - done: Called when the outside broker may forget it, or with false if it has to send it again.
-    func receivedFromUplink(_ publish: Publish, index: Int, isHeld: Bool, _ done: @escaping (Bool) -> Void) {
-        if isHeld {
-            let uplink = self.links[index].normalLane.storeID
-            self.commits.append(.hold(.hold(uplink: uplink, packetID: publish.packetID)))
-        }
-        self.distribute(fromUplink: publish, index: index)
-        self.commits.whenSafe {
-            done(true)
-        } orElse: {
-            done(false)
-        }
-    }
-
-    private func distribute(fromUplink publish: Publish, index: Int) {
-        guard let incoming = self.routes.incoming(uplink: index, topic: publish.topic),
-            !self.registry.reserved.contains(incoming.topic),
-            incoming.device.map({ self.registry.device($0) != nil }) ?? true
-        else {
-            self.counters.unroutedFromUplinks += 1
-            return
-        }
-        self.counters.fromUplinks += 1
-        let message = Message(
-            topic: incoming.topic,
-            payload: publish.payload,
-            qos: publish.qos,
-            retain: publish.retain
-        )
-        // A broker sends RETAIN only with what it had at the subscription. A later message means that this is out of date.
-        if !message.retain, let kept = self.broker.retained[message.topic], kept.publisher == nil {
-            self.forgetRetained(message.topic)
-        }
-        // What is retained outside comes again with every connection, so it need not be on disk here.
-        self.distribute(message, isStored: false)
-        for broker in self.attached { broker.publish(command: message) }
     }
 
     // MARK: Wills

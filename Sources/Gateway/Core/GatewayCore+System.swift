@@ -61,6 +61,7 @@ extension GatewayCore {
             ("gateway/connections/refused", "\(counters.connectionsRefused + self.limiter.refused)"),
             ("gateway/sealed/opened", "\(counters.opened)"),
             ("gateway/sealed/repeated", "\(counters.repeated)"),
+            ("gateway/loops", "\(counters.loopsEnded)"),
             ("gateway/commits/failed", "\(counters.failedCommits)"),
             ("gateway/devices", "\(self.registry.count)"),
         ]

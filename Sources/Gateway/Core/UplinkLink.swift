@@ -190,26 +190,30 @@ final class UplinkLink: UplinkChannelDelegate {
     func sendUnstored(topic: TopicName, payload: ByteBuffer, retain: Bool) -> Bool {
         guard let channel = self.channel, channel.isWritable else { return false }
         return channel.write {
-            self.client.sendUnstored(topic: topic, payload: payload, retain: retain, into: &$0)
+            self.client.send(
+                UplinkMessage(sequence: 0, topic: topic, payload: payload, qos: .atMostOnce, retain: retain),
+                now: .now(),
+                into: &$0
+            ) == .sentAtMostOnce
         }
     }
 
     /// Sends what the window and the socket have room for.
     private func pump() {
         guard let channel = self.channel, self.client.freeSlots > 0, !self.queue.isEmpty else { return self.refill() }
+        let now = NIODeadline.now()
         while self.client.freeSlots > 0, channel.isWritable, let record = self.queue.first {
-            let isSent = channel.write {
-                self.client.send(
-                    sequence: record.sequence,
-                    topic: TopicName(unchecked: record.topic),
-                    payload: record.payload,
-                    qos: record.qos,
-                    retain: record.retain,
-                    into: &$0
-                )
-            }
-            guard isSent else { break }
+            let message = UplinkMessage(
+                sequence: record.sequence,
+                topic: TopicName(unchecked: record.topic),
+                payload: record.payload,
+                qos: min(record.qos, .atLeastOnce),
+                retain: record.retain
+            )
+            let outcome = channel.write { self.client.send(message, now: now, into: &$0) }
+            guard outcome != .noRoom else { break }
             self.queue.removeFirst()
+            if outcome != .sent { self.hooks.acknowledged(record.sequence) }
         }
         self.refill()
         self.armTimer()
@@ -257,10 +261,13 @@ final class UplinkLink: UplinkChannelDelegate {
 
     private func perform(_ action: UplinkAction) {
         switch action {
-        case .none: break
+        case .none, .completed: break
         case .connect:
             self.connector.connect(delegate: self)
-        case .connected(let sessionPresent):
+        case .connected(let session):
+            for sequence in session.sentAtMostOnce + session.unsendable.map(\.sequence) {
+                self.hooks.acknowledged(sequence)
+            }
             self.connector.connectionWasAccepted()
             self.lastFailure = nil
             self.logger.notice(
@@ -268,26 +275,39 @@ final class UplinkLink: UplinkChannelDelegate {
                 metadata: [
                     "uplink": "\(self.name)", "address": "\(self.channel?.address ?? "?")",
                     "tls": "\(self.channel?.peer.map { "TLS \($0.version.rawValue) \($0.cipher)" } ?? "none")",
-                    "session-present": "\(sessionPresent)", "waiting": "\(self.totals.messages)",
+                    "session-present": "\(session.isPresent)", "waiting": "\(self.totals.messages)",
                 ]
             )
             self.pump()
-        case .acknowledged(let sequence):
+        case .acknowledged(let sequence), .refused(let sequence, _, _):
             self.hooks.acknowledged(sequence)
+        case .pubrec(let sequence, let packetID):
+            self.hooks.acknowledged(sequence)
+            self.channel?.write { self.client.release(packetID: packetID, into: &$0) }
+        case .released(let packetID):
+            self.channel?.write { self.client.complete(packetID: packetID, into: &$0) }
         case .message(let publish, let receipt):
-            let channel = self.channel
             self.hooks.received(publish) { [weak self] isSafe in
-                guard let self, let receipt, let channel, self.channel === channel else { return }
-                guard isSafe else { return self.dropConnection(channel, reason: "a message of it could not be stored") }
-                channel.write { self.client.acknowledge(receipt, into: &$0) }
+                guard let self, let receipt else { return }
+                if !isSafe, self.client.abandon(receipt), let channel = self.channel {
+                    self.dropConnection(channel, reason: "a message of it could not be stored")
+                } else if isSafe, let channel = self.channel {
+                    channel.write { self.client.acknowledge(receipt, into: &$0) }
+                } else if isSafe {
+                    var nowhere = ByteBuffer()
+                    self.client.acknowledge(receipt, into: &nowhere)
+                }
             }
         case .dropped(let error):
             self.logDropped(["reason": "\(error)"])
         case .subscribed(let refused):
-            for filter in refused {
+            for refusal in refused {
                 self.logger.warning(
                     "the outside broker refused a subscription: messages of this route in do not come",
-                    metadata: ["uplink": "\(self.name)", "filter": "\(Printable.text(filter.buffer))"]
+                    metadata: [
+                        "uplink": "\(self.name)", "filter": "\(Printable.text(refusal.filter.buffer))",
+                        "reason": "\(refusal.code.uplinkWords)",
+                    ]
                 )
             }
         case .close(let failure, let retryAt):

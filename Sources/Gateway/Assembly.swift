@@ -168,7 +168,11 @@ struct Assembly: Sendable {
         let subscriptions = core.routes.subscriptions(uplink: index).map {
             Subscription(filter: $0.filter, qos: min($0.qos, configuration.providerLimits.maxQoS))
         }
-        var client = Self.makeMachine(prepared, subscriptions: subscriptions)
+        var client = Self.makeMachine(
+            prepared,
+            subscriptions: subscriptions,
+            maxPacketBytes: self.maxPacketBytes
+        )
         client.restore(releases: self.uplinks[index].releases, held: self.uplinks[index].held)
         return UplinkLink(
             configuration: configuration,
@@ -197,15 +201,22 @@ struct Assembly: Sendable {
         return AttachedBroker(
             configuration,
             core: core,
-            machine: Self.makeMachine(prepared, subscriptions: subscriptions),
+            machine: Self.makeMachine(prepared, subscriptions: subscriptions, maxPacketBytes: self.maxPacketBytes),
             connector: self.makeConnector(prepared, core: core, loop: loop)
         )
     }
 
-    private static func makeMachine(_ prepared: PreparedBroker, subscriptions: [Subscription]) -> UplinkClient {
+    private static func makeMachine(
+        _ prepared: PreparedBroker,
+        subscriptions: [Subscription],
+        maxPacketBytes: Int
+    ) -> UplinkClient {
         let configuration = prepared.configuration
         var client = UplinkClient.Configuration(clientID: prepared.clientID)
+        client.version = configuration.protocolVersion == .v5 ? .v5 : .v311
         client.cleanSession = configuration.cleanSession
+        client.sessionExpiry = UInt32(clamping: configuration.sessionExpiry.components.seconds)
+        client.maxPacketBytes = UInt32(clamping: maxPacketBytes)
         client.keepAliveSeconds = UInt16(clamping: configuration.keepAlive.components.seconds)
         client.userName = prepared.userName
         client.password = prepared.password
@@ -213,6 +224,11 @@ struct Assembly: Sendable {
         client.connAckTimeout = configuration.connectTimeout
         client.subscriptions = subscriptions
         return UplinkClient(configuration: client)
+    }
+
+    /// The largest packet of an outside broker; one of the nodes' size must be able to come down.
+    private var maxPacketBytes: Int {
+        max(UplinkChannel.Configuration().maxPacketBytes, self.configuration.limits.maxPacket)
     }
 
     private func makeConnector(
@@ -225,7 +241,7 @@ struct Assembly: Sendable {
         channel.connectTimeout = configuration.connectTimeout
         // What a burst of QoS 0 may wait in before it is dropped: QoS 1 waits in the spool.
         channel.maxQueuedBytes = 2 << 20
-        channel.maxPacketBytes = max(channel.maxPacketBytes, self.configuration.limits.maxPacket)
+        channel.maxPacketBytes = self.maxPacketBytes
         return UplinkConnector(
             addresses: configuration.addresses.map { address in
                 Transport.UplinkAddress(

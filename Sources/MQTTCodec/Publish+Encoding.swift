@@ -88,7 +88,7 @@ extension Publish {
         UnsafeMutableRawBufferPointer(rebasing: target[at...]).copyMemory(from: source)
     }
 
-    private static func firstByte(qos: QoS, retain: Bool, dup: Bool) -> UInt8 {
+    static func firstByte(qos: QoS, retain: Bool, dup: Bool) -> UInt8 {
         MQTTPacketType.publish.rawValue << 4 | (dup ? 0b1000 : 0) | qos.rawValue << 1 | (retain ? 1 : 0)
     }
 

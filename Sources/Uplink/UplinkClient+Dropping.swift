@@ -6,12 +6,11 @@ package import NIOCore
 /// A broker that keeps the session sends what is not acknowledged again on every connection, and a retained message after
 /// every SUBSCRIBE. So to close for such a message would keep the uplink down for ever: it is dropped, and acknowledged.
 extension UplinkClient {
-    static let unwantedQoS = UplinkFailure.protocolError("PUBLISH at QoS 2, which was not asked for")
-
     /// The header of a PUBLISH came that is too large to be taken; the owner throws the rest away as it arrives.
     ///
-    /// The PUBACK goes out in its turn `[MQTT-4.6.0-2]`, though the rest of the message has yet to come: on a link that does
-    /// not live long enough for the whole of it, it would otherwise come again each time.
+    /// The PUBACK or PUBREC goes out in its turn `[MQTT-4.6.0-2]`, though the rest of the message has yet to come: on a link
+    /// that does not live long enough for the whole of it, it would otherwise come again each time. A broker of 5.0, which
+    /// was told how large its packets may be, is treated alike.
     ///
     /// - Parameters:
     ///   - firstByte: Of the packet.
@@ -25,12 +24,27 @@ extension UplinkClient {
         self.clock = now
         switch self.state {
         case .idle, .connecting, .waiting, .stopped: return .none
-        case .awaitingConnAck: return self.fail(.protocolError("PUBLISH before CONNACK"), now: now)  // [MQTT-3.2.0-1]
+        case .awaitingConnAck:  // [MQTT-3.2.0-1]
+            return self.refuse("PUBLISH before CONNACK", now: now, into: &output)
         case .connected: break
         }
         self.keepAlive.received(now)
         if self.link.lastProgress == nil { self.link.lastProgress = now }
-        return self.drop(firstByte: firstByte, packetID: packetID, packetIDOffset: 0, into: &output) ?? .none
+        // Its properties are not seen: it may have given an alias another meaning.
+        self.inboundAliases.removeAll()
+        func malformed(_ kind: MQTTDecodeError.Kind, _ field: String) -> UplinkAction {
+            self.refuse(MQTTDecodeError(kind: kind, field: field, offset: 0), now: now, into: &output)
+        }
+        guard let qos = QoS(rawValue: firstByte >> 1 & 0b11) else {
+            return malformed(.invalidQoS(3), "QoS")  // [MQTT-3.3.1-4]
+        }
+        if qos == .atMostOnce, firstByte & 0b1000 != 0 {
+            return malformed(.duplicateFlagWithQoS0, "DUP")  // [MQTT-3.3.1-2]
+        }
+        if qos != .atMostOnce, packetID == 0 {
+            return malformed(.packetIdentifierZero, "Packet Identifier")  // [MQTT-2.2.1-3], [MQTT-2.3.1-1 of 3.1.1]
+        }
+        return self.drop(qos, packetID, now: now, into: &output) ?? .none
     }
 
     /// Bytes of a message that ``skipped(firstByte:packetID:now:into:)`` told of came in. The broker lives, and can
@@ -43,38 +57,40 @@ extension UplinkClient {
     }
 
     /// A PUBLISH whose topic has more levels than the gateway takes. The decoder stopped there, so the rest of the format is
-    /// looked at here.
+    /// looked at here: once more, with another topic in its place.
     mutating func dropTooDeep(
         _ frame: MQTTFrame,
         _ error: MQTTDecodeError,
         now: NIODeadline,
         into output: inout ByteBuffer
     ) -> UplinkAction {
-        var body = frame.body
-        guard frame.type == .publish, let topic = body.readLengthPrefixedSlice(as: UInt16.self) else {
-            return self.fail(.malformed(error), now: now)
+        var rest = frame.body
+        guard frame.type == .publish, let topic = rest.readLengthPrefixedSlice(as: UInt16.self) else {
+            return self.refuse(error, now: now, into: &output)
         }
-        let offset = Int(frame.headerSize)
         if let problem = Self.problem(inTopic: topic) {
-            let malformed = MQTTDecodeError(kind: problem, field: "Topic Name", offset: offset)
-            return self.fail(.malformed(malformed), now: now)
+            let offset = Int(frame.headerSize)
+            return self.refuse(.init(kind: problem, field: "Topic Name", offset: offset), now: now, into: &output)
         }
-        var packetID: UInt16 = 0
-        let packetIDOffset = offset + body.readerIndex - frame.body.readerIndex
-        if frame.firstByte & 0b0110 != 0 {
-            guard let read = body.readInteger(as: UInt16.self) else {
-                let field = "Packet Identifier"
-                return self.fail(.malformed(.init(kind: .truncated, field: field, offset: packetIDOffset)), now: now)
-            }
-            packetID = read
+        var body = ByteBuffer(bytes: [0, 1, UInt8(ascii: "x")])
+        body.writeImmutableBuffer(rest)
+        // It may be the Response Topic that is too deep: then the properties are left alone, as of a message that is skipped.
+        let isResponseTopic = error.field != "Topic Name"
+        if isResponseTopic { self.inboundAliases.removeAll() }
+        var publish: Publish
+        do {
+            publish = try Publish(
+                frame: MQTTFrame(firstByte: frame.firstByte, body: body),
+                version: isResponseTopic ? .v311 : self.version,
+                from: .server
+            )
+        } catch {
+            return self.refuse(error, now: now, into: &output)
         }
-        let end = self.drop(
-            firstByte: frame.firstByte,
-            packetID: packetID,
-            packetIDOffset: packetIDOffset,
-            into: &output
-        )
-        return end ?? .dropped(error)
+        if case .invalid = self.inboundAliases.resolve(&publish, tooDeep: error) {
+            return self.refuseAlias(now: now, into: &output)
+        }
+        return self.drop(publish.qos, publish.packetID, now: now, into: &output) ?? .dropped(error)
     }
 
     /// What else makes these bytes no topic name.
@@ -86,34 +102,20 @@ extension UplinkClient {
         return hasWildcard ? .topicName(.misplacedWildcard) : nil  // [MQTT-3.3.2-2]
     }
 
-    /// Acknowledges what QoS 1 wants acknowledged.
+    /// Acknowledges what QoS 1 and 2 want acknowledged.
     ///
-    /// - Returns: The end of the connection if the header is not one that a broker may send.
-    private mutating func drop(
-        firstByte: UInt8,
-        packetID: UInt16,
-        packetIDOffset: Int,
+    /// - Returns: The end of the connection, if the broker had no right to send it.
+    mutating func drop(
+        _ qos: QoS,
+        _ packetID: UInt16,
+        now: NIODeadline,
         into output: inout ByteBuffer
     ) -> UplinkAction? {
-        switch QoS(rawValue: firstByte >> 1 & 0b11) {
-        case .atMostOnce:
-            guard firstByte & 0b1000 == 0 else {  // [MQTT-3.3.1-2]
-                let malformed = MQTTDecodeError(kind: .duplicateFlagWithQoS0, field: "DUP", offset: 0)
-                return self.fail(.malformed(malformed), now: self.clock)
-            }
-        case .atLeastOnce:
-            guard packetID != 0 else {  // [MQTT-2.3.1-1 of 3.1.1]
-                let field = "Packet Identifier"
-                let malformed = MQTTDecodeError(kind: .packetIdentifierZero, field: field, offset: packetIDOffset)
-                return self.fail(.malformed(malformed), now: self.clock)
-            }
-            self.acknowledge(self.inbound.append(packetID), into: &output)
-        case .exactlyOnce:
-            return self.fail(Self.unwantedQoS, now: self.clock)
-        case nil:  // [MQTT-3.3.1-4]
-            let malformed = MQTTDecodeError(kind: .invalidQoS(3), field: "QoS", offset: 0)
-            return self.fail(.malformed(malformed), now: self.clock)
-        }
+        guard qos != .atMostOnce else { return nil }
+        if let end = self.overReceiveMaximum(qos, packetID, now: now, into: &output) { return end }
+        let isNew = qos == .exactlyOnce && self.held.arrival(of: packetID) == .new
+        if isNew { self.held.insert(packetID, nil) }
+        self.answer(self.inbound.append(packetID, isExactlyOnce: qos == .exactlyOnce), into: &output)
         return nil
     }
 }

@@ -1,16 +1,17 @@
 package import MQTTCodec
 package import NIOCore
 
-/// The gateway's side of one connection after another to an outside broker: an MQTT 3.1.1 client.
+/// The gateway's side of one connection after another to an outside broker: a client of MQTT 3.1.1 or 5.0.
 ///
 /// Pure: bytes to send are appended to the buffer that is handed in, the rest is returned as ``UplinkAction``, and time
 /// comes in as `now`. The event loop that owns the connection calls everything here. After each call the owner sends what
 /// the buffer gained; ``nextDeadline`` says when it must call ``tick(now:into:)`` at the latest. A timer that fires
 /// early does no harm, so it need be set anew only when it has fired.
 ///
-/// Delivery is at least once: a QoS 1 message stays here from ``send(sequence:topic:payload:qos:retain:into:)`` until the
-/// broker's PUBACK, over any number of connections, and is sent again on each, before any new message and in the
-/// order in which it was sent at first `[MQTT-4.4.0-1]`, `[MQTT-4.6.0-1]`.
+/// Delivery is at least once at QoS 1: a message stays here from ``send(_:now:into:)`` until the broker's PUBACK, over any
+/// number of connections, and is sent again on each, before any new message and in the order in which it was sent at first
+/// `[MQTT-4.4.0-1]`, `[MQTT-4.6.0-1]`. At QoS 2 it is exactly once, also over restarts of the process, if the owner writes down
+/// what ``UplinkAction`` says and gives it back with ``restore(releases:held:)``.
 package struct UplinkClient {
     /// Where the client stands.
     package enum Phase: Equatable, Sendable {
@@ -31,6 +32,8 @@ package struct UplinkClient {
     /// A connection that the broker accepted.
     struct Link {
         let since: NIODeadline
+        /// Whether the broker still has the session.
+        var isSessionPresent = false
         var subscribing: Subscribing?
         /// Whether the broker has acknowledged a message, or has stayed for 30 s.
         var isProven = false
@@ -51,34 +54,62 @@ package struct UplinkClient {
     /// A link that lived so long has proved good even without an acknowledgement.
     static let provenAfter: TimeAmount = .seconds(30)
 
-    /// Most unacknowledged QoS 1 messages that can be asked for: packet identifier 0 does not exist, and 65,535 is left to
-    /// SUBSCRIBE.
-    package static let maxInFlight = Int(InFlightWindow.lastPacketID)
+    /// Most messages in flight that can be asked for: as many as QoS 1 has packet identifiers.
+    package static let maxInFlight = Int(AtLeastOnceWindow.lastPacketID)
 
-    /// Of every connection.
-    let version = MQTTVersion.v311
+    /// The packet identifier that a QoS 2 message with this number has, also after a restart, without having been written down.
+    package static func exactlyOnceID(of sequence: Int64) -> UInt16 {
+        ExactlyOnceWindow.packetID(of: sequence)
+    }
+
     /// As given.
     package let configuration: Configuration
+    /// Of every connection.
+    let version: MQTTVersion
     var state: State = .idle
     var backoff: Backoff
     var generator: JitterGenerator
     /// Meaningful in `.connected` only; kept beside the state, for a payload of an enum is copied when it changes.
     var link: Link
+    /// What the broker of the present or last connection takes.
+    package internal(set) var server = ServerLimits()
     var keepAlive: KeepAlive
-    var window: InFlightWindow
+    var window: OutboundWindow
+    var outboundAliases = OutboundTopicAliases(maximum: 0)
     var inbound = InboundReceipts()
+    /// Receipts before this index are of a session that is lost.
+    var sessionIndex: UInt64 = 0
+    var held = HeldIdentifiers()
+    var inboundAliases: InboundTopicAliases
+    /// What the broker called a client without an identifier.
+    var assignedClientID: MQTTString?
     /// The latest time that an event brought. Used for what was sent between two events: too early, never too late.
     var clock: NIODeadline = .uptimeNanoseconds(0)
-    var lastSequence: Int64 = .min
 
     /// - Parameter seed: Of the jitter.
     package init(configuration: Configuration, seed: UInt64 = .random(in: 0 ... .max)) {
+        precondition(configuration.version != .v31, "MQTT 3.1 is not for uplinks")
         self.configuration = configuration
+        self.version = configuration.version
         self.backoff = configuration.backoff
         self.generator = JitterGenerator(seed: seed)
-        self.window = InFlightWindow(limit: configuration.inFlight, maxBytes: configuration.inFlightBytes)
+        self.window = OutboundWindow(limit: configuration.inFlight, maxBytes: configuration.inFlightBytes)
+        self.inboundAliases = InboundTopicAliases(maximum: configuration.inboundTopicAliasMaximum)
         self.link = Link(since: .uptimeNanoseconds(0))
         self.keepAlive = KeepAlive(interval: nil, now: .uptimeNanoseconds(0))
+    }
+
+    /// Takes over the QoS 2 state of an earlier run. Before ``start(now:)``.
+    ///
+    /// - Parameters:
+    ///   - releases: Identifiers of messages that the broker has, in the order in which that was written down.
+    ///   - held: Identifiers of messages that the gateway has and the broker has not released.
+    package mutating func restore(releases: [UInt16], held: [UInt16]) {
+        guard case .idle = self.state else { preconditionFailure("restore in \(self.phase)") }
+        for packetID in releases where packetID != 0 {
+            self.window.releases.append(packetID, isCounted: false, isReleased: true)
+        }
+        for packetID in held where packetID != 0 { self.held.restore(packetID) }
     }
 
     // MARK: What the owner may ask
@@ -95,22 +126,25 @@ package struct UplinkClient {
         }
     }
 
-    /// QoS 1 messages for which there is room; 0 unless connected. The limit on bytes may refuse one all the same.
+    /// Most messages that are in flight at a time, 1 to the configuration's. Lowered to 1, it lets the next connections
+    /// show which message a broker closes on: ``oldestInFlight``. May change at any time.
+    package var windowLimit: Int {
+        get { self.window.limit }
+        set { self.window.limit = max(1, min(newValue, self.configuration.inFlight)) }
+    }
+
+    /// QoS 1 and 2 messages for which there is room; 0 unless connected, and while those of the connection before are sent
+    /// again. The limit on bytes may refuse one all the same.
     package var freeSlots: Int {
         guard case .connected = self.state else { return 0 }
         return self.window.freeSlots
     }
 
-    /// QoS 1 messages that the broker has yet to acknowledge (or whose predecessors it has).
+    /// QoS 1 and 2 messages that the broker has yet to answer to the end (or whose predecessors it has).
     package var inFlightCount: Int { self.window.count }
 
-    /// Every message that was sent with a number up to this one is done: acknowledged, or sent at QoS 0. `nil` if none.
-    ///
-    /// So a whole range of records can be removed at once, after each burst of reads.
-    package var acknowledgedThrough: Int64? {
-        let through = self.window.firstSequence.map { $0 - 1 } ?? self.lastSequence
-        return through == .min ? nil : through
-    }
+    /// Number of the message that was sent first of those that the broker has not taken. Looks at all of them.
+    package var oldestInFlight: Int64? { self.window.oldest }
 
     /// `false` while so many messages of the broker wait for ``acknowledge(_:into:)`` that reading should pause.
     package var wantsRead: Bool { self.inbound.count < self.configuration.inboundLimit }
@@ -143,8 +177,7 @@ package struct UplinkClient {
         case .idle, .awaitingConnAck, .connected: preconditionFailure("transport connected in \(self.phase)")
         }
         self.state = .awaitingConnAck(until: now + TimeAmount(self.configuration.connAckTimeout))
-        let seconds = self.configuration.keepAliveSeconds
-        self.keepAlive = KeepAlive(interval: seconds == 0 ? nil : .seconds(Int64(seconds)), now: now)
+        self.watch(seconds: self.configuration.keepAliveSeconds, now: now)
         self.writeConnect(into: &output)
     }
 
@@ -180,21 +213,23 @@ package struct UplinkClient {
             }
             switch self.keepAlive.check(now) {
             case .fine: break
-            case .dead: return self.fail(.silent(keepAlive: .seconds(self.configuration.keepAliveSeconds)), now: now)
+            case .dead:
+                let seconds = self.server.keepAlive ?? self.configuration.keepAliveSeconds
+                return self.fail(.silent(keepAlive: .seconds(seconds)), now: now)
             case .ping:
-                output.writeInteger(0xC000, as: UInt16.self)  // PINGREQ [MQTT-3.1.2-23 of 3.1.1]
+                output.writeInteger(0xC000, as: UInt16.self)  // PINGREQ [MQTT-3.1.2-20], [MQTT-3.1.2-23 of 3.1.1]
                 self.keepAlive.sent(now)
             }
             return .none
         }
     }
 
-    /// Ends the client for good. In a connection it writes DISCONNECT, and the owner closes `[MQTT-3.14.4-1 of 3.1.1]`
-    /// when the buffer is flushed. What is in flight stays unacknowledged.
+    /// Ends the client for good. In a connection it writes DISCONNECT, and the owner closes `[MQTT-3.14.4-1]`,
+    /// `[MQTT-3.14.4-1 of 3.1.1]` when the buffer is flushed. What is in flight stays unacknowledged, and the will is not sent.
     package mutating func stop(into output: inout ByteBuffer) {
         if case .connected = self.state { output.writeInteger(0xE000, as: UInt16.self) }
         self.state = .stopped
-        self.inbound.removeAll()
+        self.connectionEnded()
     }
 
     /// One frame from the broker. Frames that arrive behind the one that ended the connection are ignored.
@@ -214,59 +249,14 @@ package struct UplinkClient {
             if frame.firstByte == 0x40, frame.body.readableBytes == 2,
                 let packetID = frame.body.getInteger(at: frame.body.readerIndex, as: UInt16.self)
             {
-                return self.receivedPubAck(packetID, now: now)
+                return self.receivedPubAck(packetID, now: now, into: &output)
             }
             return self.receivedPacket(frame, now: now, into: &output)
         }
     }
 
-    // MARK: Sending
-
-    /// Sends one message, encoded straight into `output`.
-    ///
-    /// At QoS 1 it stays in flight until acknowledged; `topic` and `payload` are kept until then, so slices of large
-    /// buffers keep those alive.
-    ///
-    /// - Parameters:
-    ///   - sequence: The owner's number of the message, higher than that of every message before.
-    ///   - topic: At the outside broker.
-    ///   - payload: At most 268,369,000 bytes, so that the packet can be written down at all.
-    ///   - qos: QoS 2 is sent as 1, until the client has that half of the protocol.
-    /// - Returns: `false`, and nothing is changed, unless connected and with room in the window.
-    package mutating func send(
-        sequence: Int64,
-        topic: TopicName,
-        payload: ByteBuffer,
-        qos: QoS,
-        retain: Bool,
-        into output: inout ByteBuffer
-    ) -> Bool {
-        guard case .connected = self.state else { return false }
-        precondition(sequence > self.lastSequence, "message \(sequence) sent after \(self.lastSequence)")
-        if qos == .atMostOnce {
-            Publish.write(
-                topic: topic,
-                payload: payload,
-                qos: .atMostOnce,
-                retain: retain,
-                version: self.version,
-                into: &output
-            )
-        } else {
-            let wasEmpty = self.window.isEmpty
-            let entry = InFlightWindow.Entry(sequence: sequence, topic: topic, payload: payload, retain: retain)
-            guard let packetID = self.window.append(entry) else { return false }
-            if wasEmpty, self.link.subscribing == nil { self.link.lastProgress = nil }
-            self.write(entry, packetID: packetID, dup: false, into: &output)
-        }
-        self.lastSequence = sequence
-        self.keepAlive.sent(self.clock)
-        return true
-    }
-
-    /// The gateway has taken charge of this message of the broker's: its PUBACK goes out as soon as those of the messages
-    /// before it have. A receipt of an earlier connection is ignored: the broker sends that message again.
-    package mutating func acknowledge(_ receipt: UplinkReceipt, into output: inout ByteBuffer) {
-        if self.inbound.complete(receipt, into: &output) { self.keepAlive.sent(self.clock) }
+    /// Asks for the watch over a connection on which something was sent and received just now.
+    mutating func watch(seconds: UInt16, now: NIODeadline) {
+        self.keepAlive = KeepAlive(interval: seconds == 0 ? nil : .seconds(Int64(seconds)), now: now)
     }
 }

@@ -491,7 +491,7 @@ struct ConfigurationFindingsTests {
         BadFile(
             "with other values that are wrong",
             BadFile.head + BadFile.uplink + """
-                protocol = "5"
+                protocol = "5.0"
                 tls_min = 1.2
                 keep_alive = "1500ms"
                 in_flight = 0
@@ -499,15 +499,37 @@ struct ConfigurationFindingsTests {
                 acknowledge = "end-to-end"
                 clean_session = 0
                 """,
-            "9: uplink.cloud.protocol: \"5\" is not supported by this version; use \"3.1.1\"",
+            "9: uplink.cloud.protocol: \"5.0\" is not known; use one of \"3.1.1\", \"5\"",
             "10: uplink.cloud.tls_min: expected one of \"1.2\", \"1.3\", found a number with a fraction",
             "11: uplink.cloud.keep_alive: must be whole seconds",
-            "12: uplink.cloud.in_flight: 0 is out of range: 1 to 65534",
+            "12: uplink.cloud.in_flight: 0 is out of range: 1 to 32767",
             "13: uplink.cloud.spool.max_age: \"y\" is no unit of a duration; use one of d, h, min, ms, m, s",
             "13: uplink.cloud.spool.when_full: \"drop-old\" is not known; did you mean \"drop-oldest\"?",
             "13: uplink.cloud.spool.max_mesages: unknown key; did you mean \"max_messages\"?",
             "14: uplink.cloud.acknowledge: not supported by this version",
             "15: uplink.cloud.clean_session: expected true or false, found a whole number"
+        ),
+        BadFile(
+            "with what only MQTT 5 can say",
+            BadFile.head + BadFile.uplink + """
+                session_expiry = "1d"
+                [uplink.a]
+                address = "mqtts://a:1"
+                protocol = "5"
+                session_expiry = "11y"
+                [uplink.b]
+                address = "mqtts://b:1"
+                protocol = "5"
+                session_expiry = "1500ms"
+                [uplink.c]
+                address = "mqtts://c:1"
+                protocol = "5"
+                session_expiry = "3651d"
+                """,
+            "9: uplink.cloud.session_expiry: only MQTT 5 can say it; write protocol = \"5\"",
+            "13: uplink.a.session_expiry: \"y\" is no unit of a duration; use one of d, h, min, ms, m, s",
+            "17: uplink.b.session_expiry: must be whole seconds",
+            "21: uplink.c.session_expiry: \"3651d\" is out of range: 0s to 3650d"
         ),
     ]
 

@@ -13,14 +13,16 @@ final class Broker {
     }
 
     /// A client that the broker has accepted; what it wrote on the way is thrown away.
+    ///
+    /// - Parameter connAck: As a whole packet; by default one that says nothing but success.
     static func accepted(
         _ configuration: UplinkClient.Configuration = .init(clientID: "attic"),
-        sessionPresent: Bool = false
+        connAck: String? = nil
     ) -> Broker {
         let broker = Broker(configuration)
         _ = broker.client.start(now: broker.now)
         broker.up()
-        _ = broker.receive(sessionPresent ? "20 02 01 00" : "20 02 00 00")
+        _ = broker.receive(connAck ?? (configuration.version == .v5 ? "20 03 00 00 00" : "20 02 00 00"))
         _ = broker.sent()
         return broker
     }
@@ -48,19 +50,28 @@ final class Broker {
         self.client.skipped(firstByte: firstByte, packetID: packetID, now: self.now, into: &self.output)
     }
 
+    /// Whether the message was sent.
     func send(_ sequence: Int64, _ topic: String, _ payload: String, qos: QoS = .atLeastOnce) -> Bool {
-        self.client.send(
-            sequence: sequence,
-            topic: TopicName(unchecked: ByteBuffer(string: topic)),
-            payload: ByteBuffer(string: payload),
-            qos: qos,
-            retain: false,
-            into: &self.output
-        )
+        switch self.send(UplinkMessage(sequence, topic, payload, qos: qos)) {
+        case .sent, .sentAtMostOnce: true
+        case .noRoom, .tooLarge, .expired: false
+        }
+    }
+
+    func send(_ message: UplinkMessage) -> UplinkSendOutcome {
+        self.client.send(message, now: self.now, into: &self.output)
+    }
+
+    func release(_ packetID: UInt16) {
+        self.client.release(packetID: packetID, into: &self.output)
     }
 
     func acknowledge(_ receipt: UplinkReceipt) {
         self.client.acknowledge(receipt, into: &self.output)
+    }
+
+    func complete(_ packetID: UInt16) {
+        self.client.complete(packetID: packetID, into: &self.output)
     }
 
     func stop() {
@@ -100,6 +111,17 @@ final class Broker {
 
     private static func cut(_ buffer: inout ByteBuffer) -> MQTTFrame? {
         try? MQTTFrameDecoder.nextFrame(&buffer, maxPacketSize: 1 << 28)
+    }
+}
+
+extension UplinkMessage {
+    init(_ sequence: Int64, _ topic: String, _ payload: String, qos: QoS = .atLeastOnce) {
+        self.init(
+            sequence: sequence,
+            topic: TopicName(unchecked: ByteBuffer(string: topic)),
+            payload: ByteBuffer(string: payload),
+            qos: qos
+        )
     }
 }
 

@@ -48,7 +48,7 @@ import Uplink
 
     @Test(
         "a header that no broker may send ends the connection, also when the message is skipped",
-        arguments: [(0x38, 0), (0x32, 0), (0x34, 7), (0x36, 7)] as [(UInt8, UInt16)]
+        arguments: [(0x38, 0), (0x32, 0), (0x34, 0), (0x36, 7)] as [(UInt8, UInt16)]
     )
     func skippedBadly(firstByte: UInt8, packetID: UInt16) {
         let broker = Broker.accepted()
@@ -61,7 +61,7 @@ import Uplink
         "a topic that is too deep excuses nothing else",
         arguments: [
             ("no packet identifier", "32 8302" + deep), ("half a packet identifier", "32 8402" + deep + "00"),
-            ("packet identifier 0", "32 8502" + deep + "0000"), ("QoS 2", "34 8502" + deep + "0007"),
+            ("packet identifier 0", "32 8502" + deep + "0000"), ("QoS 2 without one", "34 8302" + deep),
             ("QoS 3", "36 8502" + deep + "0007"), ("DUP at QoS 0", "38 8302" + deep),
             ("ill-formed UTF-8", "30 8302 0101 ff" + deep.dropFirst(7)),
             ("NUL", "30 8302 0101 00" + deep.dropFirst(7)), ("a wildcard", "30 8302 0101 23" + deep.dropFirst(7)),

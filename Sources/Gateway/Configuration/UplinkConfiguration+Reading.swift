@@ -15,14 +15,22 @@ extension UplinkConfiguration {
         let addresses = Self.readAddresses(reader, example: "mqtts://broker.example.org:8883")
         self.init(name: name, addresses: addresses, clientID: gateway, line: reader.line)
         self.readConnection(reader, directory: directory)
-        if let version: ProtocolVersion = reader.choice("protocol", reserved: [ProtocolVersion.v5.rawValue]) {
-            self.protocolVersion = version
-        }
+        if let version: ProtocolVersion = reader.choice("protocol") { self.protocolVersion = version }
+        self.readSessionExpiry(reader)
         if let cleanSession = reader.bool("clean_session") { self.cleanSession = cleanSession }
         self.readDelivery(reader)
         self.spool = reader.table("spool", example: "{ max_messages = …, … }").map(SpoolLimits.init) ?? SpoolLimits()
         reader.finish()
         guard !addresses.isEmpty else { return nil }
+    }
+
+    private mutating func readSessionExpiry(_ reader: ConfigurationReader) {
+        guard let expiry = reader.duration("session_expiry", in: .zero...Self.maxSessionExpiry) else { return }
+        self.sessionExpiry = expiry
+        if expiry.components.attoseconds != 0 { reader.error("session_expiry", "must be whole seconds") }
+        if self.protocolVersion != .v5 {
+            reader.error("session_expiry", "only MQTT 5 can say it; write protocol = \"5\"")
+        }
     }
 
     /// Reads how to connect to ``addresses`` and as whom: what uplinks and attached brokers have in common.

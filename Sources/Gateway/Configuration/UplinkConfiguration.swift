@@ -47,7 +47,7 @@ package struct UplinkConfiguration: Sendable, Equatable {
     package enum ProtocolVersion: String, Sendable, Hashable, CaseIterable {
         /// MQTT 3.1.1.
         case v311 = "3.1.1"
-        /// MQTT 5.0: not in this version.
+        /// MQTT 5.0.
         case v5 = "5"
     }
 
@@ -71,8 +71,10 @@ package struct UplinkConfiguration: Sendable, Equatable {
     package var tlsMax: TLSProtocolVersion = .tls13
     /// The name that the broker's certificate must have, also sent as SNI; `nil`: the host of the address.
     package var serverName: String?
-    /// MQTT's version; 3.1.1 in this version.
+    /// MQTT's version.
     package var protocolVersion: ProtocolVersion = .v311
+    /// How long the broker keeps the session while the uplink is down, in whole seconds up to ``maxSessionExpiry``; 5.0 only.
+    package var sessionExpiry: Duration = .seconds(7 * 86_400)
     /// The client id; the gateway's name by default.
     package var clientID: String
     /// The keep alive that is asked for, in whole seconds; zero: none.
@@ -97,6 +99,9 @@ package struct UplinkConfiguration: Sendable, Equatable {
     package var providerLimits = ProviderLimits()
     /// How often the outside broker refuses a message before it goes to the dead letters.
     package var deadAfter = 3
+
+    /// As long as anything else may wait.
+    package static let maxSessionExpiry: Duration = .seconds(3_650 * 86_400)
 
     /// An uplink with the defaults.
     package init(name: String, addresses: [UplinkAddress], clientID: String, line: Int = 0) {

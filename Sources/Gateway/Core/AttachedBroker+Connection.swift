@@ -31,7 +31,6 @@ extension AttachedBroker: UplinkChannelDelegate {
 
     func uplinkReadCompleted(_ channel: UplinkChannel) {
         if channel.isSkipping { self.machine.skipping(now: .now()) }
-        if let through = self.machine.acknowledgedThrough { self.outbox.acknowledged(through: through) }
         self.payOwed()
         self.pump()
         self.readOn()
@@ -48,16 +47,25 @@ extension AttachedBroker: UplinkChannelDelegate {
 
     func perform(_ action: UplinkAction) {
         switch action {
-        case .none, .acknowledged: break
+        case .none, .completed: break
+        case .acknowledged(let sequence), .refused(let sequence, _, _): self.outbox.acknowledged(sequence)
         case .connect: self.connector.connect(delegate: self)
-        case .connected(let sessionPresent): self.connected(sessionPresent: sessionPresent)
+        case .connected(let session): self.connected(session)
         case .message(let publish, let receipt): self.received(publish, receipt)
+        // Nothing is sent at QoS 2, and what comes at QoS 2 unasked is known for as long as this process lives.
+        case .pubrec(let sequence, let packetID):
+            self.outbox.acknowledged(sequence)
+            self.channel?.write { self.machine.release(packetID: packetID, into: &$0) }
+        case .released(let packetID): self.channel?.write { self.machine.complete(packetID: packetID, into: &$0) }
         case .dropped(let error): self.logDropped(["reason": "\(error)"])
         case .subscribed(let refused):
-            for filter in refused {
+            for refusal in refused {
                 self.core.logger.warning(
                     "the attached broker refused a subscription: nothing comes from there",
-                    metadata: ["broker": "\(self.name)", "filter": "\(Printable.text(filter.buffer))"]
+                    metadata: [
+                        "broker": "\(self.name)", "filter": "\(Printable.text(refusal.filter.buffer))",
+                        "reason": "\(refusal.code.uplinkWords)",
+                    ]
                 )
             }
         case .close(let failure, let retryAt):
@@ -69,7 +77,10 @@ extension AttachedBroker: UplinkChannelDelegate {
         self.armTimer()
     }
 
-    private func connected(sessionPresent: Bool) {
+    private func connected(_ session: UplinkSession) {
+        for sequence in session.sentAtMostOnce + session.unsendable.map(\.sequence) {
+            self.outbox.acknowledged(sequence)
+        }
         self.connector.connectionWasAccepted()
         self.lastFailure = nil
         let connection = AttachedConnection(to: self)
@@ -79,7 +90,7 @@ extension AttachedBroker: UplinkChannelDelegate {
             metadata: [
                 "broker": "\(self.name)", "address": "\(self.address)",
                 "tls": "\(self.channel?.peer.map { "TLS \($0.version.rawValue) \($0.cipher)" } ?? "none")",
-                "session-present": "\(sessionPresent)",
+                "session-present": "\(session.isPresent)",
             ]
         )
         for channel in self.core.channels.values { self.publish(channel.receiver.validSessionIDs, of: channel) }

@@ -160,19 +160,18 @@ final class AttachedBroker {
         guard let channel = self.channel else { return }
         while self.machine.freeSlots > 0, channel.isWritable, let item = self.outbox.first {
             let sequence = self.lastSequence + 1
-            let isSent = channel.write {
-                self.machine.send(
-                    sequence: sequence,
-                    topic: item.topic,
-                    payload: item.payload,
-                    qos: .atLeastOnce,
-                    retain: item.retain,
-                    into: &$0
-                )
-            }
-            guard isSent else { break }
+            let message = UplinkMessage(
+                sequence: sequence,
+                topic: item.topic,
+                payload: item.payload,
+                qos: .atLeastOnce,
+                retain: item.retain
+            )
+            let outcome = channel.write { self.machine.send(message, now: .now(), into: &$0) }
+            guard outcome != .noRoom else { break }
             self.lastSequence = sequence
             self.outbox.sentFirst(sequence: sequence)
+            if outcome != .sent { self.outbox.acknowledged(sequence) }
         }
         self.armTimer()
     }

@@ -104,9 +104,11 @@ struct AttachedOutbox {
         }
     }
 
-    /// The broker has everything up to this sequence.
-    mutating func acknowledged(through sequence: Int64) {
-        while let first = self.sent.first, first.sequence <= sequence { self.sent.removeFirst() }
+    /// The broker has the message that was sent under this sequence.
+    mutating func acknowledged(_ sequence: Int64) {
+        // In order, nearly always.
+        guard let place = self.sent.firstIndex(where: { $0.sequence == sequence }) else { return }
+        self.sent.remove(at: place)
     }
 
     private static func size(_ item: Item) -> Int {

@@ -159,7 +159,7 @@ struct Assembly: Sendable {
                 let own = NIOLoopBound(core, eventLoop: loop)
                 store.loadSpool(
                     uplink: storeID,
-                    after: after,
+                    from: .after(after),
                     maxMessages: SpoolQueue.maxRecords / 2,
                     maxBytes: SpoolQueue.maxBytes / 2,
                     on: loop

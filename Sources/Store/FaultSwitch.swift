@@ -4,7 +4,7 @@ import GRDBSQLite
 final class FaultSwitch {
     /// A kind of step.
     enum Step: Int, CaseIterable {
-        case begin, insert, delete, session, message, commit
+        case begin, insert, delete, session, message, dead, packet, commit
     }
 
     private let fault: (@Sendable (StoreFaultPoint) -> Int32)?
@@ -26,6 +26,8 @@ final class FaultSwitch {
             case .delete: .delete(number)
             case .session: .session(number)
             case .message: .message(number)
+            case .dead: .dead(number)
+            case .packet: .packet(number)
             case .commit: .commit(number)
             }
         let code = fault(point)

@@ -119,6 +119,61 @@ enum Schema {
             // A salted hash, wrapped as v1_keys and psk are.
             try db.execute(sql: "ALTER TABLE device ADD COLUMN password BLOB")
         }
+        migrator.registerMigration("4 uplinks") { db in
+            try db.execute(
+                sql: """
+                    -- flags from here on: bit 3 for a record that was taken without a clock.
+                    ALTER TABLE spool ADD COLUMN properties BLOB;
+                    ALTER TABLE spool ADD COLUMN expires_at INTEGER;
+                    CREATE INDEX spool_expiry ON spool (expires_at) WHERE expires_at IS NOT NULL AND flags & 8 = 0;
+
+                    -- A row for each lane. device: '' if the lane is everybody's. sparse_through: other than 0 if records have
+                    -- gone from between others, so that the counters of the first and the last do not tell the size; the
+                    -- counters of rows up to this sequence tell nothing at all.
+                    CREATE TABLE uplink_4 (
+                        id INTEGER PRIMARY KEY,
+                        name TEXT NOT NULL,
+                        lane INTEGER NOT NULL,
+                        device TEXT NOT NULL,
+                        sparse_through INTEGER NOT NULL,
+                        UNIQUE (name, lane, device)
+                    ) STRICT;
+                    INSERT INTO uplink_4 (id, name, lane, device, sparse_through) SELECT id, name, 1, '', 0 FROM uplink;
+                    DROP TABLE uplink;
+                    ALTER TABLE uplink_4 RENAME TO uplink;
+
+                    -- Packet identifiers of QoS 2. kind: 0 for those that wait for PUBCOMP, 1 for those that the outside
+                    -- broker uses.
+                    CREATE TABLE uplink_packet (
+                        uplink INTEGER NOT NULL,
+                        kind INTEGER NOT NULL,
+                        packet_id INTEGER NOT NULL,
+                        PRIMARY KEY (uplink, kind, packet_id)
+                    ) STRICT, WITHOUT ROWID;
+
+                    -- flags as in the spool.
+                    CREATE TABLE dead (
+                        id INTEGER PRIMARY KEY AUTOINCREMENT,
+                        uplink INTEGER NOT NULL,
+                        sequence INTEGER NOT NULL,
+                        flags INTEGER NOT NULL,
+                        stored_at INTEGER NOT NULL,
+                        expires_at INTEGER,
+                        died_at INTEGER NOT NULL,
+                        reason INTEGER NOT NULL,
+                        code INTEGER NOT NULL,
+                        resend INTEGER NOT NULL,
+                        detail TEXT NOT NULL,
+                        device TEXT,
+                        topic BLOB NOT NULL,
+                        properties BLOB,
+                        payload BLOB NOT NULL
+                    ) STRICT;
+
+                    INSERT INTO meta (name, value) VALUES ('time_floor', 0), ('dead_generation', 0);
+                    """
+            )
+        }
         return migrator
     }
 

@@ -5,90 +5,169 @@ import NIOCore
 
 /// The statements of table `spool`. Begins and ends no transaction of its own.
 ///
-/// Every row carries how many messages and bytes its uplink had ever stored before it (`messages_before`,
-/// `bytes_before`). The difference between the last row and the first is the size of the spool: known at once, where
-/// counting would read a gigabyte from an SD card at every start, and where a counter in a row of its own would be a
-/// second page to write in every commit.
+/// The sizes of the lanes are known at once (see ``LaneCount``), where counting would read a gigabyte from an SD card at
+/// every start, and where a counter in a row of its own would be a second page to write in every commit.
 final class SpoolTable {
-    /// Where an uplink's counters stand after its last record.
-    private struct Tail {
-        var messages: Int64 = 0
-        var bytes: Int64 = 0
-        var sequence: Int64 = 0
-    }
-
     private let insertStatement: PreparedStatement
     private let deleteStatement: PreparedStatement
     private let firstStatement: PreparedStatement
-    private let frontStatement: PreparedStatement
-    private let loadStatement: PreparedStatement
-    private var tails: [Int64: Tail] = [:]
-    /// As ``tails`` were before the current transaction.
-    private var committedTails: [Int64: Tail] = [:]
+    private let lastStatement: PreparedStatement
+    private let sumStatement: PreparedStatement
+    private let oldestStatement: PreparedStatement
+    let frontStatement: PreparedStatement
+    let expiredStatement: PreparedStatement
+    let forwardStatement: PreparedStatement
+    let backwardStatement: PreparedStatement
+    private let markStatement: PreparedStatement
+    private var lanes: [LaneCount] = []
+    private var indices: [Int64: Int] = [:]
+    private var lastUsed = (uplink: Int64(0), index: 0)
+    /// Lanes that the current transaction has changed, as they were.
+    private var noted: [(index: Int, lane: LaneCount)] = []
+    /// Topics, payloads and properties of all lanes.
+    private(set) var heldBytes: Int64 = 0
+    private let uncountedHoles: Int64
+    /// Lanes that had to be counted when the database was opened.
+    private(set) var countedLanes: [Int64] = []
 
-    init(on connection: OpaquePointer) throws(SQLiteFailure) {
+    init(on connection: OpaquePointer, uncountedHoles: Int) throws(SQLiteFailure) {
         func prepare(_ sql: String) throws(SQLiteFailure) -> PreparedStatement {
             try PreparedStatement(sql, on: connection)
         }
+        self.uncountedHoles = Int64(uncountedHoles)
         self.insertStatement = try prepare(
             """
-            INSERT INTO spool (key, flags, stored_at, messages_before, bytes_before, topic, device, payload)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+            INSERT INTO spool
+            (key, flags, stored_at, messages_before, bytes_before, topic, device, payload, properties, expires_at)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
             """
         )
         self.deleteStatement = try prepare("DELETE FROM spool WHERE key BETWEEN ?1 AND ?2")
         self.firstStatement = try prepare(
             """
-            SELECT key, stored_at, messages_before, bytes_before FROM spool
+            SELECT key, stored_at, messages_before, bytes_before, flags FROM spool
             WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1
+            """
+        )
+        self.lastStatement = try prepare(
+            """
+            SELECT key, messages_before, bytes_before + \(Self.size) FROM spool
+            WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1
+            """
+        )
+        self.sumStatement = try prepare(
+            "SELECT count(*), ifnull(sum(\(Self.size)), 0) FROM spool WHERE key BETWEEN ?1 AND ?2"
+        )
+        self.oldestStatement = try prepare(
+            """
+            SELECT key, stored_at FROM spool
+            WHERE key BETWEEN ?1 AND ?2 AND flags & 8 = 0 AND stored_at BETWEEN 0 AND ?3 ORDER BY key LIMIT 1
             """
         )
         self.frontStatement = try prepare(
             """
-            SELECT key, stored_at, length(topic) + length(payload), device FROM spool
+            SELECT key, stored_at, \(Self.size), device, flags FROM spool
             WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3
             """
         )
-        self.loadStatement = try prepare(
+        self.expiredStatement = try prepare(
             """
-            SELECT key, flags, stored_at, topic, device, payload FROM spool
-            WHERE key > ?1 AND key <= ?2 ORDER BY key
-            """
-        )
-        let lastStatement = try prepare(
-            """
-            SELECT uplink.id, key, messages_before, bytes_before + length(topic) + length(payload)
-            FROM uplink JOIN spool
-            WHERE key = (SELECT max(key) FROM spool WHERE key BETWEEN uplink.id << 48 AND uplink.id << 48 | ?1)
+            SELECT key, stored_at, \(Self.size), device, flags FROM spool INDEXED BY spool_expiry
+            WHERE expires_at IS NOT NULL AND flags & 8 = 0 AND expires_at < ?4 AND key BETWEEN ?1 AND ?2
+            LIMIT ?3
             """
         )
-        lastStatement.bind(SpoolKey.sequences.upperBound, at: 1)
-        while try lastStatement.step() {
-            self.tails[lastStatement.integer(0)] = Tail(
-                messages: lastStatement.integer(2) + 1,
-                bytes: lastStatement.integer(3),
-                sequence: SpoolKey.sequence(of: lastStatement.integer(1))
-            )
+        let columns = "key, flags, stored_at, topic, device, payload, properties, expires_at"
+        self.forwardStatement = try prepare(
+            "SELECT \(columns) FROM spool WHERE key BETWEEN ?1 AND ?2 ORDER BY key"
+        )
+        self.backwardStatement = try prepare(
+            "SELECT \(columns) FROM spool WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC"
+        )
+        self.markStatement = try prepare("UPDATE uplink SET sparse_through = ?2 WHERE id = ?1")
+        try self.readLanes(on: connection)
+    }
+
+    /// What a row counts for.
+    private static let size = "(length(topic) + length(payload) + ifnull(length(properties), 0))"
+
+    private func readLanes(on connection: OpaquePointer) throws(SQLiteFailure) {
+        let known = try PreparedStatement("SELECT id, sparse_through FROM uplink ORDER BY id", on: connection)
+        while try known.step() {
+            guard SpoolKey.uplinks.contains(known.integer(0)) else { continue }
+            let index = self.index(of: known.integer(0))
+            self.lanes[index].sparseThrough = known.integer(1)
+            try self.readTail(index)
+            guard self.lanes[index].tail.sequence > 0 else { continue }
+            self.lanes[index].isFirstKnown = false
+            self.lanes[index].isOldestKnown = false
+            if self.lanes[index].sparseThrough != 0 {
+                let sum = try self.sum(SpoolKey.all(uplink: known.integer(0)))
+                try self.settle(index)
+                self.lanes[index].count(messages: sum.messages, bytes: sum.bytes)
+                self.countedLanes.append(known.integer(0))
+            } else {
+                try self.settle(index)
+            }
+            self.heldBytes += self.lanes[index].bytes
         }
-        self.committedTails = self.tails
+        self.committed()
+    }
+
+    /// Makes the lane one of those that the transaction has changed.
+    func touch(uplink: Int64) { self.note(self.index(of: uplink)) }
+
+    private func index(of uplink: Int64) -> Int {
+        if self.lastUsed.uplink == uplink { return self.lastUsed.index }
+        let index: Int
+        if let known = self.indices[uplink] {
+            index = known
+        } else {
+            index = self.lanes.count
+            self.lanes.append(LaneCount(uplink: uplink))
+            self.indices[uplink] = index
+        }
+        self.lastUsed = (uplink, index)
+        return index
+    }
+
+    /// To be called before a lane is changed.
+    private func note(_ index: Int) {
+        if self.lanes[index].isNoted { return }
+        self.noted.append((index, self.lanes[index]))
+        self.lanes[index].isNoted = true
     }
 
     /// The highest sequence there is a record of; 0: there is none.
-    var highestSequence: Int64 { self.tails.values.map(\.sequence).max() ?? 0 }
+    var highestSequence: Int64 { self.lanes.map(\.tail.sequence).max() ?? 0 }
 
     /// To be called when the transaction has been committed.
-    func committed() { self.committedTails = self.tails }
+    func committed() {
+        for item in self.noted { self.lanes[item.index].isNoted = false }
+        self.noted.removeAll(keepingCapacity: true)
+    }
 
     /// To be called when the transaction has been rolled back.
-    func rolledBack() { self.tails = self.committedTails }
+    func rolledBack() {
+        for item in self.noted {
+            self.heldBytes += item.lane.bytes - self.lanes[item.index].bytes
+            self.lanes[item.index] = item.lane
+        }
+        self.noted.removeAll(keepingCapacity: true)
+    }
+
+    // MARK: - Inside a transaction
 
     func insert(_ record: SpoolRecord) throws(SQLiteFailure) {
-        var tail = self.tails[record.uplink] ?? Tail()
+        let index = self.index(of: record.uplink)
+        self.note(index)
         self.insertStatement.bind(SpoolKey.make(uplink: record.uplink, sequence: record.sequence), at: 1)
-        self.insertStatement.bind(Int64(record.qos.rawValue) | (record.retain ? Self.retainFlag : 0), at: 2)
+        self.insertStatement.bind(SpoolFlags(record).rawValue, at: 2)
         self.insertStatement.bind(record.storedAt, at: 3)
-        self.insertStatement.bind(tail.messages, at: 4)
-        self.insertStatement.bind(tail.bytes, at: 5)
+        self.insertStatement.bind(self.lanes[index].tail.messages, at: 4)
+        self.insertStatement.bind(self.lanes[index].tail.bytes, at: 5)
+        self.insertStatement.bind(copyingUnlessEmpty: record.properties, at: 9)
+        self.insertStatement.bind(record.expiresAt, at: 10)
         let code = record.topic.withUnsafeReadableBytes { topic in
             record.payload.withUnsafeReadableBytes { payload in
                 self.insertStatement.bind(blob: topic, at: 6)
@@ -104,153 +183,178 @@ final class SpoolTable {
             }
         }
         try self.insertStatement.check(code)
-        tail.messages += 1
-        tail.bytes += Int64(record.countedBytes)
-        tail.sequence = max(tail.sequence, record.sequence)
-        self.tails[record.uplink] = tail
+        let bytes = Int64(record.countedBytes)
+        self.lanes[index].insert(record, bytes: bytes)
+        self.heldBytes += bytes
     }
 
+    /// Deletes what is there of these sequences.
     func delete(uplink: Int64, sequences: ClosedRange<Int64>) throws(SQLiteFailure) {
         guard let keys = SpoolKey.range(uplink: uplink, sequences: sequences) else { return }
+        let index = self.index(of: uplink)
+        self.note(index)
+        if !self.lanes[index].isFirstKnown { try self.settle(index) }
+        let lane = self.lanes[index]
+        guard let first = lane.first, sequences.upperBound >= first.sequence else { return }
+        self.lanes[index].forget(oldestIn: sequences)
+        if sequences.lowerBound <= first.sequence, sequences.upperBound >= lane.tail.sequence {
+            try self.delete(keys)
+            self.heldBytes -= lane.bytes
+            self.lanes[index].removeAll()
+        } else if sequences.lowerBound <= first.sequence, !lane.hasHoles {
+            try self.delete(keys)
+            self.lanes[index].isFirstKnown = false
+        } else {
+            try self.remove(keys, index, try self.sum(keys))
+        }
+    }
+
+    private func delete(_ keys: ClosedRange<Int64>) throws(SQLiteFailure) {
         self.deleteStatement.bind(keys.lowerBound, at: 1)
         self.deleteStatement.bind(keys.upperBound, at: 2)
         try self.deleteStatement.run()
     }
 
-    /// Deletes from the front and says what went, one element for each device.
-    func drop(_ drop: StoreBatch.Drop) throws(SQLiteFailure) -> [DroppedRecords] {
-        let keys = SpoolKey.all(uplink: drop.uplink)
-        self.frontStatement.bind(keys.lowerBound, at: 1)
-        self.frontStatement.bind(keys.upperBound, at: 2)
-        let youngest: Int64
-        switch drop.extent {
-        case .oldest(let count):
-            self.frontStatement.bind(Int64(max(0, count)), at: 3)
-            youngest = .max
-        case .storedBefore(let time):
-            self.frontStatement.bind(-1, at: 3)
-            youngest = time
-        }
-        var dropped: [String: DroppedRecords] = [:]
-        var last: Int64?
-        while try self.frontStatement.step(), Self.time(self.frontStatement.integer(1)) < youngest {
-            let key = self.frontStatement.integer(0)
-            let device = self.frontStatement.text(3) ?? ""
-            var entry =
-                dropped[device]
-                ?? DroppedRecords(uplink: drop.uplink, device: try? DeviceID(device), messages: 0, bytes: 0)
-            entry.messages += 1
-            entry.bytes += Int(self.frontStatement.integer(2))
-            entry.lastSequence = SpoolKey.sequence(of: key)
-            dropped[device] = entry
-            last = key
-        }
-        self.frontStatement.reset()
-        guard let last else { return [] }
-        self.deleteStatement.bind(keys.lowerBound, at: 1)
-        self.deleteStatement.bind(last, at: 2)
-        try self.deleteStatement.run()
-        return dropped.sorted { $0.key < $1.key }.map(\.value)
+    /// Number and counted size of records.
+    typealias Sum = (messages: Int64, bytes: Int64)
+
+    private func sum(_ keys: ClosedRange<Int64>) throws(SQLiteFailure) -> Sum {
+        self.sumStatement.bind(keys.lowerBound, at: 1)
+        self.sumStatement.bind(keys.upperBound, at: 2)
+        defer { self.sumStatement.reset() }
+        return try self.sumStatement.step() ? (self.sumStatement.integer(0), self.sumStatement.integer(1)) : (0, 0)
     }
 
-    /// The size of an uplink's spool as this transaction sees it.
-    func totals(uplink: Int64) throws(SQLiteFailure) -> SpoolTotals {
-        let keys = SpoolKey.all(uplink: uplink)
-        self.firstStatement.bind(keys.lowerBound, at: 1)
-        self.firstStatement.bind(keys.upperBound, at: 2)
-        defer { self.firstStatement.reset() }
-        guard let tail = self.tails[uplink], try self.firstStatement.step() else {
-            return SpoolTotals(uplink: uplink, messages: 0, bytes: 0)
+    /// Deletes records that have been added up, wherever they are.
+    func remove(uplink: Int64, keys: ClosedRange<Int64>, _ sum: Sum) throws(SQLiteFailure) {
+        let index = self.index(of: uplink)
+        self.note(index)
+        if !self.lanes[index].isFirstKnown { try self.settle(index) }
+        self.lanes[index].forget(
+            oldestIn: SpoolKey.sequence(of: keys.lowerBound)...SpoolKey.sequence(of: keys.upperBound)
+        )
+        try self.remove(keys, index, sum)
+    }
+
+    private func remove(_ keys: ClosedRange<Int64>, _ index: Int, _ sum: Sum) throws(SQLiteFailure) {
+        guard sum.messages > 0 else { return }
+        try self.delete(keys)
+        self.lanes[index].remove(messages: sum.messages, bytes: sum.bytes)
+        self.heldBytes -= sum.bytes
+        if let first = self.lanes[index].first, SpoolKey.sequence(of: keys.lowerBound) <= first.sequence {
+            self.lanes[index].isFirstKnown = false
         }
-        let first = SpoolKey.sequence(of: self.firstStatement.integer(0))
-        return SpoolTotals(
-            uplink: uplink,
-            messages: Int(tail.messages - self.firstStatement.integer(2)),
-            bytes: Int(tail.bytes - self.firstStatement.integer(3)),
-            oldestStoredAt: Self.time(self.firstStatement.integer(1)),
-            sequences: first...max(first, tail.sequence)
+        if SpoolKey.sequence(of: keys.upperBound) >= self.lanes[index].tail.sequence { try self.readTail(index) }
+    }
+
+    /// Finds the last row. Of a lane without any the counters go on where they are.
+    private func readTail(_ index: Int) throws(SQLiteFailure) {
+        let keys = SpoolKey.all(uplink: self.lanes[index].uplink)
+        self.lastStatement.bind(keys.lowerBound, at: 1)
+        self.lastStatement.bind(keys.upperBound, at: 2)
+        defer { self.lastStatement.reset() }
+        guard try self.lastStatement.step() else {
+            self.lanes[index].tail.sequence = 0
+            return
+        }
+        self.lanes[index].tail = LaneCount.Tail(
+            messages: self.lastStatement.integer(1) + 1,
+            bytes: self.lastStatement.integer(2),
+            sequence: SpoolKey.sequence(of: self.lastStatement.integer(0))
         )
     }
 
-    /// The size of every spool that has ever held a record since it was opened or had one then.
-    func totals() throws(SQLiteFailure) -> [SpoolTotals] {
+    /// Finds the first row, if it may be another, and takes its counters.
+    private func settle(_ index: Int) throws(SQLiteFailure) {
+        let before = self.lanes[index].bytes
+        if !self.lanes[index].isFirstKnown {
+            let keys = SpoolKey.all(uplink: self.lanes[index].uplink)
+            self.lanes[index].first = try self.firstRow(in: keys)
+            self.lanes[index].isFirstKnown = true
+        }
+        self.lanes[index].settle()
+        self.heldBytes += self.lanes[index].bytes - before
+        try self.findOldest(index)
+    }
+
+    private func firstRow(in keys: ClosedRange<Int64>) throws(SQLiteFailure) -> LaneCount.First? {
+        self.firstStatement.bind(keys.lowerBound, at: 1)
+        self.firstStatement.bind(keys.upperBound, at: 2)
+        defer { self.firstStatement.reset() }
+        guard try self.firstStatement.step() else { return nil }
+        return LaneCount.First(
+            sequence: SpoolKey.sequence(of: self.firstStatement.integer(0)),
+            knownTime: SpoolFlags(rawValue: self.firstStatement.integer(4)).knownTime(self.firstStatement.integer(1)),
+            messagesBefore: self.firstStatement.integer(2),
+            bytesBefore: self.firstStatement.integer(3)
+        )
+    }
+
+    private func findOldest(_ index: Int) throws(SQLiteFailure) {
+        let lane = self.lanes[index]
+        guard let first = lane.first, !lane.isOldestKnown || first.knownTime < StoredTime.range.upperBound else {
+            return
+        }
+        if first.knownTime < StoredTime.range.upperBound {
+            self.lanes[index].oldest = (first.sequence, first.knownTime)
+        } else {
+            let from = max(first.sequence, lane.oldest?.sequence ?? 0)
+            self.oldestStatement.bind(SpoolKey.make(uplink: lane.uplink, sequence: from), at: 1)
+            self.oldestStatement.bind(SpoolKey.all(uplink: lane.uplink).upperBound, at: 2)
+            self.oldestStatement.bind(StoredTime.range.upperBound - 1, at: 3)
+            defer { self.oldestStatement.reset() }
+            let isFound = try self.oldestStatement.step()
+            self.lanes[index].oldest =
+                isFound
+                ? (SpoolKey.sequence(of: self.oldestStatement.integer(0)), self.oldestStatement.integer(1)) : nil
+        }
+        self.lanes[index].isOldestKnown = true
+    }
+
+    /// The first sequence of a lane whose time is known; nil: there is none.
+    func oldestSequence(uplink: Int64) throws(SQLiteFailure) -> Int64? {
+        let index = self.index(of: uplink)
+        if !self.lanes[index].isFirstKnown || !self.lanes[index].isOldestKnown {
+            self.note(index)
+            try self.settle(index)
+        }
+        return self.lanes[index].oldest?.sequence
+    }
+
+    /// The sizes of the lanes that this transaction has changed, in the order of their numbers; the last thing in it.
+    func changedTotals() throws(SQLiteFailure) -> [SpoolTotals] {
         var all: [SpoolTotals] = []
-        for uplink in self.tails.keys.sorted() { all.append(try self.totals(uplink: uplink)) }
+        for item in self.noted {
+            try self.settle(item.index)
+            try self.mark(item.index)
+            all.append(self.lanes[item.index].totals)
+        }
+        if all.count > 1 { all.sort { $0.uplink < $1.uplink } }
         return all
     }
 
-    /// Reads the records behind `sequence`, oldest first: at most `maxMessages`, and after the first of them no more
-    /// than `maxBytes` of topics and payloads.
-    func load(
-        uplink: Int64,
-        after sequence: Int64,
-        maxMessages: Int,
-        maxBytes: Int
-    ) throws(SQLiteFailure) -> SpoolPage {
-        let keys = SpoolKey.all(uplink: uplink)
-        let start = max(0, min(sequence, SpoolKey.sequences.upperBound))
-        self.loadStatement.bind(keys.lowerBound - SpoolKey.sequences.lowerBound + start, at: 1)
-        self.loadStatement.bind(keys.upperBound, at: 2)
-        defer { self.loadStatement.reset() }
-
-        // Slices can be taken only when the buffer grows no more, so the records wait as their sizes.
-        var rows: [LoadedRow] = []
-        var bytes = ByteBuffer()
-        var isLast = true
-        while try self.loadStatement.step() {
-            let topic = self.loadStatement.bytes(3)
-            let payload = self.loadStatement.bytes(5)
-            let isFull = rows.count >= maxMessages || bytes.readableBytes + topic.count + payload.count > maxBytes
-            if isFull && !rows.isEmpty {
-                isLast = false
-                break
-            }
-            bytes.writeBytes(topic)
-            bytes.writeBytes(payload)
-            rows.append(
-                LoadedRow(
-                    key: self.loadStatement.integer(0),
-                    flags: self.loadStatement.integer(1),
-                    storedAt: self.loadStatement.integer(2),
-                    topicBytes: topic.count,
-                    payloadBytes: payload.count,
-                    device: self.loadStatement.text(4)
-                )
-            )
+    /// Sees to it that a lane with more holes than may be forgotten is counted at the next start.
+    private func mark(_ index: Int) throws(SQLiteFailure) {
+        let lane = self.lanes[index]
+        let sparseThrough: Int64
+        if !lane.hasHoles {
+            sparseThrough = 0
+        } else if lane.sparseThrough == 0, lane.holes > self.uncountedHoles {
+            sparseThrough = 1
+        } else {
+            return
         }
-        let records = rows.compactMap { row -> SpoolRecord? in
-            guard let topic = bytes.readSlice(length: row.topicBytes),
-                let payload = bytes.readSlice(length: row.payloadBytes)
-            else { return nil }
-            return SpoolRecord(
-                sequence: SpoolKey.sequence(of: row.key),
-                uplink: uplink,
-                topic: topic,
-                payload: payload,
-                qos: QoS(rawValue: UInt8(row.flags & 3)) ?? .atLeastOnce,
-                retain: row.flags & Self.retainFlag != 0,
-                device: row.device.flatMap { try? DeviceID($0) },
-                storedAt: Self.time(row.storedAt)
-            )
+        guard sparseThrough != lane.sparseThrough else { return }
+        self.markStatement.bind(lane.uplink, at: 1)
+        self.markStatement.bind(sparseThrough, at: 2)
+        try self.markStatement.run()
+        self.lanes[index].sparseThrough = sparseThrough
+    }
+
+    /// The size of every lane that has held a record since it was opened or had one then.
+    var totals: [SpoolTotals] {
+        self.lanes.filter { $0.tail.sequence > 0 || $0.tail.messages > 0 }.map(\.totals).sorted {
+            $0.uplink < $1.uplink
         }
-        return SpoolPage(records: records, isLast: isLast)
     }
-
-    /// A record is worth more than its time: one that nobody can have stored counts as not known, which is never too old.
-    private static func time(_ storedAt: Int64) -> Int64 {
-        StoredTime.range.contains(storedAt) ? storedAt : StoredTime.range.upperBound
-    }
-
-    /// A row whose bytes are in the page's buffer already.
-    private struct LoadedRow {
-        var key: Int64
-        var flags: Int64
-        var storedAt: Int64
-        var topicBytes: Int
-        var payloadBytes: Int
-        var device: String?
-    }
-
-    /// In column `flags`, above the two bits of the QoS.
-    private static let retainFlag: Int64 = 4
 }

@@ -5,13 +5,12 @@ import GRDBSQLite
 final class SpoolWriter {
     /// Sequences that one write of the high-water mark allows.
     static let reservation: Int64 = 1 << 20
-    /// Acknowledged ranges, and removals of sessions, kept for another try; past this the oldest are forgotten, and sent
-    /// again after a restart.
-    private static let maxOwed = 4_096
-
+    /// A time floor that is nearer to the one on disk, in milliseconds, is not worth a write.
+    private static let timeFloorStep: Int64 = 60_000
     let spool: SpoolTable
     let retained: RetainedTable
     let sessions: SessionWriter
+    let dead: DeadTable
     /// No number up to this one may be given to a new record, message or session: it may have been used.
     let lastSequence: Int64
 
@@ -21,16 +20,16 @@ final class SpoolWriter {
     private let commitStatement: PreparedStatement
     private let rollbackStatement: PreparedStatement
     private let reserveStatement: PreparedStatement
+    private let timeStatement: PreparedStatement
+    private let packets: PacketTable
     /// The mark on disk: sequences up to it may be used without another write.
     private var reserved: Int64
-    /// Acknowledgements of batches that failed.
-    private var owed: [StoreBatch.Acknowledgement] = []
-    /// What batches that failed had taken away from sessions.
-    private var owedRemovals: [SessionChange] = []
+    /// The time floor on disk.
+    private(set) var timeFloor: Int64
+    /// What batches that failed had to take away.
+    private var owed = OwedChanges()
     /// The most that spools and sessions held, in counted bytes, since the file was last made small.
     private var peakBytes: Int
-    /// Counted bytes of each spool, for ``peakBytes``.
-    private var sizes: [Int64: Int] = [:]
     private let faults: FaultSwitch
 
     /// - Parameter fileBytes: size of the database file.
@@ -39,9 +38,11 @@ final class SpoolWriter {
         self.options = options
         self.peakBytes = fileBytes
         self.faults = FaultSwitch(options)
-        self.spool = try SpoolTable(on: connection)
+        self.spool = try SpoolTable(on: connection, uncountedHoles: options.uncountedHoles)
         self.retained = try RetainedTable(on: connection)
         self.sessions = try SessionWriter(on: connection, faults: self.faults)
+        self.dead = try DeadTable(on: connection, options: options)
+        self.packets = try PacketTable(on: connection)
         self.beginStatement = try PreparedStatement("BEGIN IMMEDIATE", on: connection)
         self.commitStatement = try PreparedStatement("COMMIT", on: connection)
         self.rollbackStatement = try PreparedStatement("ROLLBACK", on: connection)
@@ -49,10 +50,15 @@ final class SpoolWriter {
             "UPDATE meta SET value = ?1 WHERE name = 'sequence_reserved'",
             on: connection
         )
+        self.timeStatement = try PreparedStatement(
+            "INSERT OR REPLACE INTO meta (name, value) VALUES ('time_floor', ?1)",
+            on: connection
+        )
         let mark = try PreparedStatement("SELECT value FROM meta WHERE name = 'sequence_reserved'", on: connection)
         self.reserved = try mark.step() ? mark.integer(0) : 0
+        let floor = try PreparedStatement("SELECT value FROM meta WHERE name = 'time_floor'", on: connection)
+        self.timeFloor = try floor.step() ? floor.integer(0) : 0
         self.lastSequence = max(self.reserved, self.spool.highestSequence, self.sessions.highestNumber)
-        for totals in try self.spool.totals() { self.sizes[totals.uplink] = totals.bytes }
         if self.sessions.hasOrphans {
             try self.tidy { () throws(SQLiteFailure) in try self.sessions.removeOrphans() }
         }
@@ -75,37 +81,58 @@ final class SpoolWriter {
         }
     }
 
+    /// Reads a page of a lane and deletes what is bad of it.
+    func load(
+        uplink: Int64,
+        from cursor: SpoolCursor,
+        maxMessages: Int,
+        maxBytes: Int
+    ) throws(SQLiteFailure) -> SpoolTable.Loaded {
+        let loaded = try self.spool.load(uplink: uplink, from: cursor, maxMessages: maxMessages, maxBytes: maxBytes)
+        if !loaded.bad.isEmpty {
+            try self.tidy { () throws(SQLiteFailure) in
+                try self.spool.remove(bad: loaded.bad, uplink: uplink)
+                _ = try self.spool.changedTotals()
+            }
+        }
+        return loaded
+    }
+
     /// Writes all batches in one transaction.
     ///
     /// A record that another batch of the same call acknowledges is never written: it has been delivered.
     ///
     /// - Returns: One result for each batch.
-    /// - Throws: Then nothing of any of them is in the database; their acknowledgements, and what they took away from
-    ///   sessions, will be in a later one.
+    /// - Throws: Then nothing of any of them is in the database; what they had to take away from the spools will be in a
+    ///   later one.
     func commit(_ batches: some Collection<StoreBatch>) throws(SQLiteFailure) -> [CommittedBatch] {
-        let plan = SessionPlan(batches.reduce(into: self.owedRemovals) { $0 += $1.sessions })
+        let plan = SessionPlan(batches.reduce(into: []) { $0 += $1.sessions })
+        defer { for batch in batches where !batch.resent.isEmpty { self.dead.release(batch.resent) } }
         do throws(SQLiteFailure) {
             let results = try self.transaction { () throws(SQLiteFailure) in try self.apply(batches, plan) }
-            self.owed.removeAll(keepingCapacity: true)
-            self.owedRemovals.removeAll()
+            self.owed.removeAll()
             return results
         } catch {
-            for batch in batches { self.owe(batch.acknowledged) }
-            self.owedRemovals = plan.removals.suffix(Self.maxOwed)
+            for batch in batches { self.owed.add(batch) }
             throw error
         }
     }
 
-    /// Deletes what failed batches had acknowledged or taken away, if there is any.
-    func settle() throws(SQLiteFailure) {
-        guard !self.owed.isEmpty || !self.owedRemovals.isEmpty else { return }
-        _ = try self.commit(CollectionOfOne(StoreBatch()))
-    }
-
-    private func owe(_ acknowledged: [StoreBatch.Acknowledgement]) {
-        self.owed += acknowledged
-        if self.owed.count > Self.maxOwed {
-            self.owed = self.mergedAcknowledgements(of: EmptyCollection()).suffix(Self.maxOwed)
+    /// Does what failed batches had to take away, if there is any.
+    ///
+    /// - Parameter batches: Whose sessions' removals are done as well; they are the loop's to try again, but make room now.
+    func settle(_ batches: some Collection<StoreBatch> = EmptyCollection()) throws(SQLiteFailure) {
+        let removals = SessionPlan(batches.reduce(into: []) { $0 += $1.sessions }).removals
+        guard !self.owed.isEmpty || !removals.isEmpty else { return }
+        var batch = StoreBatch()
+        batch.sessions = removals
+        do throws(SQLiteFailure) {
+            _ = try self.commit(CollectionOfOne(batch))
+        } catch  where self.owed.takesSpace {
+            // What needs room must not keep room from being made.
+            let waiting = self.owed.takeSpaceTakers()
+            defer { self.owed.add(waiting) }
+            _ = try self.commit(CollectionOfOne(batch))
         }
     }
 
@@ -135,14 +162,14 @@ final class SpoolWriter {
         guard code == SQLITE_OK || code & 0xFF == SQLITE_BUSY else { throw SQLiteFailure(connection: self.connection) }
     }
 
-    private var heldBytes: Int { self.sizes.values.reduce(self.sessions.heldBytes, +) }
+    private var heldBytes: Int { self.sessions.heldBytes + Int(self.spool.heldBytes) }
 
     // MARK: - Inside the transaction
 
     private func transaction<Result>(
         _ body: () throws(SQLiteFailure) -> Result
     ) throws(SQLiteFailure) -> Result {
-        let reserved = self.reserved
+        let (reserved, timeFloor) = (self.reserved, self.timeFloor)
         do throws(SQLiteFailure) {
             if sqlite3_get_autocommit(self.connection) == 0 { try self.rollbackStatement.run() }
             try self.faults.pass(.begin)
@@ -158,7 +185,9 @@ final class SpoolWriter {
             if sqlite3_get_autocommit(self.connection) == 0 { try? self.rollbackStatement.run() }
             self.spool.rolledBack()
             self.sessions.rolledBack()
+            self.dead.rolledBack()
             self.reserved = reserved
+            self.timeFloor = timeFloor
             throw error
         }
     }
@@ -167,23 +196,18 @@ final class SpoolWriter {
         _ batches: some Collection<StoreBatch>,
         _ plan: SessionPlan
     ) throws(SQLiteFailure) -> [CommittedBatch] {
-        var touched: Set<Int64> = []
-        let acknowledged = self.mergedAcknowledgements(of: batches)
+        let acknowledged = self.owed.acknowledgements(with: batches)
         for item in acknowledged {
             try self.faults.pass(.delete)
             try self.spool.delete(uplink: item.uplink, sequences: item.sequences)
-            touched.insert(item.uplink)
         }
         let newestAcknowledged = acknowledged.map(\.sequences.upperBound).max() ?? 0
+        if self.owed.hasUplinkChanges { _ = try self.applyUplinkChanges(of: self.owed.changes, CommittedBatch()) }
         var results: [CommittedBatch] = []
         var highest: Int64 = 0
         for batch in batches {
             var result = CommittedBatch()
-            for drop in batch.drops {
-                result.dropped += try self.spool.drop(drop)
-                touched.insert(drop.uplink)
-            }
-            var lastUplink: Int64 = 0
+            for drop in batch.drops { result.dropped += try self.spool.drop(drop) }
             for record in batch.inserts {
                 highest = max(highest, record.sequence)
                 if record.sequence <= newestAcknowledged, acknowledged.contains(where: { $0.covers(record) }) {
@@ -191,21 +215,49 @@ final class SpoolWriter {
                 }
                 try self.faults.pass(.insert)
                 try self.spool.insert(record)
-                if record.uplink != lastUplink {
-                    lastUplink = record.uplink
-                    touched.insert(record.uplink)
-                }
             }
             for change in batch.retained { try self.retained.apply(change) }
+            if batch.hasUplinkChanges { result = try self.applyUplinkChanges(of: batch, result) }
             results.append(result)
         }
         if !plan.isEmpty { try self.applySessions(of: batches, plan) }
         // Also those that were never written: the loop has used them.
         for batch in batches { highest = max(highest, batch.highestSessionNumber) }
         if highest > self.reserved { try self.reserve(upTo: highest + Self.reservation) }
-        let totals = try self.totals(of: touched)
+        let totals = try self.spool.changedTotals()
+        self.peakBytes = max(self.peakBytes, self.heldBytes)
         for index in results.indices { results[index].totals = totals }
         return results
+    }
+
+    /// All that is not in every batch. Done twice it does no harm, but to dead letters.
+    private func applyUplinkChanges(
+        of batch: StoreBatch,
+        _ result: CommittedBatch
+    ) throws(SQLiteFailure) -> CommittedBatch {
+        var result = result
+        for letter in batch.dead {
+            try self.faults.pass(.dead)
+            result.deadDropped += try self.dead.insert(letter)
+        }
+        for id in batch.resent {
+            try self.faults.pass(.dead)
+            try self.dead.remove(id)
+        }
+        for change in batch.releases {
+            try self.faults.pass(.packet)
+            try self.packets.apply(change)
+        }
+        for change in batch.held {
+            try self.faults.pass(.packet)
+            try self.packets.apply(change)
+        }
+        if let floor = batch.timeFloor, abs(floor - self.timeFloor) >= Self.timeFloorStep {
+            self.timeStatement.bind(floor, at: 1)
+            try self.timeStatement.run()
+            self.timeFloor = floor
+        }
+        return result
     }
 
     private func applySessions(
@@ -217,40 +269,10 @@ final class SpoolWriter {
         try self.sessions.apply(plan, arrived)
     }
 
-    /// What is owed and what the batches acknowledge, neighbours joined: one statement for each stretch.
-    private func mergedAcknowledgements(of batches: some Collection<StoreBatch>) -> [StoreBatch.Acknowledgement] {
-        var all = self.owed
-        for batch in batches { all += batch.acknowledged }
-        guard all.count > 1 else { return all }
-        all.sort { ($0.uplink, $0.sequences.lowerBound) < ($1.uplink, $1.sequences.lowerBound) }
-        var merged = [all[0]]
-        for next in all.dropFirst() {
-            let last = merged[merged.count - 1]
-            if next.uplink == last.uplink, next.sequences.lowerBound - 1 <= last.sequences.upperBound {
-                let upperBound = max(last.sequences.upperBound, next.sequences.upperBound)
-                merged[merged.count - 1].sequences = last.sequences.lowerBound...upperBound
-            } else {
-                merged.append(next)
-            }
-        }
-        return merged
-    }
-
     private func reserve(upTo sequence: Int64) throws(SQLiteFailure) {
         self.reserveStatement.bind(sequence, at: 1)
         try self.reserveStatement.run()
         self.reserved = sequence
-    }
-
-    private func totals(of uplinks: Set<Int64>) throws(SQLiteFailure) -> [SpoolTotals] {
-        var all: [SpoolTotals] = []
-        for uplink in uplinks.sorted() {
-            let totals = try self.spool.totals(uplink: uplink)
-            self.sizes[uplink] = totals.bytes
-            all.append(totals)
-        }
-        self.peakBytes = max(self.peakBytes, self.heldBytes)
-        return all
     }
 }
 
@@ -261,6 +283,12 @@ extension StoreBatch.Acknowledgement {
 }
 
 extension StoreBatch {
+    /// Whether there is anything of what few batches have.
+    fileprivate var hasUplinkChanges: Bool {
+        !self.dead.isEmpty || !self.resent.isEmpty || !self.releases.isEmpty || !self.held.isEmpty
+            || self.timeFloor != nil
+    }
+
     /// The highest number that its messages, queues and new sessions have; 0: there is none.
     fileprivate var highestSessionNumber: Int64 {
         var highest: Int64 = 0

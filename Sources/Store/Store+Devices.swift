@@ -12,6 +12,8 @@ struct DeviceKnowledge {
     var dataVersion: Int64
     /// The devices' own number, as last read or written here.
     var generation: Int64
+    /// The dead letters' own number, as last read.
+    var deadGeneration: Int64
     /// Reported already, and not again as long as it stays the same.
     var lastError: StoreError?
     /// What was wrong with single devices, as it was logged.
@@ -169,7 +171,7 @@ extension Store {
     ) {
         self.enqueue(operation: "reading devices", on: loop, completion: completion) { [weak self] worker in
             guard let self else { return .success(nil) }
-            return Result { () throws(StoreError) in try self.changedDevices() }
+            return Result { () throws(StoreError) in try self.look().devices }
         }
     }
 
@@ -178,20 +180,25 @@ extension Store {
     ///
     /// The one timer of an idle store: the loop is not woken when nothing has changed. Ends with ``close()``.
     ///
-    /// - Parameter meanwhile: Called on the store's thread at each look, for small files that are watched for the same
-    ///   reason; commits wait for it.
+    /// - Parameters:
+    ///   - meanwhile: Called on the store's thread at each look, for small files that are watched for the same reason;
+    ///     commits wait for it.
+    ///   - deadLettersChanged: Called on `loop` when another process has marked dead letters for sending again, or has
+    ///     dropped some.
     package func watchDevices(
         every interval: TimeAmount,
         on loop: any EventLoop,
         meanwhile: @escaping @Sendable () -> Void = {},
+        deadLettersChanged: @escaping @Sendable () -> Void = {},
         changed: @escaping @Sendable (Result<[Device], StoreError>) -> Void
     ) {
         let body: @Sendable () -> Void = { [weak self] in
             guard let self else { return }
             meanwhile()
             do throws(StoreError) {
-                guard let devices = try self.changedDevices() else { return }
-                loop.execute { changed(.success(devices)) }
+                let news = try self.look()
+                if news.hasDeadLetters { loop.execute(deadLettersChanged) }
+                if let devices = news.devices { loop.execute { changed(.success(devices)) } }
             } catch {
                 let isNews = self.knowledge.withLock { knowledge in
                     defer { knowledge.lastError = error }
@@ -203,25 +210,29 @@ extension Store {
         self.setWatch(StoreWorker.Watch(interval: interval, body: body))
     }
 
-    private func changedDevices() throws(StoreError) -> [Device]? {
+    /// What other processes have changed since the last look.
+    private func look() throws(StoreError) -> (devices: [Device]?, hasDeadLetters: Bool) {
         let version = try self.access(operation: "reading devices") { db in try Self.dataVersion(db) }
         let known = self.knowledge.withLock(\.self)
-        guard version != known.dataVersion || known.waiting != nil else { return nil }
+        guard version != known.dataVersion || known.waiting != nil else { return (nil, false) }
         let table = self.table
-        let (reading, generation) = try self.read(operation: "reading devices") { db in
+        let (reading, generation, deadGeneration) = try self.read(operation: "reading devices") { db in
             let generation = try DeviceTable.generation(db)
             let isNeeded = generation != known.generation || known.waiting != nil
-            return (isNeeded ? try table.reading(db) : nil, generation)
+            return (isNeeded ? try table.reading(db) : nil, generation, try Self.deadGeneration(db))
         }
         // Only now: after an error the next look finds the same change again.
         self.knowledge.withLock { knowledge in
             knowledge.dataVersion = version
             knowledge.generation = generation
+            knowledge.deadGeneration = deadGeneration
             knowledge.lastError = nil
         }
-        guard let reading else { return nil }
+        let hasDeadLetters = deadGeneration != known.deadGeneration
+        guard let reading else { return (nil, hasDeadLetters) }
         self.take(reading)
-        return generation == known.generation && reading.devices == known.waiting ? nil : reading.devices
+        let isKnown = generation == known.generation && reading.devices == known.waiting
+        return (isKnown ? nil : reading.devices, hasDeadLetters)
     }
 
     static func dataVersion(_ db: Database) throws -> Int64 {
@@ -230,7 +241,7 @@ extension Store {
 
     // MARK: - Transactions
 
-    private func read<Value>(operation: String, _ body: (Database) throws -> Value) throws(StoreError) -> Value {
+    func read<Value>(operation: String, _ body: (Database) throws -> Value) throws(StoreError) -> Value {
         do {
             return try self.database.read(body)
         } catch {

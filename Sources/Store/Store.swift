@@ -112,6 +112,7 @@ package final class Store: Sendable {
             var writer: SpoolWriter?
             if access == .gateway {
                 try Self.inspect(database, directory)
+                try database.write(LaneTable.removeIdle)
                 writer = try database.writeWithoutTransaction { db in
                     guard let connection = db.sqliteConnection else { throw SQLiteFailure(connection: nil) }
                     let bytes = StateDirectory.status(of: file)?.bytes ?? 0
@@ -119,9 +120,13 @@ package final class Store: Sendable {
                 }
             }
             let knowledge = try database.read { db in
-                DeviceKnowledge(dataVersion: try Self.dataVersion(db), generation: try DeviceTable.generation(db))
+                DeviceKnowledge(
+                    dataVersion: try Self.dataVersion(db),
+                    generation: try DeviceTable.generation(db),
+                    deadGeneration: try Self.deadGeneration(db)
+                )
             }
-            let totals = try database.writeWithoutTransaction { _ in try writer?.spool.totals() ?? [] }
+            let totals = writer?.spool.totals ?? []
             let secrets = SecretKeeper(directory: directory)
             // With another master key nobody could prove himself, and with none new secrets would begin to hang from a
             // second one: better not to start.
@@ -136,6 +141,12 @@ package final class Store: Sendable {
             self.knowledge = Mutex(knowledge)
             self.lastSequence = writer?.lastSequence ?? 0
             self.spoolTotals = totals
+            if let counted = writer?.spool.countedLanes, !counted.isEmpty {
+                logger.notice(
+                    "counted the spools whose records had not gone in order",
+                    metadata: ["lanes": "\(counted)"]
+                )
+            }
             self.worker = writer.map { writer in
                 StoreWorker(
                     writer: writer,
@@ -197,20 +208,31 @@ package final class Store: Sendable {
         }
     }
 
-    /// Reads records of an uplink behind `sequence`, oldest first: at most `maxMessages`, and past the first of them at
-    /// most `maxBytes` of topics and payloads. Sees every batch submitted before.
+    /// Reads records of a lane from a place on: at most `maxMessages`, and past the first of them at most `maxBytes` of
+    /// topics, payloads and properties. Sees every batch submitted before.
+    ///
+    /// Rows that this release can't have written are left out and deleted, with a warning in the log.
     package func loadSpool(
         uplink: Int64,
-        after sequence: Int64,
+        from cursor: SpoolCursor,
         maxMessages: Int,
         maxBytes: Int,
         on loop: any EventLoop,
         completion: @escaping @Sendable (Result<SpoolPage, StoreError>) -> Void
     ) {
         let operation = "reading the spool"
+        let logger = self.logger
         self.enqueue(operation: operation, on: loop, completion: completion) { worker in
             worker.withWriter(operation: operation) { writer throws(SQLiteFailure) in
-                try writer.spool.load(uplink: uplink, after: sequence, maxMessages: maxMessages, maxBytes: maxBytes)
+                try writer.load(uplink: uplink, from: cursor, maxMessages: maxMessages, maxBytes: maxBytes)
+            }.map { loaded in
+                if !loaded.bad.isEmpty {
+                    logger.warning(
+                        "records of the spool can't be used, and were deleted",
+                        metadata: ["uplink": "\(uplink)", "count": "\(loaded.bad.count)"]
+                    )
+                }
+                return loaded.page
             }
         }
     }
@@ -233,36 +255,23 @@ package final class Store: Sendable {
         }
     }
 
-    /// Sets the watch, on the store's thread. Without a thread there is nothing to watch.
-    func setWatch(_ watch: StoreWorker.Watch) {
+    /// Does `work` on the store's thread, if there is one.
+    func enqueue(_ work: @escaping @Sendable (StoreWorker) -> Void) {
         guard let worker else { return }
-        _ = worker.queue.submit(.work { worker.setWatch(watch) })
+        _ = worker.queue.submit(.work { work(worker) })
     }
 
-    private func closedError(while operation: String) -> StoreError {
+    /// Sets the watch, on the store's thread. Without a thread there is nothing to watch.
+    func setWatch(_ watch: StoreWorker.Watch) {
+        self.enqueue { worker in worker.setWatch(watch) }
+    }
+
+    func closedError(while operation: String) -> StoreError {
         let detail = self.access == .gateway ? "the store is closed" : "the store was not opened for the gateway"
         return StoreError(.closed, file: self.directory.database, operation: operation, detail: detail)
     }
 
     // MARK: - At start-up, synchronous, on any thread
-
-    /// The small number under which the spool keeps the uplink's records: the same for the same name for ever.
-    package func uplinkID(named name: String) throws(StoreError) -> Int64 {
-        try self.access(operation: "naming an uplink") { db in
-            if let id = try Int64.fetchOne(db, sql: "SELECT id FROM uplink WHERE name = ?", arguments: [name]) {
-                return id
-            }
-            try db.execute(sql: "INSERT INTO uplink (name) VALUES (?)", arguments: [name])
-            return db.lastInsertedRowID
-        }
-    }
-
-    /// The names behind the ids, also of uplinks that are no longer configured and may have records waiting.
-    package func uplinks() throws(StoreError) -> [Int64: String] {
-        try self.access(operation: "reading the uplinks") { db in
-            try Row.fetchAll(db, sql: "SELECT id, name FROM uplink").reduce(into: [:]) { $0[$1[0]] = $1[1] }
-        }
-    }
 
     /// The retained messages. Only for the gateway.
     package func retained() throws(StoreError) -> [RetainedRecord] {

@@ -8,7 +8,7 @@ package struct SpoolRecord: Sendable, Equatable {
     /// Position in the order of all messages, 1 to 2^48 - 1: given by the loop, growing, never used twice. See
     /// ``Store/lastSequence``.
     package var sequence: Int64
-    /// From ``Store/uplinkID(named:)``.
+    /// From ``Store/uplinkID(named:lane:device:)``.
     package var uplink: Int64
     /// The outside topic's bytes.
     package var topic: ByteBuffer
@@ -22,6 +22,12 @@ package struct SpoolRecord: Sendable, Equatable {
     package var device: DeviceID?
     /// When it was accepted, in milliseconds since 1970.
     package var storedAt: Int64
+    /// As `MQTTProperties.serialized` gives them; empty: none.
+    package var properties: ByteBuffer
+    /// When it is worth nothing any more, in milliseconds since 1970; nil: never.
+    package var expiresAt: Int64?
+    /// It was taken while the time of day was not known: ``storedAt`` and ``expiresAt`` mean nothing after a restart.
+    package var isClockless: Bool
 
     /// All of it.
     package init(
@@ -32,7 +38,10 @@ package struct SpoolRecord: Sendable, Equatable {
         qos: QoS,
         retain: Bool,
         device: DeviceID?,
-        storedAt: Int64
+        storedAt: Int64,
+        properties: ByteBuffer = ByteBuffer(),
+        expiresAt: Int64? = nil,
+        isClockless: Bool = false
     ) {
         self.sequence = sequence
         self.uplink = uplink
@@ -42,10 +51,15 @@ package struct SpoolRecord: Sendable, Equatable {
         self.retain = retain
         self.device = device
         self.storedAt = storedAt
+        self.properties = properties
+        self.expiresAt = expiresAt
+        self.isClockless = isClockless
     }
 
-    /// What it counts for against `max_bytes`: topic and payload.
-    package var countedBytes: Int { self.topic.readableBytes + self.payload.readableBytes }
+    /// What it counts for against `max_bytes`: topic, payload and properties.
+    package var countedBytes: Int {
+        self.topic.readableBytes + self.payload.readableBytes + self.properties.readableBytes
+    }
 }
 
 /// A message that the local broker keeps for a topic.
@@ -95,9 +109,9 @@ package enum RetainedChange: Sendable, Equatable {
 
 /// What the loop wants written. All of it is in one transaction: it is there as a whole or not at all.
 package struct StoreBatch: Sendable {
-    /// Sequences of one uplink that its outside broker has acknowledged.
+    /// Sequences of one lane that its outside broker has acknowledged.
     package struct Acknowledgement: Sendable, Equatable {
-        /// From ``Store/uplinkID(named:)``.
+        /// From ``Store/uplinkID(named:lane:device:)``.
         package var uplink: Int64
         /// May reach over sequences that are not there.
         package var sequences: ClosedRange<Int64>
@@ -109,32 +123,23 @@ package struct StoreBatch: Sendable {
         }
     }
 
-    /// Records to take from the front of an uplink's spool without having been delivered.
-    package struct Drop: Sendable, Equatable {
-        /// Which records go.
-        package enum Extent: Sendable, Equatable {
-            /// That many of the oldest (`when_full = "drop-oldest"`).
-            case oldest(count: Int)
-            /// Those stored before a time in milliseconds since 1970 (`max_age`), up to the first that is younger.
-            case storedBefore(Int64)
-        }
-
-        /// From ``Store/uplinkID(named:)``.
-        package var uplink: Int64
-        /// Which records go.
-        package var extent: Extent
-
-        /// Both.
-        package init(uplink: Int64, extent: Extent) {
-            self.uplink = uplink
-            self.extent = extent
-        }
-    }
-
     /// New records, in the order of their sequences.
     package var inserts: [SpoolRecord] = []
     /// Records to delete. A failed batch's acknowledgements are not lost: the store keeps and retries them.
     package var acknowledged: [Acknowledgement] = []
+    /// Messages that are given up. Of a failed batch those that are in a spool are kept and tried again, as acknowledgements
+    /// are; those that never were have failed with it, for their publishers were not acknowledged either.
+    package var dead: [DeadLetter] = []
+    /// Dead letters, by their ids, that ``inserts`` of this batch put back into the spool.
+    package var resent: [Int64] = []
+    /// Applied in order, before ``held``. Those of a failed batch are kept and tried again, as acknowledgements are.
+    package var releases: [ReleaseChange] = []
+    /// Applied in order. Of a failed batch each `free` is kept and tried again; a `hold` has failed with the message that it
+    /// belongs to.
+    package var held: [HeldChange] = []
+    /// The time of day, in milliseconds since 1970, below which a clock can't be right: written if the one on disk is a
+    /// minute or more away from it, and not worth a commit of its own.
+    package var timeFloor: Int64?
     /// Applied after the acknowledgements and before the inserts, so that there is room.
     package var drops: [Drop] = []
     /// Applied in order.
@@ -143,11 +148,7 @@ package struct StoreBatch: Sendable {
     package var messages: [StoredMessage] = []
     /// Applied in order. What is enqueued and dequeued in one commit is never written, and nothing of a session that ends
     /// in it. Changes of sessions that are not there are passed over, and so are messages to be enqueued that are neither
-    /// there nor in the commit.
-    ///
-    /// Of a failed batch, `end`, `dequeue`, `unsubscribe` and `free` are not lost (unless the batch takes them back): the
-    /// store keeps and retries them, 4,096 at most. Past that the oldest dequeues are forgotten first, and those messages
-    /// are sent again after a restart.
+    /// there nor in the commit. Those of a failed batch are the loop's to try again.
     package var sessions: [SessionChange] = []
 
     /// An empty batch.
@@ -156,16 +157,20 @@ package struct StoreBatch: Sendable {
     /// Whether there is nothing to do.
     package var isEmpty: Bool {
         self.inserts.isEmpty && self.acknowledged.isEmpty && self.drops.isEmpty && self.retained.isEmpty
-            && self.messages.isEmpty && self.sessions.isEmpty
+            && self.messages.isEmpty && self.sessions.isEmpty && self.dead.isEmpty && self.resent.isEmpty
+            && self.releases.isEmpty && self.held.isEmpty
     }
 
     /// Whether it may have failed only because the disk is full.
-    var takesSpace: Bool { !self.inserts.isEmpty || !self.messages.isEmpty || !self.sessions.isEmpty }
+    var takesSpace: Bool {
+        !self.inserts.isEmpty || !self.messages.isEmpty || !self.sessions.isEmpty || !self.dead.isEmpty
+            || !self.releases.isEmpty || !self.held.isEmpty
+    }
 
     /// How many rows it touches, roughly: a bound for the size of one transaction.
     var weight: Int {
         self.inserts.count + self.acknowledged.count + self.drops.count + self.retained.count + self.messages.count
-            + self.sessions.count
+            + self.sessions.count + self.dead.count + self.resent.count + self.releases.count + self.held.count
     }
 }
 
@@ -175,34 +180,37 @@ package struct CommittedBatch: Sendable, Equatable {
     package var dropped: [DroppedRecords] = []
     /// The spools of the uplinks that this commit touched, as they are after it.
     package var totals: [SpoolTotals] = []
+    /// Older dead letters that went for the batch's.
+    package var deadDropped = 0
 }
 
 /// Records of one device that were dropped, for the counters and the log.
 package struct DroppedRecords: Sendable, Equatable {
-    /// The uplink that they waited for.
+    /// The lane that they waited in.
     package var uplink: Int64
     /// Their sender; nil: the gateway itself.
     package var device: DeviceID?
     /// How many.
     package var messages: Int
-    /// Their topics and payloads.
+    /// Their topics, payloads and properties.
     package var bytes: Int
-    /// The highest sequence among them.
+    /// The highest sequence among them. Whether all older ones went too, the drop's extent says: see
+    /// ``StoreBatch/Drop/Extent/takes(_:through:)``.
     package var lastSequence: Int64 = 0
 }
 
-/// The size of one uplink's spool.
+/// The size of one lane's spool.
 ///
-/// Counted from the first record to the last: a record acknowledged before an older one counts until the older is
-/// gone, so the figures are never too low, and too high by the in-flight window at most.
+/// Exact, but after a crash: then up to ``StoreOptions/uncountedHoles`` records that were acknowledged out of order are
+/// counted until the older ones are gone. Never too low.
 package struct SpoolTotals: Sendable, Equatable {
-    /// From ``Store/uplinkID(named:)``.
+    /// From ``Store/uplinkID(named:lane:device:)``.
     package var uplink: Int64
     /// Records waiting.
     package var messages: Int
-    /// Their topics and payloads.
+    /// Their topics, payloads and properties.
     package var bytes: Int
-    /// When the oldest was accepted, in milliseconds since 1970; nil: there is none.
+    /// When the oldest of known time was accepted, in milliseconds since 1970; nil: there is none.
     package var oldestStoredAt: Int64?
     /// Of the first and the last record; nil: there is none.
     package var sequences: ClosedRange<Int64>?
@@ -223,10 +231,11 @@ package struct SpoolTotals: Sendable, Equatable {
     }
 }
 
-/// Some records of one uplink, oldest first.
+/// Some records of one lane, in the order that its cursor asked for.
 package struct SpoolPage: Sendable, Equatable {
-    /// Topics and payloads are slices of one buffer for the whole page.
+    /// Topics, payloads and properties are slices of one buffer for the whole page. May be empty though more is there, if
+    /// what was read can't be used.
     package var records: [SpoolRecord]
-    /// Whether nothing was stored behind the last of ``records`` when they were read.
+    /// Whether nothing was stored beyond the last of ``records`` when they were read.
     package var isLast: Bool
 }

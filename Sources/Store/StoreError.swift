@@ -29,6 +29,8 @@ package struct StoreError: Error, Equatable, Sendable {
         case noSuchDevice
         /// Another device uses the keys of the one to be removed.
         case keysInUse
+        /// All numbers for lanes of uplinks are in use.
+        case tooManyLanes
         /// The store was closed before this was done.
         case closed
         /// Any other SQLite result, by its extended code.
@@ -67,6 +69,8 @@ package struct StoreError: Error, Equatable, Sendable {
         case .deviceExists: "Choose another id, or remove the device first."
         case .noSuchDevice: "See `sealgate device list` for the ids there are."
         case .keysInUse: "Remove that device first, or give it keys of its own."
+        case .tooManyLanes:
+            "Use fewer uplinks with connect_as = \"device\", or let what waits for removed devices be sent or dropped."
         case .closed: "Nothing to do: the gateway is stopping."
         case .other: "This should not happen; please report it with this line."
         }

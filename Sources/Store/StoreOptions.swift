@@ -21,6 +21,13 @@ package struct StoreOptions: Sendable {
     package var reclaimBytes = 32 << 20
     /// Most rows that one transaction takes from the queue before it commits.
     package var maxRowsPerCommit = 16_384
+    /// Records acknowledged out of order that a crash may make the store count for a while. With more of them the next start
+    /// reads the lane to count it.
+    package var uncountedHoles = 1_024
+    /// Most dead letters, of all uplinks together; the oldest go.
+    package var maxDeadLetters = 10_000
+    /// Most bytes of their topics, payloads and properties.
+    package var maxDeadBytes = 64 << 20
     /// Largest size of the database, in pages; nil: only the disk is the limit.
     package var maxPages: Int?
     /// Lets tests fail a step of a transaction: called before it, and a result code other than `SQLITE_OK` is taken for
@@ -43,6 +50,10 @@ package enum StoreFaultPoint: Sendable, Equatable {
     case session(Int)
     /// About to insert or delete a message that sessions wait for.
     case message(Int)
+    /// About to insert or delete a dead letter.
+    case dead(Int)
+    /// About to insert or delete a packet identifier of an uplink.
+    case packet(Int)
     /// About to commit.
     case commit(Int)
 }

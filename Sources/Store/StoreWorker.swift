@@ -176,7 +176,7 @@ final class StoreWorker: @unchecked Sendable {
             // What was acknowledged must go even if nothing new finds room, or the spool would stay full for ever.
             _ = self.withWriter(operation: Self.operation) { writer throws(SQLiteFailure) in
                 try writer.checkpoint(SQLITE_CHECKPOINT_PASSIVE)
-                try writer.settle()
+                try writer.settle(group.map(\.batch))
             }
         }
         self.deliver(group, group.map { _ in .failure(error) })
@@ -208,7 +208,7 @@ extension StoreError {
         switch self.kind {
         case .diskFull, .other: true
         case .damaged, .busy, .permission, .schemaTooNew, .notReady, .inUse, .inputOutput, .masterKey: false
-        case .deviceExists, .noSuchDevice, .keysInUse, .closed: false
+        case .deviceExists, .noSuchDevice, .keysInUse, .tooManyLanes, .closed: false
         }
     }
 }

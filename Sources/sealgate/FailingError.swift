@@ -13,7 +13,8 @@ extension StoreError: FailingError {
         switch self.kind {
         case .deviceExists, .noSuchDevice, .keysInUse, .notReady:
             CommandFailure(.no, "\(self.detail). \(self.cure)")
-        case .diskFull, .damaged, .busy, .permission, .schemaTooNew, .inUse, .inputOutput, .masterKey, .closed, .other:
+        case .diskFull, .damaged, .busy, .permission, .schemaTooNew, .inUse, .inputOutput, .masterKey, .tooManyLanes,
+            .closed, .other:
             CommandFailure(.fault, "\(self)")
         }
     }

@@ -108,8 +108,8 @@ struct FaultMatrixTests {
         var queue: Set<Int64> = []
         var held: Set<UInt16> = []
         var subscriptions = 0
-        /// Removals of failed batches that wait for the next commit.
-        private var owed: [SessionChange] = []
+        /// Removals of failed batches, which the loop puts into the next one.
+        private(set) var owed: [SessionChange] = []
 
         mutating func take(_ batch: StoreBatch, isStored: Bool) {
             let removals = SessionPlan(self.owed + batch.sessions).removals
@@ -153,7 +153,8 @@ struct FaultMatrixTests {
             var expected = Expectation()
             let other = store.lastSequence + 2
             var before = try store.sessions()
-            for batch in Self.sessionWorkload(from: store.lastSequence) {
+            for var batch in Self.sessionWorkload(from: store.lastSequence) {
+                batch.sessions = expected.owed + batch.sessions
                 let result = await state.submit(batch, to: store)
                 let isStored = (try? result.get()) != nil
                 expected.take(batch, isStored: isStored)
@@ -165,7 +166,9 @@ struct FaultMatrixTests {
                 }
                 before = after
             }
-            let isLast = (try? await state.submit(.inserting([.sample(1_000)]), to: store).get()) != nil
+            var last = try StoreBatch.inserting([.sample(1_000)])
+            last.sessions = expected.owed
+            let isLast = (try? await state.submit(last, to: store).get()) != nil
             expected.take(StoreBatch(), isStored: isLast)
             if !expected.sessions.contains(other) { expected.queue = expected.queue.filter { $0 % 10 == 0 } }
             let kept = try store.sessions()

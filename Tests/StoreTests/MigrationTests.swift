@@ -85,4 +85,54 @@ struct MigrationTests {
         try await self.state.commit(batch, to: again)
         #expect(try again.retained() == retained)
     }
+
+    @Test("keeps the spools of the release before lanes, their sizes and their numbers")
+    func beforeLanes() async throws {
+        try FileManager.default.createDirectory(
+            atPath: self.state.path,
+            withIntermediateDirectories: true,
+            attributes: [.posixPermissions: 0o700]
+        )
+        let old = try DatabaseQueue(path: self.state.database)
+        try Schema.migrator.migrate(old, upTo: "3 passwords")
+        try await old.write { db in
+            try db.execute(
+                sql: """
+                    UPDATE meta SET value = 2000000 WHERE name = 'sequence_reserved';
+                    INSERT INTO uplink VALUES (1, 'cloud'), (2, 'backup');
+                    WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
+                    INSERT INTO spool SELECT (1 << 48) + 100 + i, 1 + 4 * (i % 2), 1700000000000 + i, 50 + i, 500 + 5 * i,
+                    x'61', 'kitchen', x'00010203' FROM n;
+                    INSERT INTO spool VALUES ((2 << 48) + 7, 2, 5, 0, 0, x'62', NULL, x'');
+                    """
+            )
+        }
+        try old.close()
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: self.state.database)
+
+        let store = try self.state.open()
+        #expect(store.setAside == nil && store.lastSequence == 2_000_000)
+        #expect(try store.lanes() == [1: .init(uplink: "cloud"), 2: .init(uplink: "backup")])
+        #expect(try store.uplinkID(named: "backup") == 2)
+        let cloud = SpoolTotals(
+            uplink: 1,
+            messages: 1_000,
+            bytes: 5_000,
+            oldestStoredAt: 1_700_000_000_000,
+            sequences: 100...1_099
+        )
+        let backup = SpoolTotals(uplink: 2, messages: 1, bytes: 1, oldestStoredAt: 5, sequences: 7...7)
+        #expect(store.spoolTotals == [cloud, backup])
+        let records = try await self.state.load(store, uplink: 1).records
+        #expect(records.map(\.sequence) == Array(100...1_099))
+        #expect(records.map(\.retain).prefix(2) == [false, true])
+        #expect(records.allSatisfy { $0.properties.readableBytes == 0 && $0.expiresAt == nil && !$0.isClockless })
+        var next = try SpoolRecord.sample(store.lastSequence + 1)
+        next.expiresAt = 1
+        try await self.state.commit(.inserting([next]), to: store)
+        let committed = try await self.state.commit(.dropping(.expired(before: 2)), to: store)
+        #expect(committed.dropped.map(\.messages) == [1] && committed.totals == [cloud])
+        #expect(try store.deadLetters(limit: 1).isEmpty && store.timeFloor() == 0)
+        store.close()
+    }
 }

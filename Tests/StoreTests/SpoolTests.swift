@@ -56,7 +56,13 @@ struct SpoolTests {
         var after: Int64 = 0
         var pages = 0
         while true {
-            let page = try await self.state.load(store, uplink: uplink, after: after, maxMessages: 300, maxBytes: 6_000)
+            let page = try await self.state.load(
+                store,
+                uplink: uplink,
+                from: .after(after),
+                maxMessages: 300,
+                maxBytes: 6_000
+            )
             #expect(page.records.count <= 300)
             #expect(page.records.map(\.countedBytes).reduce(0, +) <= 6_000)
             seen += page.records.map(\.sequence)

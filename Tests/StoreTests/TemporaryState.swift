@@ -54,14 +54,14 @@ final class TemporaryState: Sendable {
     func load(
         _ store: Store,
         uplink: Int64,
-        after sequence: Int64 = 0,
+        from cursor: SpoolCursor = .after(0),
         maxMessages: Int = 100_000,
         maxBytes: Int = 1 << 30
     ) async throws -> SpoolPage {
         try await withCheckedContinuation { continuation in
             store.loadSpool(
                 uplink: uplink,
-                after: sequence,
+                from: cursor,
                 maxMessages: maxMessages,
                 maxBytes: maxBytes,
                 on: self.loop

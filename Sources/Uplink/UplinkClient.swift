@@ -57,8 +57,8 @@ package struct UplinkClient {
 
     /// Of every connection.
     let version = MQTTVersion.v311
-    /// As given.
-    package let configuration: Configuration
+    /// As given, or with the credentials of ``replaceCredentials(userName:password:)``.
+    package internal(set) var configuration: Configuration
     var state: State = .idle
     var backoff: Backoff
     var generator: JitterGenerator

@@ -24,6 +24,9 @@ final class UplinkLink: UplinkChannelDelegate {
         var drop: (StoreBatch.Drop) -> Void
     }
 
+    /// How long what is in flight is waited for before a change to a better connection.
+    private static let changeOverTime: TimeAmount = .seconds(5)
+
     let name: String
     /// The store's number for this uplink.
     let storeID: Int64
@@ -45,6 +48,8 @@ final class UplinkLink: UplinkChannelDelegate {
     private var isDropping = false
     private var lastFailure: String?
     private var isStopping = false
+    /// A better connection waits for this one to have nothing in flight.
+    private weak var changingFrom: UplinkChannel?
 
     init(
         name: String,
@@ -196,7 +201,8 @@ final class UplinkLink: UplinkChannelDelegate {
 
     /// Sends what the window and the socket have room for.
     private func pump() {
-        guard let channel = self.channel, self.client.freeSlots > 0, !self.queue.isEmpty else { return self.refill() }
+        guard let channel = self.channel, channel !== self.changingFrom, self.client.freeSlots > 0, !self.queue.isEmpty
+        else { return self.refill() }
         while self.client.freeSlots > 0, channel.isWritable, let record = self.queue.first {
             let isSent = channel.write {
                 self.client.send(
@@ -243,6 +249,7 @@ final class UplinkLink: UplinkChannelDelegate {
 
     func uplinkReadCompleted(_ channel: UplinkChannel) {
         if channel.isSkipping { self.client.skipping(now: .now()) }
+        if channel === self.changingFrom, self.client.inFlightCount == 0 { self.changeOver(from: channel) }
         self.pump()
     }
 
@@ -253,6 +260,37 @@ final class UplinkLink: UplinkChannelDelegate {
     func uplinkDisconnected(reason: String) {
         self.channel = nil
         self.perform(self.client.transportClosed(reason: reason, now: .now()))
+    }
+
+    // MARK: Better connections
+
+    /// What is in flight is waited for, for a moment, so that it need not be sent twice.
+    func uplinkCanChangeOver(to address: String) {
+        guard self.isConnected, !self.isStopping, let channel = self.channel, self.changingFrom == nil else { return }
+        self.logger.notice("uplink changes over", metadata: ["uplink": "\(self.name)", "address": "\(address)"])
+        self.changingFrom = channel
+        guard self.client.inFlightCount > 0 else { return self.changeOver(from: channel) }
+        self.loop.assumeIsolated().scheduleTask(in: Self.changeOverTime) { [weak self, weak channel] in
+            if let self, let channel { self.changeOver(from: channel) }
+        }
+    }
+
+    private func changeOver(from channel: UplinkChannel) {
+        guard self.channel === channel, self.changingFrom === channel, !self.isStopping else { return }
+        let action = channel.write { self.client.changeOver(now: .now(), into: &$0) }
+        channel.close()
+        self.channel = nil
+        self.perform(action)
+    }
+
+    /// The certificate of the connection is about to expire, and there is another one.
+    func renewConnection() {
+        self.connector.renew()
+    }
+
+    /// For the next connection.
+    func replaceCredentials(_ userName: MQTTString?, _ password: Password?) {
+        self.client.replaceCredentials(userName: userName, password: password)
     }
 
     private func perform(_ action: UplinkAction) {

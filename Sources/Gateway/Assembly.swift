@@ -13,20 +13,22 @@ import Uplink
 
 /// Puts the parts of one gateway together: what gateway.conf says, with the files that it names.
 struct Assembly: Sendable {
-    private let configuration: GatewayConfiguration
+    let configuration: GatewayConfiguration
     private let store: Store
-    private let logger: Logger
+    let logger: Logger
     private let devices: [Device]
     private let retained: [RetainedRecord]
     private let sessions: (sessions: [StoredSession], messages: [Int64: StoredMessage])
-    private let uplinks: [PreparedUplink]
+    let uplinks: [PreparedUplink]
     /// In the order of gateway.conf.
-    private let attached: [PreparedBroker]
+    let attached: [PreparedBroker]
     /// In the order of the listeners; nil without TLS.
-    private let listenerTLS: [TLSContextSource?]
+    let listenerTLS: [TLSContextSource?]
     private let keyLookup: KeyLookup
+    /// By which certificates are judged, in seconds since 1970; nil: this machine's clock.
+    let verificationTime: TLSConfiguration.VerificationTime?
 
-    private struct PreparedUplink: Sendable {
+    struct PreparedUplink: Sendable {
         let broker: PreparedBroker
         /// The store's numbers of its lanes, the highest priority first.
         let lanes: [(priority: RoutePriority, storeID: Int64)]
@@ -37,19 +39,26 @@ struct Assembly: Sendable {
     }
 
     /// A broker to connect to, with its files read.
-    private struct PreparedBroker: Sendable {
+    struct PreparedBroker: Sendable {
         let configuration: UplinkConfiguration
-        let tls: TLSContext?
+        let tls: TLSContextSource?
         let clientID: MQTTString
-        let userName: MQTTString?
-        let password: Password?
+        let secrets: BrokerSecrets
     }
 
     /// Reads all files and the store. Blocks.
-    init(configuration: GatewayConfiguration, store: Store, logger: Logger) throws {
+    ///
+    /// - Parameter verificationTime: By which certificates are judged; nil: this machine's clock.
+    init(
+        configuration: GatewayConfiguration,
+        store: Store,
+        logger: Logger,
+        verificationTime: TLSConfiguration.VerificationTime? = nil
+    ) throws {
         self.configuration = configuration
         self.store = store
         self.logger = logger
+        self.verificationTime = verificationTime
         self.devices = try store.devices()
         self.retained = try store.retained()
         self.sessions = try store.sessions()
@@ -57,13 +66,17 @@ struct Assembly: Sendable {
         let keyLookup = KeyLookup()
         self.keyLookup = keyLookup
         self.uplinks = try configuration.uplinks.map { uplink in
-            try Self.prepareUplink(uplink, configuration, store)
+            try Self.prepareUplink(uplink, configuration, store, verificationTime)
         }
-        self.attached = try configuration.attached.map { try Self.prepare($0.broker, of: "listener \($0.name)") }
+        self.attached = try configuration.attached.map {
+            try Self.prepare($0.broker, of: "listener \($0.name)", verificationTime)
+        }
         self.listenerTLS = try configuration.listeners.map { listener in
             guard listener.isTLS else { return nil }
             do {
-                return try TLSContextSource(listener.tls { identity in keyLookup.find(identity) })
+                return try TLSContextSource(secrets: [listener.keyPassphraseFile?.path].compactMap(\.self)) {
+                    try listener.tls(keyLookup: { keyLookup.find($0) }, time: verificationTime)
+                }
             } catch {
                 throw GatewayStartError.credentials(
                     of: "listener \(listener.bind)",
@@ -77,7 +90,8 @@ struct Assembly: Sendable {
     private static func prepareUplink(
         _ uplink: UplinkConfiguration,
         _ configuration: GatewayConfiguration,
-        _ store: Store
+        _ store: Store,
+        _ verificationTime: TLSConfiguration.VerificationTime?
     ) throws -> PreparedUplink {
         let used = Set(configuration.routes.filter { $0.uplink == uplink.name }.map(\.priority))
         let waiting = Set(try store.lanes().values.filter { $0.uplink == uplink.name && $0.device == nil }.map(\.lane))
@@ -89,21 +103,26 @@ struct Assembly: Sendable {
         }
         let state = try store.uplinkState(uplink: try store.uplinkID(named: uplink.name))
         return PreparedUplink(
-            broker: try Self.prepare(uplink, of: "uplink.\(uplink.name)"),
+            broker: try Self.prepare(uplink, of: "uplink.\(uplink.name)", verificationTime),
             lanes: lanes,
             releases: state.releases,
             held: state.held
         )
     }
 
-    private static func prepare(_ broker: UplinkConfiguration, of owner: String) throws -> PreparedBroker {
+    private static func prepare(
+        _ broker: UplinkConfiguration,
+        of owner: String,
+        _ verificationTime: TLSConfiguration.VerificationTime?
+    ) throws -> PreparedBroker {
         do {
+            let files = [broker.psk?.keyFile, broker.keyPassphraseFile].compactMap { $0?.path }
             return PreparedBroker(
                 configuration: broker,
-                tls: broker.isTLS ? try TLSContext(broker.tls()) : nil,
+                tls: broker.isTLS
+                    ? try TLSContextSource(secrets: files) { try broker.tls(time: verificationTime) } : nil,
                 clientID: try MQTTString(broker.clientID),
-                userName: try broker.username.map { try MQTTString($0) },
-                password: try broker.passwordFile.map { Password(ByteBuffer(bytes: try SecretFile.loadSecret($0))) }
+                secrets: try BrokerSecrets(broker)
             )
         } catch {
             throw GatewayStartError.credentials(of: owner, line: broker.line, reason: "\(error)")
@@ -218,8 +237,9 @@ struct Assembly: Sendable {
         client.sessionExpiry = UInt32(clamping: configuration.sessionExpiry.components.seconds)
         client.maxPacketBytes = UInt32(clamping: maxPacketBytes)
         client.keepAliveSeconds = UInt16(clamping: configuration.keepAlive.components.seconds)
-        client.userName = prepared.userName
-        client.password = prepared.password
+        let secrets = prepared.secrets.current
+        client.userName = secrets.userName
+        client.password = secrets.password
         client.inFlight = configuration.inFlight
         client.connAckTimeout = configuration.connectTimeout
         client.subscriptions = subscriptions
@@ -242,16 +262,28 @@ struct Assembly: Sendable {
         // What a burst of QoS 0 may wait in before it is dropped: QoS 1 waits in the spool.
         channel.maxQueuedBytes = 2 << 20
         channel.maxPacketBytes = self.maxPacketBytes
+        // As long as the keep alive of MQTT takes to notice; without one, TCP has to look by itself.
+        channel.deadAfter = configuration.keepAlive == .zero ? .seconds(90) : configuration.keepAlive * 3 / 2
+        channel.probesIdle = configuration.keepAlive == .zero
         return UplinkConnector(
             addresses: configuration.addresses.map { address in
                 Transport.UplinkAddress(
                     host: address.address.host,
                     port: address.address.port,
                     tls: address.isTLS ? prepared.tls : nil,
-                    serverName: configuration.serverName
+                    serverName: configuration.serverName,
+                    webSocketPath: address.path
                 )
             },
             configuration: channel,
+            proxy: configuration.proxy.map { proxy in
+                let secrets = prepared.secrets
+                return HTTPProxy(host: proxy.address.host, port: proxy.address.port) {
+                    secrets.current.proxyAuthorization
+                }
+            },
+            localAddress: configuration.bind,
+            returnAfter: configuration.returnAfter,
             loop: loop,
             burst: core.burst
         )
@@ -290,24 +322,6 @@ struct Assembly: Sendable {
             logger: self.logger,
             makeDelegate: { [unowned core] in Client(core: core, listener: listener) }
         )
-    }
-
-    // MARK: TLS
-
-    /// Takes revocation lists that have changed on disk, for connections from now on. Blocks: on the store's thread.
-    func refreshRevocations() {
-        for (listener, tls) in zip(self.configuration.listeners, self.listenerTLS) {
-            guard let tls, let file = listener.clientCRL else { continue }
-            do throws(TLSError) {
-                guard try tls.refresh() else { continue }
-                self.logger.notice("revocation lists are read again", metadata: ["file": "\(file.path)"])
-            } catch {
-                self.logger.error(
-                    "revocation lists can't be read again: those from before stay in force",
-                    metadata: ["file": "\(file.path)", "error": "\(error)"]
-                )
-            }
-        }
     }
 }
 

@@ -118,7 +118,7 @@ package final class Gateway: Service, Sendable {
         store.watchDevices(
             every: Self.deviceInterval,
             on: loop,
-            meanwhile: { assembly.refreshRevocations() },
+            meanwhile: { assembly.refreshFiles(core, on: loop) },
             changed: { devices in core.value.devicesChanged(devices) }
         )
         return bound

@@ -3,15 +3,29 @@ import OpenSSL
 extension ListenerConfiguration {
     /// What it speaks, shows and believes.
     ///
-    /// - Parameter keyLookup: Asked during handshakes, if it takes pre-shared keys.
-    func tls(keyLookup: @escaping TLSConfiguration.KeyLookup) -> TLSConfiguration {
+    /// Reads the file of the key's passphrase: blocks.
+    ///
+    /// - Parameters:
+    ///   - keyLookup: Asked during handshakes, if it takes pre-shared keys.
+    ///   - time: By which certificates are judged; nil: this machine's clock.
+    func tls(
+        keyLookup: @escaping TLSConfiguration.KeyLookup,
+        time: TLSConfiguration.VerificationTime? = nil
+    ) throws(FileError) -> TLSConfiguration {
         var configuration = TLSConfiguration.server()
+        configuration.verificationTime = time
         if self.psk { configuration.keyLookup = keyLookup }
         if let certificate = self.certificate, let key = self.key {
-            configuration.identity = .files(certificateChain: certificate.path, privateKey: key.path)
+            configuration.identity = .files(
+                certificateChain: certificate.path,
+                privateKey: key.path,
+                passphrase: try self.keyPassphraseFile.map { file throws(FileError) in
+                    try SecretFile.loadPassphrase(file)
+                }
+            )
         }
         if let authority = self.clientCA {
-            configuration.trust = .file(authority.path)
+            configuration.trust = authority.trust
             // Who has a password needs no certificate.
             let isRequired = self.anonymous == .refused && !self.password
             configuration.clientCertificates = isRequired ? .required : .optional
@@ -28,8 +42,10 @@ extension ListenerConfiguration {
 }
 
 extension UplinkConfiguration {
-    /// What it speaks, shows and believes. Reads the file of its pre-shared key: blocks.
-    func tls() throws(FileError) -> TLSConfiguration {
+    /// What it speaks, shows and believes. Reads the file of its pre-shared key, or of its key's passphrase: blocks.
+    ///
+    /// - Parameter time: By which certificates are judged; nil: this machine's clock.
+    func tls(time: TLSConfiguration.VerificationTime? = nil) throws(FileError) -> TLSConfiguration {
         var key: TLSPreSharedKey?
         if let psk = self.psk {
             key = TLSPreSharedKey(
@@ -38,11 +54,20 @@ extension UplinkConfiguration {
             )
         }
         let trust: TLSTrust =
-            if let ca = self.ca { .file(ca.path) } else if key != nil { .nothing } else { .system }
+            if let ca = self.ca { ca.trust } else if key != nil || !self.pins.isEmpty { .nothing } else { .system }
         var configuration = TLSConfiguration.client(preSharedKey: key, trust: trust)
         if let certificate = self.certificate, let key = self.key {
-            configuration.identity = .files(certificateChain: certificate.path, privateKey: key.path)
+            configuration.identity = .files(
+                certificateChain: certificate.path,
+                privateKey: key.path,
+                passphrase: try self.keyPassphraseFile.map { file throws(FileError) in
+                    try SecretFile.loadPassphrase(file)
+                }
+            )
         }
+        configuration.pins = self.pins
+        configuration.applicationProtocols = self.alpn
+        configuration.verificationTime = time
         configuration.minimumVersion = TLSVersion(self.tlsMin)
         configuration.maximumVersion = TLSVersion(self.tlsMax)
         return configuration
@@ -61,11 +86,13 @@ extension GatewayConfiguration {
         var findings: [ConfigurationFinding] = []
         func isUsable(_ files: [ConfigurationFile]) -> Bool { !files.contains { bad.contains($0.key) } }
         for listener in self.listeners where listener.isTLS && isUsable(listener.files) {
-            do throws(TLSError) {
-                _ = try TLSContext(listener.tls { _ in nil })
+            do {
+                _ = try TLSContext(listener.tls(keyLookup: { _ in nil }))
                 findings += try self.checkRevocations(of: listener)
-            } catch {
+            } catch let error as TLSError {
                 findings.append(self.finding(error, among: listener.files, line: listener.line))
+            } catch {
+                findings.append(self.finding(listener.keyPassphraseFile, line: listener.line, "\(error)"))
             }
         }
         for uplink in self.uplinks + self.attached.map(\.broker) where uplink.isTLS && isUsable(uplink.files) {
@@ -74,7 +101,7 @@ extension GatewayConfiguration {
             } catch let error as TLSError {
                 findings.append(self.finding(error, among: uplink.files, line: uplink.line))
             } catch {
-                let file = uplink.psk?.keyFile
+                let file = uplink.psk?.keyFile ?? uplink.keyPassphraseFile
                 findings.append(self.finding(file, line: uplink.line, "\(error)"))
             }
         }
@@ -106,6 +133,13 @@ extension GatewayConfiguration {
 
     private func finding(_ file: ConfigurationFile?, line: Int, _ message: String) -> ConfigurationFinding {
         ConfigurationFinding(file: self.file, line: file?.line ?? line, key: file?.key ?? "", message: message)
+    }
+}
+
+extension ConfigurationFile {
+    /// The authorities in it.
+    fileprivate var trust: TLSTrust {
+        TLSFile.isDirectory(path: self.path) ? .directory(self.path) : .file(self.path)
     }
 }
 

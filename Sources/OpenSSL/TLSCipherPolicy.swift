@@ -24,7 +24,7 @@ enum TLSCipherPolicy {
         let certificates =
             switch configuration.role {
             case .server: configuration.identity != nil
-            case .client: configuration.trust != .nothing
+            case .client: configuration.usesServerCertificates
             }
         if certificates || suites.isEmpty { suites += self.certificateSuites }
         return suites.joined(separator: ":")

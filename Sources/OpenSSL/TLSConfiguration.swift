@@ -28,14 +28,18 @@ package struct TLSPreSharedKey: Sendable, CustomStringConvertible, CustomDebugSt
 
 /// The certificate chain that an endpoint shows, leaf first, and the private key of its leaf.
 package enum TLSIdentity: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    /// PEM files. A key file that group or others may touch (a mode wider than 0600) is refused.
-    case files(certificateChain: String, privateKey: String)
+    /// PEM files. A key file that group or others may touch (a mode wider than 0600) is refused. `passphrase` opens an
+    /// encrypted key: 1 to ``TLSIdentity/maxPassphraseBytes`` bytes, secret.
+    case files(certificateChain: String, privateKey: String, passphrase: [UInt8]? = nil)
     /// PEM text, for tests and for a demonstration that writes nothing. The key is secret.
     case pem(certificateChain: String, privateKey: String)
 
+    /// Longest passphrase in bytes that OpenSSL takes.
+    package static let maxPassphraseBytes = 1024
+
     package var description: String {
         switch self {
-        case .files(let chain, let key): "TLSIdentity(certificate: \(chain), key: \(key))"
+        case .files(let chain, let key, _): "TLSIdentity(certificate: \(chain), key: \(key))"
         case .pem: "TLSIdentity(PEM text, redacted)"
         }
     }
@@ -51,7 +55,7 @@ package enum TLSTrust: Sendable, Equatable {
     case system
     /// A PEM file with one or more authorities.
     case file(String)
-    /// A directory of authorities, hashed as `openssl rehash` does.
+    /// A directory: the authorities in each of its files whose names end in `.crt` or `.pem`.
     case directory(String)
     /// PEM text with one or more authorities.
     case pem(String)
@@ -90,11 +94,22 @@ package struct TLSConfiguration: Sendable {
     /// ``TLSPreSharedKey/maxKeyBytes`` are none.
     package typealias KeyLookup = @Sendable (_ identity: [UInt8]) -> [UInt8]?
 
+    /// The time by which certificates and revocation lists are judged, in seconds since 1970. Called on the event loop at the
+    /// beginning of each connection, so it must not block.
+    package typealias VerificationTime = @Sendable () -> Int64
+
     package var role: Role
     package var minimumVersion: TLSVersion = .tls12
     package var maximumVersion: TLSVersion = .tls13
     package var identity: TLSIdentity?
     package var trust: TLSTrust
+    /// The time by which peers' certificates are judged; nil: this machine's clock.
+    package var verificationTime: VerificationTime?
+    /// Client only: SHA-256 of the SubjectPublicKeyInfo of a server's certificate (RFC 7469 §2.4), 32 bytes each. One of them
+    /// must be the server's. With `trust: .nothing` that alone decides: neither chain nor name nor dates are looked at.
+    package var pins: [[UInt8]] = []
+    /// Client only: what ALPN offers (RFC 7301), best first, 1 to 255 bytes each; none: no such extension.
+    package var applicationProtocols: [String] = []
     /// Server only; authorities come from `trust`.
     package var clientCertificates: ClientCertificates = .ignored
     /// Server only: holds for certificates of clients.
@@ -147,6 +162,9 @@ package struct TLSConfiguration: Sendable {
     }
 
     var usesPreSharedKeys: Bool { self.keyLookup != nil || self.preSharedKey != nil }
+
+    /// Whether a client goes by the server's certificate.
+    var usesServerCertificates: Bool { self.trust != .nothing || !self.pins.isEmpty }
 }
 
 /// Bytes of a peer for a log: printable ASCII in quotes, everything else as `\xNN`; at most 64 bytes are shown.

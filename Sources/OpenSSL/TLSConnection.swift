@@ -64,6 +64,9 @@ package import NIOCore
             unsafe SSL_set_connect_state(ssl)
             try self.expectServerName()
         }
+        if let time = context.configuration.verificationTime {
+            unsafe X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl), time_t(time()))
+        }
     }
 
     deinit {

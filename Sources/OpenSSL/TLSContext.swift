@@ -7,6 +7,8 @@ import COpenSSL
     package let configuration: TLSConfiguration
     /// A client's identity with a NUL behind it: OpenSSL keeps the address during a handshake.
     let clientIdentity: UnsafeMutableBufferPointer<UInt8>
+    /// When the own certificate expires, in seconds since 1970; nil without one.
+    package private(set) var identityExpiry: Int64?
 
     /// Reads the files of the configuration. Blocks on the disk: not for the event loop.
     package init(_ configuration: TLSConfiguration) throws(TLSError) {
@@ -23,6 +25,8 @@ import COpenSSL
         try self.applyPolicy()
         try self.loadIdentity()
         try self.loadTrust()
+        try self.applyPins()
+        try self.offerProtocols()
         try self.loadRevocations()
         unsafe TLSPreSharedKeyCallbacks.install(on: raw, configuration)
     }
@@ -90,11 +94,13 @@ import COpenSSL
         let (chainName, keyName): (String, String)
         let chain: [UInt8]
         var key: [UInt8]
+        var passphrase: [UInt8]?
         switch identity {
-        case .files(let chainPath, let keyPath):
+        case .files(let chainPath, let keyPath, let keyPassphrase):
             (chainName, keyName) = (chainPath, keyPath)
             chain = try TLSFile.read(path: chainPath)
             key = try TLSFile.readSecret(path: keyPath)
+            passphrase = keyPassphrase
         case .pem(let chainText, let keyText):
             (chainName, keyName) = ("the certificate", "the private key")
             chain = Array(chainText.utf8)
@@ -103,6 +109,7 @@ import COpenSSL
         defer { unsafe key.withUnsafeMutableBytes { unsafe OPENSSL_cleanse($0.baseAddress, $0.count) } }
 
         let certificates = try X509Certificate.parse(pem: chain, name: chainName)
+        self.identityExpiry = certificates.first?.expiry
         OpenSSLError.clear()
         for (index, certificate) in certificates.enumerated() {
             let added =
@@ -113,7 +120,7 @@ import COpenSSL
                 throw Self.failure("SSL_CTX_use_certificate", "can't use the certificate in \(chainName)")
             }
         }
-        let privateKey = try X509PrivateKey(pem: key, name: keyName)
+        let privateKey = try X509PrivateKey(pem: key, passphrase: passphrase, name: keyName)
         guard unsafe SSL_CTX_use_PrivateKey(self.raw, privateKey.raw) == 1,
             unsafe SSL_CTX_check_private_key(self.raw) == 1
         else {
@@ -135,9 +142,8 @@ import COpenSSL
         case .file(let path): try self.trust(TLSFile.read(path: path), name: path)
         case .pem(let text): try self.trust(Array(text.utf8), name: "the authorities")
         case .directory(let path):
-            try TLSFile.checkDirectory(path: path)
-            guard unsafe SSL_CTX_load_verify_dir(self.raw, path) == 1 else {
-                throw Self.failure("SSL_CTX_load_verify_dir", "can't use the directory of authorities \(path)")
+            for file in try TLSFile.certificates(inDirectory: path) {
+                try self.trust(TLSFile.read(path: file), name: file)
             }
         }
         let mode: Int32 =
@@ -180,6 +186,32 @@ import COpenSSL
         // The whole chain: an authority in the middle may have been revoked too.
         guard unsafe X509_STORE_set_flags(store, UInt(X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL)) == 1 else {
             throw Self.failure("X509_STORE_set_flags")
+        }
+    }
+
+    private func applyPins() throws(TLSError) {
+        let pins = self.configuration.pins
+        guard !pins.isEmpty else { return }
+        guard pins.allSatisfy({ $0.count == Digest.Algorithm.sha256.count }) else {
+            throw TLSError(.configuration, "a pin is the SHA-256 of a public key: 32 bytes")
+        }
+        unsafe SSL_CTX_set_cert_verify_callback(self.raw, TLSVerification.pinCallback, nil)
+    }
+
+    private func offerProtocols() throws(TLSError) {
+        let names = self.configuration.applicationProtocols
+        guard !names.isEmpty else { return }
+        var list: [UInt8] = []
+        for name in names {
+            guard (1...255).contains(name.utf8.count) else {
+                throw TLSError(.configuration, "the name of an application protocol has 1 to 255 bytes")
+            }
+            list.append(UInt8(name.utf8.count))
+            list += name.utf8
+        }
+        // This one returns 0 when it went well.
+        guard unsafe SSL_CTX_set_alpn_protos(self.raw, list, UInt32(list.count)) == 0 else {
+            throw Self.failure("SSL_CTX_set_alpn_protos")
         }
     }
 

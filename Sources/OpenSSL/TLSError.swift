@@ -16,6 +16,8 @@ package struct TLSError: Error, Equatable, Sendable, CustomStringConvertible {
         case certificateNotYetValid
         case wrongHostName
         case untrustedCertificate
+        /// The key of the server's certificate is none of the pinned ones.
+        case wrongPin
         /// By the revocation list of its authority.
         case certificateRevoked
         /// An authority's revocation list is missing or out of date, so that nobody can say.
@@ -27,6 +29,8 @@ package struct TLSError: Error, Equatable, Sendable, CustomStringConvertible {
 
         /// What came is no TLS.
         case notTLS
+        /// The peer speaks none of the application protocols that we offered.
+        case noApplicationProtocol
         /// The peer went away during the handshake.
         case peerClosed
         /// The peer went away later, without close_notify.

@@ -141,6 +141,12 @@ struct TLSFailureStory {
                 .wrongHostName,
                 "\(whose) is not for \(printable(name.utf8)): use a name that it carries, or have it made for this one"
             )
+        case X509_V_ERR_APPLICATION_VERIFICATION:
+            return (
+                .wrongPin,
+                "\(whose) has another key than the pinned ones: if the broker has got a new key, pin that one; "
+                    + "if not, this is not the broker"
+            )
         case X509_V_ERR_CERT_REVOKED:
             return (.certificateRevoked, "\(whose) was revoked by \(found.issuer), says its revocation list")
         case X509_V_ERR_UNABLE_TO_GET_CRL:
@@ -231,6 +237,11 @@ struct TLSFailureStory {
             (.certificateRefused, "\(self.peer) refused our certificate: check its names, its dates and its authority")
         case (SSL_AD_UNRECOGNIZED_NAME, .client):
             (.wrongHostName, "the broker doesn't know the name \(printable((self.serverName ?? "").utf8))")
+        case (SSL_AD_NO_APPLICATION_PROTOCOL, .client):
+            (
+                .noApplicationProtocol,
+                "the broker speaks none of the application protocols of alpn: check what it expects"
+            )
         case (SSL_AD_USER_CANCELLED, _): (.peerClosed, "\(self.peer) gave up during the handshake")
         default: (.protocolError, "\(self.peer) ended TLS with alert \(number)\(self.ofIdentity)")
         }

@@ -7,6 +7,7 @@
 /// Reads the small files that TLS needs, and refuses secrets that others could have read. Blocks: not for the loop.
 package enum TLSFile {
     private static let maxBytes = 1 << 20
+    private static let maxFilesInDirectory = 1000
 
     /// A whole file, at most 1 MiB. Throws `.configuration`, naming the file, when it can't be read.
     package static func read(path: String) throws(TLSError) -> [UInt8] {
@@ -20,7 +21,7 @@ package enum TLSFile {
     }
 
     /// What tells that a file is another one, or has other contents.
-    struct Stamp: Equatable, Sendable {
+    package struct Stamp: Equatable, Sendable {
         let device: UInt64
         let inode: UInt64
         let bytes: Int64
@@ -28,7 +29,7 @@ package enum TLSFile {
     }
 
     /// The stamp of a file; nil if it is not there or can't be looked at.
-    static func stamp(path: String) -> Stamp? {
+    package static func stamp(path: String) -> Stamp? {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { return nil }
         #if canImport(Glibc)
@@ -44,14 +45,39 @@ package enum TLSFile {
         )
     }
 
-    static func checkDirectory(path: String) throws(TLSError) {
-        var status = stat()
-        guard unsafe stat(path, &status) == 0, unsafe access(path, R_OK | X_OK) == 0 else {
+    /// The files of a directory whose names end in `.crt` or `.pem`, by name. Throws `.configuration` when it can't be read
+    /// or holds none, or more than ``maxFilesInDirectory``.
+    package static func certificates(inDirectory path: String) throws(TLSError) -> [String] {
+        guard let directory = unsafe opendir(path) else {
+            guard errno != ENOTDIR else { throw TLSError(.configuration, "\(path) is not a directory") }
             throw self.unreadable(path)
         }
-        guard status.st_mode & S_IFMT == S_IFDIR else {
-            throw TLSError(.configuration, "\(path) is not a directory")
+        defer { unsafe closedir(directory) }
+        var files: [String] = []
+        while let entry = unsafe readdir(directory) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
+                unsafe name.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: name.pointee)) {
+                    unsafe String(cString: $0)
+                }
+            }
+            // What an editor or a renewal has not finished yet often begins with a dot.
+            guard !name.hasPrefix("."), name.hasSuffix(".crt") || name.hasSuffix(".pem") else { continue }
+            files.append(path.hasSuffix("/") ? path + name : path + "/" + name)
+            guard files.count <= self.maxFilesInDirectory else {
+                let limit = self.maxFilesInDirectory
+                throw TLSError(.configuration, "\(path) holds more than \(limit) files with certificates")
+            }
         }
+        guard !files.isEmpty else {
+            throw TLSError(.configuration, "\(path) holds no file whose name ends in .crt or .pem")
+        }
+        return files.sorted()
+    }
+
+    /// Whether there is a directory of this name.
+    package static func isDirectory(path: String) -> Bool {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
     private static func read(path: String, isSecret: Bool) throws(TLSError) -> [UInt8] {

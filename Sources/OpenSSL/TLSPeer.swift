@@ -38,6 +38,8 @@ package struct TLSPeer: Equatable, Sendable {
     package var cipher: String
     /// Whether a key that leaks later leaves this connection's past secret.
     package var hasForwardSecrecy: Bool
+    /// What ALPN settled on; nil if nothing.
+    package var applicationProtocol: String?
 
     package init(
         preSharedKeyIdentity: [UInt8]? = nil,
@@ -61,6 +63,15 @@ package struct TLSPeer: Equatable, Sendable {
         else { return nil }
         self.version = version
         unsafe self.cipher = String(cString: SSL_CIPHER_get_name(suite))
+        var name: UnsafePointer<UInt8>?
+        var count: UInt32 = 0
+        unsafe SSL_get0_alpn_selected(ssl, &name, &count)
+        if let name = unsafe name, count > 0 {
+            self.applicationProtocol = unsafe String(
+                decoding: UnsafeBufferPointer(start: name, count: Int(count)),
+                as: UTF8.self
+            )
+        }
         let usedKey: Bool
         switch version {
         case .tls13:

@@ -37,4 +37,31 @@ struct TLSVerification {
         connection.verification = found
         return 0
     }
+
+    /// For SSL_CTX_set_cert_verify_callback: the server's key must be one of the pins. With authorities the usual
+    /// verification follows; without, the pin has decided. That the server has the key is proven by the handshake.
+    static let pinCallback: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Int32 = { store, _ in
+        let ssl = unsafe X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx())
+        guard let connection = unsafe TLSConnection.of(OpaquePointer(ssl)),
+            let raw = unsafe X509_STORE_CTX_get0_cert(store), unsafe X509_up_ref(raw) == 1
+        else { return 0 }
+        let certificate = unsafe X509Certificate(taking: raw)
+        let configuration = connection.context.configuration
+        guard let pin = certificate.publicKeyDigest, configuration.pins.contains(pin) else {
+            let error = X509_V_ERR_APPLICATION_VERIFICATION
+            unsafe X509_STORE_CTX_set_error(store, error)
+            connection.verification = TLSVerification(
+                error: error,
+                text: "the key is none of the pinned ones",
+                subject: certificate.subject,
+                issuer: certificate.issuer,
+                notBefore: certificate.notBefore,
+                notAfter: certificate.notAfter
+            )
+            return 0
+        }
+        guard configuration.trust == .nothing else { return unsafe X509_verify_cert(store) }
+        unsafe X509_STORE_CTX_set_error(store, X509_V_OK)
+        return 1
+    }
 }

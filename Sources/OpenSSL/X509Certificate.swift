@@ -38,6 +38,22 @@ import COpenSSL
     package var notBefore: String { unsafe Self.text(of: X509_get0_notBefore(self.raw)) }
     package var notAfter: String { unsafe Self.text(of: X509_get0_notAfter(self.raw)) }
 
+    /// When it expires, in seconds since 1970; nil if the time can't be read.
+    package var expiry: Int64? {
+        var time = unsafe tm()
+        guard unsafe ASN1_TIME_to_tm(X509_get0_notAfter(self.raw), &time) == 1 else { return nil }
+        return unsafe Int64(timegm(&time))
+    }
+
+    /// SHA-256 of the SubjectPublicKeyInfo (RFC 7469 §2.4).
+    package var publicKeyDigest: [UInt8]? {
+        var der: UnsafeMutablePointer<UInt8>?
+        let count = unsafe i2d_X509_PUBKEY(X509_get_X509_PUBKEY(self.raw), &der)
+        guard count > 0, let der = unsafe der else { return nil }
+        defer { unsafe CRYPTO_free(der, "", 0) }
+        return unsafe Digest.sha256(Array(UnsafeBufferPointer(start: der, count: Int(count))))
+    }
+
     /// The common name, if there is exactly one and it holds no NUL: anything else names nobody.
     package var commonName: String? {
         let name = unsafe X509_get_subject_name(self.raw)

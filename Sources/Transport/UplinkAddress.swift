@@ -1,5 +1,3 @@
-import NIOCore
-import NIOPosix
 package import OpenSSL
 
 /// One address of an outside broker.
@@ -8,59 +6,39 @@ package struct UplinkAddress: Sendable {
     package var host: String
     /// TCP port.
     package var port: Int
-    /// `nil` for plain TCP.
-    package var tls: TLSContext?
+    /// `nil` for plain TCP. Asked for its context at each connection.
+    package var tls: TLSContextSource?
     /// The name that the broker's certificate must show and that SNI asks for; the host unless set.
     package var serverName: String
+    /// The path of the request for a WebSocket, that begins with `/` and may have a query; `nil` for MQTT on TCP or TLS
+    /// itself.
+    package var webSocketPath: String?
 
     /// One of gateway.conf's `address` list.
-    package init(host: String, port: Int, tls: TLSContext?, serverName: String? = nil) {
+    package init(
+        host: String,
+        port: Int,
+        tls: TLSContextSource?,
+        serverName: String? = nil,
+        webSocketPath: String? = nil
+    ) {
         self.host = host
         self.port = port
         self.tls = tls
         self.serverName = serverName ?? host
+        self.webSocketPath = webSocketPath
     }
 
     /// As in gateway.conf.
     package var description: String {
-        let host = self.host.contains(":") ? "[\(self.host)]" : self.host
-        return "\(self.tls == nil ? "mqtt" : "mqtts")://\(host):\(self.port)"
-    }
-}
-
-/// Errors of sockets and of TLS as an operator would say them.
-package enum TransportWords {
-    /// One clause without a full stop.
-    package static func describe(_ error: any Error) -> String {
-        switch error {
-        case let error as TLSError:
-            return "\(error)"
-        case let error as NIOConnectionError:
-            if let dns = error.dnsAError ?? error.dnsAAAAError, error.connectionErrors.isEmpty {
-                return Self.describe(dns)
-            }
-            var seen: [String] = []
-            for failure in error.connectionErrors {
-                let words = Self.describe(failure.error)
-                if !seen.contains(words) { seen.append(words) }
-            }
-            return seen.isEmpty ? "\(error)" : seen.joined(separator: ", then ")
-        case let error as SocketAddressError.UnknownHost:
-            return "the name \(error.host) can't be resolved (\(error.errorDescription))"
-        case let error as IOError:
-            return Self.describe(error)
-        case ChannelError.connectTimeout(let time):
-            return "no answer to the connection attempt within \(Duration(time))"
-        case ChannelError.eof, ChannelError.inputClosed, ChannelError.ioOnClosedChannel, ChannelError.alreadyClosed:
-            return "the peer closed the connection"
-        default:
-            return "\(error)"
-        }
+        let scheme = (self.webSocketPath == nil ? "mqtt" : "ws") + (self.tls == nil ? "" : "s")
+        return "\(scheme)://\(self.authority)\(self.webSocketPath ?? "")"
     }
 
-    /// Only the system's words: NIO puts the name of the call in front and the number behind.
-    private static func describe(_ error: IOError) -> String {
-        let words = String(cString: strerror(error.errnoCode))
-        return words.prefix(1).lowercased() + words.dropFirst()
+    /// Host and port as a URI has them (RFC 3986 §3.2).
+    var authority: String { Self.authority(self.host, self.port) }
+
+    static func authority(_ host: String, _ port: Int) -> String {
+        host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 }

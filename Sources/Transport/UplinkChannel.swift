@@ -5,7 +5,7 @@ package import OpenSSL
 /// Hears of one uplink's connections. Every call comes on the uplink's event loop, and none after ``UplinkChannel/close()``
 /// or ``UplinkConnector/cancel()``.
 package protocol UplinkChannelDelegate: AnyObject {
-    /// TCP, and TLS if there is any, is up: time for CONNECT.
+    /// TCP, TLS if there is any, and the WebSocket if there is one, are up: time for CONNECT.
     func uplinkConnected(_ channel: UplinkChannel)
     /// One frame, in the order of the stream. The channel may be closed from here; no further frame comes then.
     func uplink(_ channel: UplinkChannel, received frame: MQTTFrame)
@@ -16,6 +16,10 @@ package protocol UplinkChannelDelegate: AnyObject {
     func uplinkReadCompleted(_ channel: UplinkChannel)
     /// ``UplinkChannel/isWritable`` is true again after it was found false.
     func uplinkBecameWritable(_ channel: UplinkChannel)
+    /// While the delegate has a connection, one to a better address, or with a newer certificate, is up: the next
+    /// ``UplinkConnector/connect(delegate:)`` gets it at once. To be left alone if there is a reason; it is closed after
+    /// ``UplinkConnector/holdTime``, and tried again another time.
+    func uplinkCanChangeOver(to address: String)
     /// The connection ended, or none of the addresses could be reached; `reason` in words. Neither comes more than once for
     /// one ``UplinkConnector/connect(delegate:)``.
     func uplinkDisconnected(reason: String)
@@ -37,11 +41,23 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
         package var maxPacketBytes = 256 << 10
         /// Bytes that may wait for the broker before ``UplinkChannel/isWritable`` says no.
         package var maxQueuedBytes = 256 << 10
-        /// For TCP and TLS together, each address.
+        /// For all that comes before CONNECT, each address.
         package var connectTimeout: Duration = .seconds(10)
+        /// A connection whose peer acknowledges no bytes for so long is over, whatever waits in it (`TCP_USER_TIMEOUT`); nil:
+        /// as long as the system likes, a quarter of an hour and more.
+        package var deadAfter: Duration?
+        /// Whether TCP itself looks if the peer is there when nothing is said (`SO_KEEPALIVE`), within ``deadAfter``.
+        package var probesIdle = false
 
         /// The defaults.
         package init() {}
+    }
+
+    /// What has to be up before CONNECT.
+    private enum Readiness {
+        case tcp
+        case tls
+        case webSocket
     }
 
     /// How setting up a connection went.
@@ -55,9 +71,11 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
     private let configuration: Configuration
     private let burst: WriteBurst
     private let frames: MQTTFrameDecoder
-    private let expectsTLS: Bool
-    /// Set while the connector waits for TLS.
+    private let readiness: Readiness
+    /// Set while the connector waits for the connection to be ready.
     private var onOutcome: ((Outcome) -> Void)?
+    /// Set while the connector holds a connection that is ready.
+    private var onEnd: (() -> Void)?
     private weak var delegate: (any UplinkChannelDelegate)?
     private(set) var context: ChannelHandlerContext?
     /// Bytes of an incomplete frame.
@@ -84,7 +102,7 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
     /// A channel that is not connected yet.
     init(address: UplinkAddress, configuration: Configuration, burst: WriteBurst) {
         self.address = address.description
-        self.expectsTLS = address.tls != nil
+        self.readiness = address.webSocketPath != nil ? .webSocket : address.tls != nil ? .tls : .tcp
         self.configuration = configuration
         self.burst = burst
         self.frames = MQTTFrameDecoder(maxPacketSize: configuration.maxPacketBytes)
@@ -101,8 +119,26 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
 
     /// Names the delegate; before that nobody hears of the connection.
     func attach(_ delegate: any UplinkChannelDelegate) {
+        self.onEnd = nil
         self.delegate = delegate
     }
+
+    /// Calls `onEnd` if the connection ends by itself before a delegate is named.
+    func hold(onEnd: @escaping () -> Void) {
+        self.onEnd = onEnd
+    }
+
+    /// What a connection that is not ready yet still needs, in words.
+    var stage: String {
+        switch self.readiness {
+        case .tcp: "the tunnel through the proxy"
+        case .tls: "TLS"
+        case .webSocket: "the WebSocket"
+        }
+    }
+
+    /// Whether the connection has not ended.
+    var isUp: Bool { !self.isOver }
 
     // MARK: What the owner calls
 
@@ -170,6 +206,8 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if let completed = event as? TLSHandshakeCompleted {
             self.peer = completed.peer
+            if self.readiness == .tls { self.becomeReady() }
+        } else if event is WebSocketOpened {
             self.becomeReady()
         }
         context.fireUserInboundEventTriggered(event)
@@ -220,7 +258,7 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
     // MARK: Inside
 
     private func start(_ context: ChannelHandlerContext) {
-        if !self.expectsTLS { self.becomeReady() }
+        if self.readiness == .tcp { self.becomeReady() }
     }
 
     private func becomeReady() {
@@ -281,6 +319,7 @@ package final class UplinkChannel: ChannelDuplexHandler, BurstFlushing {
         self.reason = reason
         guard let reason else { return }
         self.onOutcome.take()?(.failed(reason: reason))
+        self.onEnd.take()?()
         self.delegate?.uplinkDisconnected(reason: reason)
     }
 }

@@ -1,143 +1,181 @@
 package import NIOCore
-internal import NIOPosix
 internal import OpenSSL
 
-/// Makes one uplink's connections, one at a time: tries the addresses in order until TCP and TLS are up with one.
+/// Makes one uplink's connections, one at a time: tries the addresses in order until all that comes before CONNECT is up with
+/// one.
 ///
-/// It never tries again by itself: when and whether is the client machine's to say. All on one event loop; names are
-/// resolved off it.
+/// It never tries again by itself: when and whether is the client machine's to say. But while a connection is up that is not
+/// to the first address, it looks from time to time whether a better one can be reached, and then tells the delegate, whose
+/// present connection stays as it is until it asks for the next. All on one event loop; names are resolved off it.
 package final class UplinkConnector {
-    private let addresses: [UplinkAddress]
-    private let configuration: UplinkChannel.Configuration
+    /// How long a connection to a better address is held for the delegate.
+    package static let holdTime: TimeAmount = .seconds(60)
+    /// The longest wait between two looks, if better addresses turn out not to be.
+    private static let maxReturnDelay: Duration = .seconds(86_400)
+
+    private let dialer: UplinkDialer
+    private let returnAfter: Duration?
     private let loop: any EventLoop
-    private let burst: WriteBurst
     private weak var delegate: (any UplinkChannelDelegate)?
-    /// Counts attempts, so that late news of a cancelled one is told apart.
-    private var attempt = 0
     /// The address to begin with. After a connection that the broker did not accept it is the next one, so that a broker
     /// that is up and broken does not keep the gateway from the other.
     private var first = 0
-    private var pending: UplinkChannel?
+    private var attempt: UplinkAttempt?
+    /// Of the connection that the delegate has.
+    private var current: Int?
 
-    /// - Parameter addresses: At least one, in order of preference.
+    /// A look for a better address.
+    private var search: UplinkAttempt?
+    private var searchTimer: Scheduled<Void>?
+    private var returnDelay: Duration
+    /// The delegate has a connection that was found so, and the broker has not accepted it yet.
+    private var isTrial = false
+    private var held: (channel: UplinkChannel, index: Int)?
+    private var holdTimer: Scheduled<Void>?
+
+    /// - Parameters:
+    ///   - addresses: At least one, in order of preference.
+    ///   - localAddress: The address of this machine to connect from; nil: the system's choice.
+    ///   - returnAfter: How long a connection to a later address lives before the earlier ones are tried again; nil: for
+    ///     good.
     package init(
         addresses: [UplinkAddress],
         configuration: UplinkChannel.Configuration = .init(),
+        proxy: HTTPProxy? = nil,
+        localAddress: String? = nil,
+        returnAfter: Duration? = nil,
         loop: any EventLoop,
         burst: WriteBurst
     ) {
         precondition(!addresses.isEmpty, "an uplink has at least one address")
-        self.addresses = addresses
-        self.configuration = configuration
+        self.dialer = UplinkDialer(
+            addresses: addresses,
+            configuration: configuration,
+            proxy: proxy,
+            localAddress: localAddress,
+            loop: loop,
+            burst: burst
+        )
+        self.returnAfter = returnAfter
+        self.returnDelay = returnAfter ?? .zero
         self.loop = loop
-        self.burst = burst
     }
 
     /// Begins an attempt over all addresses; an earlier one is cancelled. The delegate, which is not retained, hears either
-    /// of a channel or of the failure with the reason of each address.
+    /// of a channel or of the failure with the reason of each address, not before this returns.
     package func connect(delegate: any UplinkChannelDelegate) {
         self.loop.preconditionInEventLoop()
-        self.cancel()
+        self.cancelAttempts()
         self.delegate = delegate
-        let start = self.first
-        self.first = (start + 1) % self.addresses.count
-        let order = (0..<self.addresses.count).map { (start + $0) % self.addresses.count }
-        self.tryNext(order[...], reasons: [], attempt: self.attempt)
+        if self.isTrial {
+            // The better address was none: the broker there did not accept the gateway.
+            self.isTrial = false
+            self.returnDelay = min(self.returnDelay * 2, max(Self.maxReturnDelay, self.returnDelay))
+        }
+        let count = self.dialer.addresses.count
+        let start = self.held?.index ?? self.first
+        self.first = (start + 1) % count
+        let attempt = UplinkAttempt(self.dialer) { [weak self] outcome in
+            guard let self else { return }
+            self.attempt = nil
+            switch outcome {
+            case .ready(let channel, let index): self.deliver(channel, index)
+            case .failed(let reason): self.delegate?.uplinkDisconnected(reason: reason)
+            }
+        }
+        self.attempt = attempt
+        let order = (0..<count).map { (start + $0) % count }
+        guard self.held != nil else { return attempt.start(order) }
+        self.loop.assumeIsolated().execute { [weak self] in
+            guard let self, self.attempt === attempt else { return }
+            // It may have ended in between.
+            guard let held = self.takeHeld() else { return attempt.start(order) }
+            self.attempt = nil
+            self.isTrial = true
+            self.deliver(held.channel, held.index)
+        }
     }
 
     /// The broker accepted this connection: the next attempt begins with the first address again.
     package func connectionWasAccepted() {
         self.first = 0
+        self.isTrial = false
+        if self.current == 0, let returnAfter = self.returnAfter { self.returnDelay = returnAfter }
+        self.scheduleSearch()
     }
 
-    /// Gives up an attempt that is under way. A connection that the delegate already has is not touched.
+    /// Gives up whatever is under way. A connection that the delegate already has is not touched.
     package func cancel() {
-        self.attempt += 1
-        self.pending?.close()
-        self.pending = nil
+        self.cancelAttempts()
+        self.takeHeld()?.channel.close()
         self.delegate = nil
     }
 
-    private func tryNext(_ order: ArraySlice<Int>, reasons: [String], attempt: Int) {
-        guard let index = order.first else {
-            self.pending = nil
-            self.delegate?.uplinkDisconnected(reason: reasons.joined(separator: "; "))
-            return
-        }
-        let address = self.addresses[index]
-        let timeout = TimeAmount(self.configuration.connectTimeout)
-        let deadline = NIODeadline.now() + timeout
-        // Happy Eyeballs may make several channels of one name; the one it hands over is asked how TLS went.
-        self.bootstrap(address, timeout: timeout)
-            .connect(host: address.host, port: address.port)
-            .flatMapThrowing { channel in
-                let handler = try channel.pipeline.syncOperations.handler(type: UplinkChannel.self)
-                return NIOLoopBound(handler, eventLoop: channel.eventLoop)
-            }
-            .assumeIsolated()
-            .whenComplete { [weak self] result in
-                let failed: (String) -> Void = { reason in
-                    guard let self, self.attempt == attempt else { return }
-                    self.pending = nil
-                    let reasons = reasons + ["\(address.description): \(reason)"]
-                    self.tryNext(order.dropFirst(), reasons: reasons, attempt: attempt)
-                }
-                switch result {
-                case .failure(let error): failed(TransportWords.describe(error))
-                case .success(let bound):
-                    let channel = bound.value
-                    guard let self, self.attempt == attempt else { return channel.close() }
-                    self.pending = channel
-                    self.awaitTLS(channel, until: deadline, attempt: attempt, failed: failed)
-                }
-            }
+    /// Makes a new connection beside the present one, for its certificate is to be replaced: the delegate hears of it as of a
+    /// better address. Nothing happens if there is none.
+    package func renew() {
+        guard let current = self.current, self.attempt == nil else { return }
+        self.look(through: current)
     }
 
-    /// TCP is up; a TLS handshake has the rest of the time.
-    private func awaitTLS(
-        _ channel: UplinkChannel,
-        until deadline: NIODeadline,
-        attempt: Int,
-        failed: @escaping (String) -> Void
-    ) {
-        let limit = self.configuration.connectTimeout
-        let timer = self.loop.assumeIsolated().scheduleTask(deadline: deadline) {
-            channel.close()
-            failed("TLS was not set up within \(limit)")
+    private func deliver(_ channel: UplinkChannel, _ index: Int) {
+        guard let delegate = self.delegate else { return channel.close() }
+        self.current = index
+        channel.attach(delegate)
+        delegate.uplinkConnected(channel)
+    }
+
+    private func cancelAttempts() {
+        self.attempt?.cancel()
+        self.attempt = nil
+        self.current = nil
+        self.search?.cancel()
+        self.search = nil
+        self.searchTimer?.cancel()
+        self.searchTimer = nil
+    }
+
+    // MARK: Better addresses
+
+    private func scheduleSearch() {
+        guard self.returnAfter != nil, let current = self.current, current > 0 else { return }
+        self.searchTimer?.cancel()
+        let time = TimeAmount(self.returnDelay)
+        self.searchTimer = self.loop.assumeIsolated().scheduleTask(in: time) { [weak self] in
+            self?.look(through: current - 1)
         }
-        channel.awaitReady { [weak self] outcome in
-            timer.cancel()
-            guard let self, self.attempt == attempt, let delegate = self.delegate else { return channel.close() }
+    }
+
+    private func look(through last: Int) {
+        guard self.search == nil, self.held == nil else { return }
+        let search = UplinkAttempt(self.dialer) { [weak self] outcome in
+            guard let self else { return }
+            self.search = nil
             switch outcome {
-            case .failed(let reason): failed(reason)
-            case .ready:
-                self.pending = nil
-                channel.attach(delegate)
-                delegate.uplinkConnected(channel)
+            case .ready(let channel, let index): self.hold(channel, index)
+            case .failed: self.scheduleSearch()
             }
         }
+        self.search = search
+        search.start(Array(0...last))
     }
 
-    private func bootstrap(_ address: UplinkAddress, timeout: TimeAmount) -> ClientBootstrap {
-        let own = NIOLoopBound((address, self.configuration, self.burst), eventLoop: self.loop)
-        return ClientBootstrap(group: self.loop)
-            .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.writeBufferWaterMark, value: .init(low: 64 << 10, high: self.configuration.maxQueuedBytes))
-            .channelOption(
-                .recvAllocator,
-                value: AdaptiveRecvByteBufferAllocator(minimum: 512, initial: 2048, maximum: 64 << 10)
-            )
-            .connectTimeout(timeout)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let (address, configuration, burst) = own.value
-                    if let context = address.tls {
-                        let handler = try TLSHandler(context: context, serverName: address.serverName)
-                        try channel.pipeline.syncOperations.addHandler(handler)
-                    }
-                    let handler = UplinkChannel(address: address, configuration: configuration, burst: burst)
-                    try channel.pipeline.syncOperations.addHandler(handler)
-                }
-            }
+    private func hold(_ channel: UplinkChannel, _ index: Int) {
+        self.held = (channel, index)
+        channel.hold { [weak self] in
+            guard self?.takeHeld() != nil else { return }
+            self?.scheduleSearch()
+        }
+        self.holdTimer = self.loop.assumeIsolated().scheduleTask(in: Self.holdTime) { [weak self] in
+            self?.takeHeld()?.channel.close()
+            self?.scheduleSearch()
+        }
+        self.delegate?.uplinkCanChangeOver(to: channel.address)
+    }
+
+    private func takeHeld() -> (channel: UplinkChannel, index: Int)? {
+        self.holdTimer?.cancel()
+        self.holdTimer = nil
+        return self.held.take()
     }
 }

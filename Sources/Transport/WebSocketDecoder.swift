@@ -1,7 +1,13 @@
 internal import NIOCore
 internal import NIOWebSocket
 
-/// Cuts what a client sends into pieces, by RFC 6455 §5 without extensions.
+/// The two sides of a WebSocket.
+enum WebSocketRole: Sendable {
+    case server
+    case client
+}
+
+/// Cuts what the peer sends into pieces, by RFC 6455 §5 without extensions.
 ///
 /// The payload of data frames is passed on as it arrives: MQTT packets have nothing to do with the borders of frames and
 /// messages `[MQTT-6.0.0-2]`, so that a frame is never collected. Only headers and control frames wait until they are
@@ -9,11 +15,11 @@ internal import NIOWebSocket
 struct WebSocketDecoder {
     /// A part of the stream.
     enum Piece: Equatable {
-        /// Bytes of MQTT, in order. They share no storage with the buffer that they came from.
+        /// Bytes of MQTT, in order. On a server they share no storage with the buffer that they came from.
         case data(ByteBuffer)
         case ping(ByteBuffer)
         case pong
-        /// The client's status code; nil if its Close frame had none.
+        /// The peer's status code; nil if its Close frame had none.
         case close(UInt16?)
     }
 
@@ -22,7 +28,8 @@ struct WebSocketDecoder {
         let opcode: WebSocketOpcode
         let isFinal: Bool
         let length: Int
-        let mask: WebSocketMaskingKey
+        /// Nil in frames of a server.
+        let mask: WebSocketMaskingKey?
         /// Of the header itself.
         let size: Int
     }
@@ -32,7 +39,9 @@ struct WebSocketDecoder {
 
     /// The longest payload of a data frame.
     let maxFrameBytes: Int
-    private var mask: WebSocketMaskingKey = [0, 0, 0, 0]
+    /// Which side this is: only a client masks its frames (RFC 6455 §5.1).
+    let role: WebSocketRole
+    private var mask: WebSocketMaskingKey?
     /// Bytes of the present data frame that came.
     private var received = 0
     /// Bytes of it that have yet to come.
@@ -41,8 +50,9 @@ struct WebSocketDecoder {
     private var isInMessage = false
 
     /// - Parameter maxFrameBytes: Data frames that say they are longer are refused by their header.
-    init(maxFrameBytes: Int) {
+    init(maxFrameBytes: Int, role: WebSocketRole = .server) {
         self.maxFrameBytes = maxFrameBytes
+        self.role = role
     }
 
     /// The next piece; nil if more bytes are needed. What is then left in `buffer` comes again, with more behind it.
@@ -52,8 +62,10 @@ struct WebSocketDecoder {
                 guard var data = buffer.readSlice(length: min(self.missing, buffer.readableBytes)),
                     data.readableBytes > 0
                 else { return nil }
-                // Copies the slice, as `buffer` has the same storage: a message then holds no read buffer.
-                data.webSocketUnmask(self.mask, indexOffset: self.received & 3)
+                if let mask = self.mask {
+                    // Copies the slice, as `buffer` has the same storage: a message then holds no read buffer.
+                    data.webSocketUnmask(mask, indexOffset: self.received & 3)
+                }
                 self.received += data.readableBytes
                 self.missing -= data.readableBytes
                 return .data(data)
@@ -64,7 +76,7 @@ struct WebSocketDecoder {
                 buffer.moveReaderIndex(forwardBy: header.size)
                 var payload = ByteBuffer()
                 if header.length > 0, let slice = buffer.readSlice(length: header.length) { payload = slice }
-                payload.webSocketUnmask(header.mask)
+                if let mask = header.mask { payload.webSocketUnmask(mask) }
                 switch header.opcode {
                 case .connectionClose: return .close(try Self.closeCode(payload))
                 case .ping: return .ping(payload)
@@ -102,7 +114,10 @@ struct WebSocketDecoder {
         default: throw .failed(WebSocketError.protocolError, "a frame of an unknown kind")
         }
         guard let second = buffer.getInteger(at: start + 1, as: UInt8.self) else { return nil }
-        guard second & 0x80 != 0 else { throw .failed(WebSocketError.protocolError, "a frame that is not masked") }
+        guard (second & 0x80 != 0) == (self.role == .server) else {
+            let fault = self.role == .server ? "not masked" : "masked, of a server"
+            throw .failed(WebSocketError.protocolError, "a frame that is \(fault)")
+        }
         let (length, size) = (Int(second & 0x7F), 2)
         if opcode.isControlOpcode, length > Self.maxControlBytes {
             throw .failed(WebSocketError.protocolError, "a control frame of more than 125 bytes")
@@ -130,6 +145,9 @@ struct WebSocketDecoder {
     ) throws(WebSocketError) -> Header? {
         guard length <= UInt64(self.maxFrameBytes) || opcode.isControlOpcode else {
             throw .failed(WebSocketError.messageTooLarge, "a frame of \(length) bytes; \(self.maxFrameBytes) are taken")
+        }
+        guard self.role == .server else {
+            return Header(opcode: opcode, isFinal: isFinal, length: Int(length), mask: nil, size: size)
         }
         guard let key = buffer.getSlice(at: buffer.readerIndex + size, length: 4),
             let mask = WebSocketMaskingKey(key.readableBytesView)

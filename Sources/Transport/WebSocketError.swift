@@ -1,6 +1,6 @@
-/// What a client of a `ws` or `wss` listener did wrong; ends its connection.
+/// What the peer of a WebSocket did wrong; ends its connection.
 package struct WebSocketError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// What the client is told.
+    /// What the peer is told.
     enum Answer: Equatable, Sendable {
         /// An HTTP response: there is no WebSocket yet. `headers` come besides those that each response has.
         case response(status: Int, headers: [Header] = [])
@@ -20,7 +20,7 @@ package struct WebSocketError: Error, Equatable, Sendable, CustomStringConvertib
     static let messageTooLarge: UInt16 = 1009
 
     let answer: Answer
-    /// One clause, for the operator and in the HTTP response; holds nothing that the client sent.
+    /// One clause, for the operator and in the HTTP response; holds nothing that the peer sent.
     package let description: String
 
     /// A request that is answered with an HTTP status.

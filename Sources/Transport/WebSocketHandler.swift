@@ -2,9 +2,9 @@ internal import NIOCore
 internal import NIOWebSocket
 
 /// Carries MQTT in WebSocket frames (MQTT 5.0 §6), behind the upgrade: bytes in frames towards the socket, bytes towards
-/// ``MQTTConnection``.
+/// ``MQTTConnection`` or ``UplinkChannel``.
 ///
-/// Never reads by itself, so that ``MQTTConnection`` alone says when. An idle connection holds no buffer here.
+/// Never reads by itself, so that they alone say when. An idle connection holds no buffer here.
 final class WebSocketHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -13,6 +13,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
     private static let normalClosure: UInt16 = 1000
 
+    private let role: WebSocketRole
     private var decoder: WebSocketDecoder
     /// Bytes of an incomplete header or control frame.
     private var partial = PartialFrame()
@@ -21,8 +22,9 @@ final class WebSocketHandler: ChannelDuplexHandler {
     private var isFlushWanted = false
 
     /// - Parameter maxFrameBytes: Longest payload of a data frame.
-    init(maxFrameBytes: Int) {
-        self.decoder = WebSocketDecoder(maxFrameBytes: maxFrameBytes)
+    init(maxFrameBytes: Int, role: WebSocketRole = .server) {
+        self.role = role
+        self.decoder = WebSocketDecoder(maxFrameBytes: maxFrameBytes, role: role)
     }
 
     // MARK: Inbound
@@ -41,6 +43,10 @@ final class WebSocketHandler: ChannelDuplexHandler {
                 case .pong: break
                 case .close(let code):
                     self.sendClose(code ?? Self.normalClosure, context)
+                    if self.role == .client, let code, code != Self.normalClosure {
+                        let words = "the broker closed the WebSocket with status code \(code)"
+                        context.fireErrorCaught(WebSocketError.failed(code, words))
+                    }
                     context.close(promise: nil)
                 }
             }
@@ -95,7 +101,7 @@ final class WebSocketHandler: ChannelDuplexHandler {
         context.flush()
     }
 
-    /// One frame, not masked (RFC 6455 §5.1). Header and payload leave with one system call.
+    /// One frame, masked if it is a client's (RFC 6455 §5.1, §5.3). Header and payload leave with one system call.
     private func send(
         _ opcode: WebSocketOpcode,
         _ payload: ByteBuffer,
@@ -103,12 +109,20 @@ final class WebSocketHandler: ChannelDuplexHandler {
         _ promise: EventLoopPromise<Void>? = nil
     ) {
         let length = payload.readableBytes
-        var header = context.channel.allocator.buffer(capacity: 10)
+        var payload = payload
+        var header = context.channel.allocator.buffer(capacity: 14)
+        let mask: UInt8 = self.role == .client ? 0x80 : 0
         header.writeInteger(0x80 | UInt8(webSocketOpcode: opcode))
         switch length {
-        case ...125: header.writeInteger(UInt8(length))
-        case ...Int(UInt16.max): header.writeMultipleIntegers(UInt8(126), UInt16(length))
-        default: header.writeMultipleIntegers(UInt8(127), UInt64(length))
+        case ...125: header.writeInteger(mask | UInt8(length))
+        case ...Int(UInt16.max): header.writeMultipleIntegers(mask | 126, UInt16(length))
+        default: header.writeMultipleIntegers(mask | 127, UInt64(length))
+        }
+        if self.role == .client {
+            let key = WebSocketMaskingKey.random()
+            header.writeBytes(key)
+            // Copies a payload that somebody else holds too.
+            payload.webSocketMask(key)
         }
         guard length > 0 else {
             context.write(Self.wrapOutboundOut(header), promise: promise)

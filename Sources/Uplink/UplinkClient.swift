@@ -62,8 +62,8 @@ package struct UplinkClient {
         ExactlyOnceWindow.packetID(of: sequence)
     }
 
-    /// As given.
-    package let configuration: Configuration
+    /// As given, or with the credentials of ``replaceCredentials(userName:password:)``.
+    package internal(set) var configuration: Configuration
     /// Of every connection.
     let version: MQTTVersion
     var state: State = .idle

@@ -415,7 +415,8 @@ struct ConfigurationFindingsTests {
                 address = []
                 """,
             "9: uplink.cloud.address[1]: has no place for a password; use username and password_file",
-            "9: uplink.cloud.address[2]: \"http://x\" must start with \"mqtts://\" or \"mqtt://\"",
+            "9: uplink.cloud.address[2]: \"http://x\" must start with "
+                + "\"mqtts://\", \"mqtt://\", \"wss://\" or \"ws://\"",
             "10: uplink.cloud.address[9]: expected a string, found a whole number",
             "10: uplink.cloud.address[3]: \"mqtts://h:0\": the port must be a number, 1 to 65535",
             "10: uplink.cloud.address[4]: \"mqtts://h/x\": nothing may follow the host and the port",

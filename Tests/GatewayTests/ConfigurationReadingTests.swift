@@ -184,7 +184,7 @@ struct ConfigurationReadingTests {
         )
         first.clientCA = ConfigurationFile(
             path: "/etc/ca.crt",
-            content: .certificates,
+            content: .authorities,
             key: "listener[1].client_ca",
             line: 23
         )
@@ -213,7 +213,7 @@ struct ConfigurationReadingTests {
         let cloud = configuration.uplinks[0]
         #expect(cloud.addresses.map(\.description) == ["mqtts://one:1", "mqtts://[2001:db8::1]:8883"])
         #expect(cloud.files.map(\.path) == ["ca.crt", "attic.crt", "attic.key", "p"].map { "/etc/sealgate/" + $0 })
-        #expect(cloud.files.map(\.content) == [.certificates, .certificates, .privateKey, .secret])
+        #expect(cloud.files.map(\.content) == [.authorities, .certificates, .privateKey, .secret])
         #expect(cloud.tlsMin == .tls13)
         #expect(cloud.serverName == "broker.example.org")
         #expect(cloud.clientID == "me")

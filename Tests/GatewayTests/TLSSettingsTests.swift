@@ -1,5 +1,6 @@
 import Foundation
 import OpenSSL
+import TestSupport
 import Testing
 
 @testable import Gateway
@@ -77,6 +78,49 @@ struct TLSSettingsTests {
         }
         let finding = "gateway.key is not the key of the first certificate in gateway.crt"
         #expect(found == ["gateway.conf:11: listener[2].key: \(finding)"])
+    }
+
+    @Test("a key that is encrypted opens with its passphrase, and one that does not is found")
+    func passphrase() async throws {
+        let directory = try TemporaryDirectory()
+        let valid = CertificateAuthority.Validity.days(2, from: Self.now)
+        let authority = try CertificateAuthority(commonName: "Test CA", validity: valid)
+        let client = try authority.issueClient(commonName: "attic", validity: valid)
+        try directory.write("a.crt", client.certificate)
+        let plain = try directory.write("plain", client.privateKey)
+        let arguments = ["pkcs8", "-topk8", "-in", plain, "-passout", "pass:open sesame"]
+        let key = try await ChildProcess.run("openssl", arguments)
+        try directory.write("a.key", key.text + "\n")
+        try FileManager.default.createDirectory(
+            atPath: directory.path + "/authorities",
+            withIntermediateDirectories: false
+        )
+        try directory.write("authorities/a.pem", authority.authority.certificate, mode: 0o644)
+        let file = try directory.write(
+            "gateway.conf",
+            BadFile.head + BadFile.uplink + """
+                ca = "authorities"
+                certificate = "a.crt"
+                key = "a.key"
+                key_passphrase_file = "a.pass"
+                """
+        )
+        func findings() throws -> [String] {
+            let configuration = try GatewayConfiguration.load(path: file)
+            let problems = configuration.checkFiles()
+            return (problems + configuration.checkTLS(besides: problems)).map(\.description)
+        }
+        try directory.write("a.pass", "utf8:open sesame\n")
+        #expect(try findings() == [])
+        try directory.write("a.pass", "utf8:open\n")
+        let wrong = try findings()
+        #expect(wrong.count == 1 && wrong[0].contains(":11: uplink.cloud.key: "), "\(wrong)")
+        #expect(wrong.first?.contains("a.key is encrypted, and does not open with the passphrase") == true)
+        try directory.write("a.pass", "open sesame")
+        #expect(try findings().first?.contains(":12: uplink.cloud.key_passphrase_file: ") == true)
+        try directory.write("authorities/b.crt", "nonsense", mode: 0o644)
+        let foreign = try findings()
+        #expect(foreign.contains { $0.contains(":9: uplink.cloud.ca: ") && $0.contains("authorities/b.cr") }, "\(foreign)")
     }
 
     @Test("a file that is not there is told of once")

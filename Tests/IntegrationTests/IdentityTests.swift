@@ -157,7 +157,7 @@ import Testing
 
         let lists = try authority.revocationList(of: [phone.certificate], validity: validity)
         try site.home.directory.write("ca.crl", lists)
-        try await site.gateway.logged("revocation lists are read again")
+        try await site.gateway.logged("files of TLS are read again")
         #expect(try await !publish("phone", topic: "nodes/phone/data", "no"))
         try await site.gateway.logged("refused", "was revoked")
         #expect(try await publish("tablet", topic: "nodes/tablet/data", "three"))

@@ -8,7 +8,8 @@ import Testing
 @testable import Transport
 
 @Suite struct UplinkChannelTests {
-    private static func address(_ port: Int, host: String = "127.0.0.1", tls: TLSContext? = nil) -> UplinkAddress {
+    private static func address(_ port: Int, host: String = "127.0.0.1", tls: TLSContextSource? = nil) -> UplinkAddress
+    {
         UplinkAddress(host: host, port: port, tls: tls)
     }
 
@@ -298,8 +299,8 @@ import Testing
         return try TLSContext(TLSConfiguration.server(keyLookup: lookup).forcing(version))
     }
 
-    private static func client(key: [UInt8] = key, identity: String = "attic") throws -> TLSContext {
-        try TLSContext(.client(preSharedKey: TLSPreSharedKey(identity: Array(identity.utf8), key: key)))
+    private static func client(key: [UInt8] = key, identity: String = "attic") throws -> TLSContextSource {
+        try TLSContextSource(.client(preSharedKey: TLSPreSharedKey(identity: Array(identity.utf8), key: key)))
     }
 
     @Test("with TLS the channel is up when the handshake is", arguments: TLSVersion.allCases)

@@ -48,6 +48,8 @@ final class UplinkPeer: Sendable {
 
         func uplinkBecameWritable(_ channel: UplinkChannel) { self.log.append("writable") }
 
+        func uplinkCanChangeOver(to address: String) { self.log.append("better \(address)") }
+
         func uplinkDisconnected(reason: String) {
             self.channel = nil
             self.log.append("disconnected: \(reason)")
@@ -55,15 +57,27 @@ final class UplinkPeer: Sendable {
     }
 
     /// Makes the connector.
-    func use(_ addresses: [UplinkAddress], timeout: Duration = .seconds(10), maxPacketBytes: Int = 1000) async throws {
+    func use(
+        _ addresses: [UplinkAddress],
+        timeout: Duration = .seconds(10),
+        maxPacketBytes: Int = 1000,
+        proxy: HTTPProxy? = nil,
+        localAddress: String? = nil,
+        returnAfter: Duration? = nil,
+        configure: @escaping @Sendable (inout UplinkChannel.Configuration) -> Void = { _ in }
+    ) async throws {
         try await self.onLoop { peer in
             var configuration = UplinkChannel.Configuration()
             configuration.connectTimeout = timeout
             configuration.maxPacketBytes = maxPacketBytes
+            configure(&configuration)
             peer.delegate.value = Delegate(log: peer.log)
             peer.connector.value = UplinkConnector(
                 addresses: addresses,
                 configuration: configuration,
+                proxy: proxy,
+                localAddress: localAddress,
+                returnAfter: returnAfter,
                 loop: peer.loop,
                 burst: WriteBurst(loop: peer.loop)
             )
@@ -96,10 +110,22 @@ final class UplinkPeer: Sendable {
         try await self.loop.submit { try body(self) }.get()
     }
 
+    /// The socket of the connection. On the loop.
+    func channel() -> (any Channel)? { self.delegate.value?.channel?.context?.channel }
+
     // MARK: Outside brokers
 
-    /// A server on a free port of 127.0.0.1 that sends `greeting` and writes down what it gets.
-    func serve(_ name: String = "server", tls: TLSContext? = nil, greeting: String = "") async throws -> Server {
+    /// A server on a free port of 127.0.0.1, unless one is named, that sends `greeting` and writes down what it gets.
+    ///
+    /// - Parameter answer: What it sends when something came for the first time. If that ends with "close" in ASCII, the
+    ///   connection is closed in place of this word.
+    func serve(
+        _ name: String = "server",
+        port: Int = 0,
+        tls: TLSContext? = nil,
+        greeting: String = "",
+        answer: String = ""
+    ) async throws -> Server {
         let log = self.log
         let channels = NIOLoopBoundBox<[any Channel]>.makeBoxSendingValue([], eventLoop: self.loop)
         let listener = try await ServerBootstrap(group: self.loop)
@@ -108,10 +134,10 @@ final class UplinkPeer: Sendable {
                 channel.eventLoop.makeCompletedFuture {
                     channels.value.append(channel)
                     if let tls { try channel.pipeline.syncOperations.addHandler(try TLSHandler(context: tls)) }
-                    try channel.pipeline.syncOperations.addHandler(Scripted(name: name, log: log, greeting: greeting))
+                    try channel.pipeline.syncOperations.addHandler(Scripted(name, log, greeting, answer))
                 }
             }
-            .bind(host: "127.0.0.1", port: 0)
+            .bind(host: "127.0.0.1", port: port)
             .get()
         return Server(listener: listener, channels: channels, port: listener.localAddress?.port ?? 0)
     }
@@ -135,6 +161,11 @@ final class UplinkPeer: Sendable {
             try await self.listener.eventLoop.submit { self.channels.value.last?.close(promise: nil) }.get()
         }
 
+        /// Where the last client came from.
+        func remoteAddress() async throws -> String? {
+            try await self.listener.eventLoop.submit { self.channels.value.last?.remoteAddress?.ipAddress }.get()
+        }
+
         func stop() async throws { try await self.listener.close() }
     }
 
@@ -144,11 +175,13 @@ final class UplinkPeer: Sendable {
         let name: String
         let log: OutputLog
         let greeting: String
+        var answer: String
 
-        init(name: String, log: OutputLog, greeting: String) {
+        init(_ name: String, _ log: OutputLog, _ greeting: String, _ answer: String) {
             self.name = name
             self.log = log
             self.greeting = greeting
+            self.answer = answer
         }
 
         func channelActive(context: ChannelHandlerContext) {
@@ -159,6 +192,13 @@ final class UplinkPeer: Sendable {
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             self.log.append("\(self.name) got \(hexText(Self.unwrapInboundIn(data).readableBytesView))")
+            guard !self.answer.isEmpty else { return }
+            var bytes = hexBytes(self.answer)
+            self.answer = ""
+            let closes = bytes.suffix(5).elementsEqual("close".utf8)
+            if closes { bytes.removeLast(5) }
+            context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(bytes: bytes)), promise: nil)
+            if closes { context.close(promise: nil) }
         }
 
         func channelInactive(context: ChannelHandlerContext) { self.log.append("\(self.name) lost") }

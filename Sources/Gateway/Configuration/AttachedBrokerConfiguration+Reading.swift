@@ -7,8 +7,9 @@ extension AttachedBrokerConfiguration {
     private static let maxFilters = 100
     /// What only an attached broker has.
     static let ownKeys = [
-        "address", "subscribe", "commands", "prefix", "ca", "tls_max", "server_name", "client_id", "username",
-        "password_file", "keep_alive", "connect_timeout",
+        "address", "subscribe", "commands", "prefix", "ca", "pin", "alpn", "tls_max", "server_name", "client_id",
+        "username", "username_file", "password_file", "keep_alive", "connect_timeout", "return_after", "proxy",
+        "proxy_username", "proxy_password_file",
     ]
     /// What only a listener has where clients connect; `psk` both have, in different forms.
     private static let keysOfDoors = [

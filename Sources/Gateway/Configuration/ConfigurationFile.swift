@@ -8,6 +8,8 @@ package struct ConfigurationFile: Hashable, Sendable {
         case privateKey
         /// PEM with certificates.
         case certificates
+        /// The same, or a directory of such files: `*.crt` and `*.pem`.
+        case authorities
         /// PEM with certificate revocation lists.
         case revocations
     }

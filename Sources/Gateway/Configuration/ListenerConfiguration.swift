@@ -76,7 +76,9 @@ package struct ListenerConfiguration: Sendable, Equatable {
     package var certificate: ConfigurationFile?
     /// The private key of ``certificate``.
     package var key: ConfigurationFile?
-    /// The CAs of client certificates, which name the device as ``clientName`` says. `nil`: none is asked for.
+    /// The passphrase of ``key``.
+    package var keyPassphraseFile: ConfigurationFile?
+    /// The CAs of client certificates, a file or a directory, which name the device as ``clientName`` says. `nil`: none is asked for.
     package var clientCA: ConfigurationFile?
     /// Revocation lists of these CAs. `nil`: nothing is revoked.
     package var clientCRL: ConfigurationFile?
@@ -104,7 +106,7 @@ package struct ListenerConfiguration: Sendable, Equatable {
 
     /// The files that it names.
     package var files: [ConfigurationFile] {
-        [self.certificate, self.key, self.clientCA, self.clientCRL].compactMap { $0 }
+        [self.certificate, self.key, self.keyPassphraseFile, self.clientCA, self.clientCRL].compactMap { $0 }
     }
 }
 
@@ -126,7 +128,8 @@ extension ListenerConfiguration {
         let password = reader.bool("password")
         let certificate = reader.file("certificate", .certificates, directory: directory)
         let key = reader.file("key", .privateKey, directory: directory)
-        let clientCA = reader.file("client_ca", .certificates, directory: directory)
+        let keyPassphraseFile = reader.file("key_passphrase_file", .secret, directory: directory)
+        let clientCA = reader.file("client_ca", .authorities, directory: directory)
         let clientCRL = reader.file("client_crl", .revocations, directory: directory)
         let clientName: ClientName? = reader.choice("client_name")
         let tlsMin: TLSProtocolVersion? = reader.choice("tls_min")
@@ -145,6 +148,7 @@ extension ListenerConfiguration {
         self.password = password ?? false
         self.certificate = certificate
         self.key = key
+        self.keyPassphraseFile = keyPassphraseFile
         self.clientCA = clientCA
         self.clientCRL = clientCRL
         if let clientName { self.clientName = clientName }
@@ -175,8 +179,9 @@ extension ListenerConfiguration {
             }
         }
         if !self.isTLS {
-            let tlsKeys = ["psk", "certificate", "key", "client_ca", "client_crl", "client_name", "tls_min"]
-                .filter(reader.has)
+            let tlsKeys = [
+                "psk", "certificate", "key", "key_passphrase_file", "client_ca", "client_crl", "client_name", "tls_min",
+            ].filter(reader.has)
             for key in tlsKeys {
                 let own = self.transport.rawValue
                 reader.error(key, "a listener with protocol \"\(own)\" has no TLS; write protocol = \"\(own)s\"")
@@ -198,6 +203,9 @@ extension ListenerConfiguration {
         } else if !hasCertificate, !self.psk, !reader.hasFailed("psk") {
             let own = self.transport.rawValue
             reader.error("a listener with protocol \"\(own)\" needs psk = true, or a certificate and its key")
+        }
+        if reader.has("key_passphrase_file"), !reader.has("key") {
+            reader.error("key_passphrase_file", "is about the private key, which needs a key")
         }
         if reader.has("client_ca"), !hasCertificate {
             reader.error("client_ca", "client certificates need a certificate and key of the gateway's own")

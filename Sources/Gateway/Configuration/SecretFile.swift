@@ -29,6 +29,19 @@ package enum SecretFile {
         return key
     }
 
+    /// The passphrase in `file`.
+    ///
+    /// - Throws: ``FileError`` as ``loadSecret(_:)``, and if the passphrase is longer than OpenSSL takes.
+    package static func loadPassphrase(_ file: ConfigurationFile) throws(FileError) -> [UInt8] {
+        let passphrase = try Self.loadSecret(file)
+        guard passphrase.count <= TLSIdentity.maxPassphraseBytes else {
+            let problem =
+                "holds a passphrase of \(passphrase.count) bytes; \(TLSIdentity.maxPassphraseBytes) are taken at most"
+            throw FileError(path: file.path, kind: .content(problem))
+        }
+        return passphrase
+    }
+
     /// The bytes of the secret in the file at `path`.
     ///
     /// - Throws: ``FileError`` as ``loadSecret(_:)``.
@@ -81,6 +94,7 @@ package enum SecretFile {
             case .secret: _ = try Self.loadSecret(file)
             case .privateKey: try Self.checkPEM(file, access: .ownerOnly, what: "PRIVATE KEY-----")
             case .certificates: try Self.checkPEM(file, access: .anyone, what: "CERTIFICATE-----")
+            case .authorities: try Self.checkAuthorities(file)
             case .revocations: try Self.checkPEM(file, access: .anyone, what: "X509 CRL-----")
             }
             return nil
@@ -99,6 +113,25 @@ package enum SecretFile {
         }
     }
 
+    private static func checkAuthorities(_ file: ConfigurationFile) throws(FileError) {
+        guard TLSFile.isDirectory(path: file.path) else {
+            return try Self.checkPEM(file, access: .anyone, what: "CERTIFICATE-----")
+        }
+        let paths: [String]
+        do throws(TLSError) {
+            paths = try TLSFile.certificates(inDirectory: file.path)
+        } catch {
+            throw FileError(path: file.path, kind: .content("can't be used: \(error.message)"))
+        }
+        for path in paths {
+            try Self.checkPEM(
+                ConfigurationFile(path: path, content: .certificates),
+                access: .anyone,
+                what: "CERTIFICATE-----"
+            )
+        }
+    }
+
     private static func checkPEM(
         _ file: ConfigurationFile,
         access: FileReader.Access,
@@ -111,7 +144,7 @@ package enum SecretFile {
                 switch file.content {
                 case .privateKey: "private key"
                 case .revocations: "revocation list"
-                case .certificates, .secret: "certificate"
+                case .certificates, .authorities, .secret: "certificate"
                 }
             throw FileError(path: file.path, kind: .content("holds no \(name) in PEM form"))
         }

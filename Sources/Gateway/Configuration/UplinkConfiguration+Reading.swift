@@ -15,6 +15,7 @@ extension UplinkConfiguration {
         let addresses = Self.readAddresses(reader, example: "mqtts://broker.example.org:8883")
         self.init(name: name, addresses: addresses, clientID: gateway, line: reader.line)
         self.readConnection(reader, directory: directory)
+        self.bind = Self.readBind(reader)
         if let version: ProtocolVersion = reader.choice("protocol") { self.protocolVersion = version }
         self.readSessionExpiry(reader)
         if let cleanSession = reader.bool("clean_session") { self.cleanSession = cleanSession }
@@ -36,9 +37,11 @@ extension UplinkConfiguration {
     /// Reads how to connect to ``addresses`` and as whom: what uplinks and attached brokers have in common.
     mutating func readConnection(_ reader: ConfigurationReader, directory: String) {
         self.psk = Self.readPSK(reader, directory: directory)
-        self.ca = reader.file("ca", .certificates, directory: directory)
+        self.readTransport(reader, directory: directory)
+        self.ca = reader.file("ca", .authorities, directory: directory)
         self.certificate = reader.file("certificate", .certificates, directory: directory)
         self.key = reader.file("key", .privateKey, directory: directory)
+        self.keyPassphraseFile = reader.file("key_passphrase_file", .secret, directory: directory)
         if let version: TLSProtocolVersion = reader.choice("tls_min") { self.tlsMin = version }
         if let version: TLSProtocolVersion = reader.choice("tls_max") { self.tlsMax = version }
         self.serverName = Self.readServerName(reader)
@@ -48,6 +51,7 @@ extension UplinkConfiguration {
             if keepAlive.components.attoseconds != 0 { reader.error("keep_alive", "must be whole seconds") }
         }
         self.username = reader.text("username", maxBytes: 65_535)
+        self.usernameFile = reader.file("username_file", .secret, directory: directory)
         self.passwordFile = reader.file("password_file", .secret, directory: directory)
         if let timeout = reader.duration("connect_timeout", in: .milliseconds(100)...(.seconds(300))) {
             self.connectTimeout = timeout
@@ -72,7 +76,10 @@ extension UplinkConfiguration {
             }
         }
         if let first = addresses.first, addresses.contains(where: { $0.isTLS != first.isTLS }) {
-            reader.error("address", "mixes mqtt:// and mqtts://: messages would go in the clear when the other fails")
+            let (clear, secret) =
+                first.isTLS ? (addresses.first { !$0.isTLS }, first) : (first, addresses.first(where: \.isTLS))
+            let schemes = [clear, secret].compactMap { $0.map { "\($0.scheme)://" } }.joined(separator: " and ")
+            reader.error("address", "mixes \(schemes): messages would go in the clear when the other fails")
         }
         return addresses
     }
@@ -98,13 +105,21 @@ extension UplinkConfiguration {
     /// What no key alone can say.
     private func checkTogether(_ reader: ConfigurationReader) {
         if !self.addresses.isEmpty, !self.isTLS {
-            for key in ["psk", "ca", "certificate", "key", "tls_min", "tls_max", "server_name"] where reader.has(key) {
-                reader.error(key, "mqtt:// has no TLS, so that this would not be used; write mqtts:// in address")
+            let scheme = self.addresses[0].scheme
+            let keys = [
+                "psk", "ca", "pin", "certificate", "key", "key_passphrase_file", "alpn", "tls_min", "tls_max",
+                "server_name",
+            ]
+            for key in keys where reader.has(key) {
+                reader.error(
+                    key,
+                    "\(scheme):// has no TLS, so that this would not be used; write \(scheme)s:// in address"
+                )
             }
             if reader.has("password_file") {
                 reader.document.warning(
                     reader.path.key("password_file"),
-                    "mqtt:// sends the password in the clear; write mqtts:// in address"
+                    "\(scheme):// sends the password in the clear; write \(scheme)s:// in address"
                 )
             }
         }
@@ -112,13 +127,19 @@ extension UplinkConfiguration {
             let (missing, present) = reader.has("certificate") ? ("key", "certificate") : ("certificate", "key")
             reader.error(missing, "missing; \(present) needs it")
         }
+        if reader.has("key_passphrase_file"), !reader.has("key") {
+            reader.error("key_passphrase_file", "is about the private key, which needs a key")
+        }
         if reader.has("psk") {
-            for key in ["ca", "certificate", "key"] where reader.has(key) {
+            for key in ["ca", "pin", "certificate", "key"] where reader.has(key) {
                 reader.error(key, "psk proves both sides without certificates; take one of the two out")
             }
         }
         if self.tlsMin > self.tlsMax { reader.error("tls_max", "is below tls_min") }
-        if reader.has("password_file"), !reader.has("username") {
+        if reader.has("username"), reader.has("username_file") {
+            reader.error("username_file", "there is a username already; take one of the two out")
+        }
+        if reader.has("password_file"), !reader.has("username"), !reader.has("username_file") {
             reader.error("password_file", "a password needs a username")
         }
     }

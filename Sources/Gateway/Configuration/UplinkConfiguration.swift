@@ -43,6 +43,21 @@ package struct UplinkConfiguration: Sendable, Equatable {
         }
     }
 
+    /// An HTTP proxy that opens a tunnel by CONNECT.
+    package struct Proxy: Sendable, Hashable {
+        /// Where it is.
+        package var address: NetworkAddress
+        /// The user name for it; `nil`: it asks for none.
+        package var username: String?
+        /// The password for it; with ``username``.
+        package var passwordFile: ConfigurationFile?
+
+        /// A proxy that asks for no user name.
+        package init(address: NetworkAddress) {
+            self.address = address
+        }
+    }
+
     /// MQTT's versions, as gateway.conf writes them.
     package enum ProtocolVersion: String, Sendable, Hashable, CaseIterable {
         /// MQTT 3.1.1.
@@ -57,14 +72,26 @@ package struct UplinkConfiguration: Sendable, Equatable {
     package var line: Int
     /// One or more, tried in order; all with TLS or all without.
     package var addresses: [UplinkAddress]
+    /// How long a connection to a later address lives before the earlier ones are tried again; `nil`: for good.
+    package var returnAfter: Duration? = .seconds(600)
+    /// The HTTP proxy on the way.
+    package var proxy: Proxy?
+    /// The address of this machine to connect from; `nil`: the system's choice.
+    package var bind: String?
     /// Proves both sides; without certificates then.
     package var psk: PSK?
-    /// The CA of the broker's certificate; `nil`: the system's CAs.
+    /// The CA of the broker's certificate, or a directory of them; `nil`: the system's CAs, or none with ``pins``.
     package var ca: ConfigurationFile?
+    /// SHA-256 of the broker's public key, 32 bytes each; empty: any key that ``ca`` vouches for.
+    package var pins: [[UInt8]] = []
     /// The gateway's client certificate; with ``key``.
     package var certificate: ConfigurationFile?
     /// The private key of ``certificate``.
     package var key: ConfigurationFile?
+    /// The passphrase of ``key``.
+    package var keyPassphraseFile: ConfigurationFile?
+    /// What ALPN offers.
+    package var alpn: [String] = []
     /// The oldest TLS that is spoken.
     package var tlsMin: TLSProtocolVersion = .tls12
     /// The newest TLS that is spoken.
@@ -81,9 +108,11 @@ package struct UplinkConfiguration: Sendable, Equatable {
     package var keepAlive: Duration = .seconds(60)
     /// Whether the broker forgets the session at each connection. `false`: commands sent meanwhile arrive later.
     package var cleanSession = false
-    /// The user name; `nil`: none is sent.
+    /// The user name; `nil`: that of ``usernameFile``, or none is sent.
     package var username: String?
-    /// The password; only with ``username``.
+    /// The file with the user name; not together with ``username``.
+    package var usernameFile: ConfigurationFile?
+    /// The password; only with a user name.
     package var passwordFile: ConfigurationFile?
     /// Most messages above QoS 0 that are sent and not yet acknowledged.
     package var inFlight = 100
@@ -116,6 +145,9 @@ package struct UplinkConfiguration: Sendable, Equatable {
 
     /// The files that it names.
     package var files: [ConfigurationFile] {
-        [self.psk?.keyFile, self.ca, self.certificate, self.key, self.passwordFile].compactMap { $0 }
+        [
+            self.psk?.keyFile, self.ca, self.certificate, self.key, self.keyPassphraseFile, self.usernameFile,
+            self.passwordFile, self.proxy?.passwordFile,
+        ].compactMap { $0 }
     }
 }

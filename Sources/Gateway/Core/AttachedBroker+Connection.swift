@@ -45,6 +45,30 @@ extension AttachedBroker: UplinkChannelDelegate {
         self.perform(self.machine.transportClosed(reason: reason, now: .now()))
     }
 
+    /// At once: what is in flight, and what is owed, comes again on the next connection.
+    func uplinkCanChangeOver(to address: String) {
+        guard self.isConnected, let channel = self.channel else { return }
+        self.core.logger.notice(
+            "attached broker: changing over",
+            metadata: ["broker": "\(self.name)", "address": "\(address)"]
+        )
+        let action = channel.write { self.machine.changeOver(now: .now(), into: &$0) }
+        self.endConnection()
+        channel.close()
+        self.channel = nil
+        self.perform(action)
+    }
+
+    /// The certificate of the connection is about to expire, and there is another one.
+    func renewConnection() {
+        self.connector.renew()
+    }
+
+    /// For the next connection.
+    func replaceCredentials(_ userName: MQTTString?, _ password: Password?) {
+        self.machine.replaceCredentials(userName: userName, password: password)
+    }
+
     func perform(_ action: UplinkAction) {
         switch action {
         case .none, .completed: break

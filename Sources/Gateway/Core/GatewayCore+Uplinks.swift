@@ -12,7 +12,7 @@ extension GatewayCore {
                 self.commits.acknowledged(uplink: lane, sequence: sequence)
             },
             received: { [unowned self] publish, receipt, done in
-                self.receivedFromUplink(publish, index: index, isHeld: receipt != nil && publish.qos == .exactlyOnce, done)
+                self.receivedFromUplink(publish, index: index, isHeld: receipt?.isExactlyOnce == true, done)
             },
             load: { [unowned self] lane, cursor in
                 self.load(lane, cursor) { core, page in core.links[index].loaded(page, in: lane) }

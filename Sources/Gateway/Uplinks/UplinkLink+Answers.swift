@@ -94,11 +94,19 @@ extension UplinkLink {
     // MARK: Messages of the broker
 
     func received(_ publish: Publish, _ receipt: UplinkReceipt?) {
-        let channel = self.channel
         self.hooks.received(publish, receipt) { [weak self] isSafe in
-            guard let self, let receipt, let channel, self.channel === channel else { return }
-            guard isSafe else { return self.dropConnection(channel, reason: "a message of it could not be stored") }
-            channel.write { self.client.acknowledge(receipt, into: &$0) }
+            guard let self, let receipt else { return }
+            if isSafe {
+                // Also when the connection is gone: the machine knows then that the message is stored.
+                var nowhere = ByteBuffer()
+                if let channel = self.channel {
+                    channel.write { self.client.acknowledge(receipt, into: &$0) }
+                } else {
+                    self.client.acknowledge(receipt, into: &nowhere)
+                }
+            } else if self.client.abandon(receipt), let channel = self.channel {
+                self.dropConnection(channel, reason: "a message of it could not be stored")
+            }
         }
     }
 
@@ -124,7 +132,7 @@ extension UplinkLink {
         let lane = self.takeLane(of: sequence)
         guard times < self.configuration.deadAfter else {
             self.refusals[sequence] = nil
-            let words = reason.map { "\(code): \($0)" } ?? "\(code)"
+            let words = reason.map { "\(code.uplinkWords): \($0)" } ?? code.uplinkWords
             return self.buryUnderway(sequence, of: lane, .refused, code: code.rawValue, detail: words)
         }
         self.refusals[sequence] = times

@@ -15,10 +15,10 @@ extension UplinkLink {
 
     /// Sends what the window, the socket and the broker's rate have room for.
     func pump() {
-        guard let channel = self.channel, self.client.phase == .connected, self.pausedUntil == .distantPast else {
-            return self.refill()
-        }
-        while channel.isWritable, self.client.hasRoom {
+        guard let channel = self.channel, channel !== self.changingFrom, self.client.phase == .connected,
+            self.pausedUntil == .distantPast
+        else { return self.refill() }
+        while self.client.freeSlots > 0, channel.isWritable {
             if let (record, lane) = self.retries.first {
                 guard self.mayGo(), self.send(record, of: lane, isBacklog: true, on: channel) == .done else { break }
                 self.retries.removeFirst()

@@ -50,7 +50,7 @@ final class UplinkLink {
     let logger: Logger
     let hooks: Hooks
     let wallClock: WallClock
-    private let connector: UplinkConnector
+    let connector: UplinkConnector
     var client: UplinkClient
     var channel: UplinkChannel?
     var status = UplinkStatus()
@@ -79,6 +79,8 @@ final class UplinkLink {
     private var timerDeadline: NIODeadline?
     private var lastFailure: String?
     private(set) var isStopping = false
+    /// A better connection waits for this one to have nothing in flight.
+    weak var changingFrom: UplinkChannel?
 
     init(
         configuration: UplinkConfiguration,
@@ -173,7 +175,7 @@ final class UplinkLink {
                     "the outside broker refused a subscription: messages of this route in do not come",
                     metadata: [
                         "uplink": "\(self.name)", "filter": "\(Printable.text(refusal.filter.buffer))",
-                        "code": "\(refusal.code)",
+                        "reason": "\(refusal.code.uplinkWords)",
                     ]
                 )
             }
@@ -297,6 +299,7 @@ extension UplinkLink: UplinkChannelDelegate {
 
     func uplinkReadCompleted(_ channel: UplinkChannel) {
         if channel.isSkipping { self.client.skipping(now: .now()) }
+        if channel === self.changingFrom, self.client.inFlightCount == 0 { self.changeOver(from: channel) }
         self.pump()
     }
 

@@ -118,11 +118,7 @@ final class CommitQueue {
     /// Adds a step of QoS 2 towards an outside broker.
     func append(_ step: UplinkLink.QoS2Step) {
         switch step {
-        case .release(let change):
-            self.filling.releases.append(change)
-            if case .clear = change {
-                return self.scheduleDeletion(isFull: self.filling.releases.count >= Self.deletionRanges)
-            }
+        case .release(let change): self.filling.releases.append(change)
         case .hold(let change): self.filling.held.append(change)
         }
         self.added(0)

@@ -3,6 +3,7 @@ import Devices
 import Logging
 import MQTTCodec
 import NIOCore
+import Store
 
 /// The way in: what an uplink brought, to the nodes here and to other uplinks.
 extension GatewayCore {

@@ -100,12 +100,12 @@ extension UplinkLink {
     ///
     /// - Parameter now: In milliseconds since 1970; nil while the clock is not set.
     fileprivate func systemValues(now: Int64?) -> [(name: String, value: String)] {
-        let age = now.flatMap { now in self.totals.oldestStoredAt.map { max(now - $0, 0) / 1000 } } ?? 0
+        let age = now.flatMap { now in self.oldestStoredAt.map { max(now - $0, 0) / 1000 } } ?? 0
         let base = "gateway/uplink/\(self.name)"
         return [
             ("\(base)/state", self.isConnected ? "connected" : "disconnected"),
-            ("\(base)/spool/messages", "\(self.totals.messages)"),
-            ("\(base)/spool/bytes", "\(self.totals.bytes)"),
+            ("\(base)/spool/messages", "\(self.waitingMessages)"),
+            ("\(base)/spool/bytes", "\(self.waitingBytes)"),
             ("\(base)/spool/oldest", "\(age) seconds"),
         ]
     }

@@ -1,6 +1,7 @@
 import MQTTCodec
 import NIOCore
 import Store
+import Uplink
 
 /// What the links ask of the core: disk, and a way for the messages that come down.
 extension GatewayCore {
@@ -72,8 +73,6 @@ extension GatewayCore {
 
     private func note(_ step: UplinkLink.QoS2Step, _ done: @escaping (Bool) -> Void) {
         self.commits.append(step)
-        // Nothing depends on when an identifier that the broker has forgotten is forgotten here.
-        if case .release(.clear) = step { return done(true) }
         self.commits.whenSafe {
             done(true)
         } orElse: {

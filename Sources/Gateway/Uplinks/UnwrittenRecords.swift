@@ -62,7 +62,7 @@ struct UnwrittenRecords {
 
     /// Takes everything out, in order.
     mutating func takeAll() -> [Entry] {
-        let all = self.entries.filter { !$0.isDone }
+        let all = Array(self.entries.lazy.filter { !$0.isDone })
         self.entries.removeAll(keepingCapacity: true)
         self.bytes = 0
         self.count = 0

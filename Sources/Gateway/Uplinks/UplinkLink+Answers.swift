@@ -1,7 +1,9 @@
+import Devices
 import Logging
 import MQTTCodec
 import NIOCore
 import Store
+import Transport
 import Uplink
 
 /// What the outside broker says of the messages that went to it, and the messages that come from it.
@@ -214,8 +216,15 @@ extension UplinkLink {
         detail: String
     ) {
         self.withRecord(sequence, of: lane) { record in
-            guard var record else { return }
-            record.sequence = sequence
+            guard let record else { return }
+            if record.qos == .exactlyOnce {
+                // The broker may have it under this identifier, which the machine releases.
+                let packetID = UplinkClient.exactlyOnceID(of: sequence)
+                let uplink = self.normalLane.storeID
+                self.hooks.note(
+                    .release(.set(uplink: uplink, packetID: packetID, sequence: sequence, lane: lane.storeID))
+                ) { _ in }
+            }
             self.bury(record, of: lane, reason, code: code, detail: detail)
         }
     }

@@ -1,6 +1,9 @@
+import Devices
 import MQTTCodec
 import NIOCore
+import Sealing
 import Store
+import Transport
 import Uplink
 
 /// What goes out, in which order and how fast.
@@ -109,7 +112,7 @@ extension UplinkLink {
     /// Of the message, for MQTT 5.0.
     private func properties(of record: SpoolRecord) -> MQTTProperties {
         guard record.properties.readableBytes > 0 else { return MQTTProperties() }
-        return MQTTProperties(serialized: record.properties) ?? MQTTProperties()
+        return (try? MQTTProperties(serialized: record.properties)) ?? MQTTProperties()
     }
 
     /// A record has outlived its expiry, and leaves the spool.

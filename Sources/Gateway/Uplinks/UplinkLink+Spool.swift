@@ -1,5 +1,6 @@
 import Devices
 import Logging
+import MQTTCodec
 import NIOCore
 import Store
 import Uplink

@@ -96,13 +96,13 @@ struct NewestFirstQueueTests {
         var queue = NewestFirstQueue(stored: 1...10)
         queue.linkCameUp()
         #expect(queue.wantsLoad() == 11)
-        queue.dropped(through: 7)
+        queue.dropped(.oldest(count: 1), through: 7)
         queue.loaded(SpoolRecords.make([10, 9, 8, 7, 6]), isLast: false)
         #expect(self.drain(&queue) == [10, 9, 8])
         #expect(queue.isEmpty)
         queue.append(SpoolRecords.make(11))
         queue.append(SpoolRecords.make(12))
-        queue.dropped(through: 11)
+        queue.dropped(.oldest(count: 1), through: 11)
         #expect(self.drain(&queue) == [12])
     }
 
@@ -110,7 +110,7 @@ struct NewestFirstQueueTests {
     func droppedWhileReading() {
         var queue = NewestFirstQueue(stored: 1...3)
         #expect(queue.wantsLoad() == 4)
-        queue.dropped(through: 3)
+        queue.dropped(.oldest(count: 1), through: 3)
         for record in SpoolRecords.make(4...5) { queue.append(record) }
         queue.linkCameUp()
         queue.loaded(SpoolRecords.make([3, 2, 1]), isLast: true)

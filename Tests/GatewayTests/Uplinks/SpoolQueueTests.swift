@@ -95,7 +95,7 @@ struct SpoolQueueTests {
     func dropped() {
         var queue = SpoolQueue(stored: 0)
         for sequence in 1...5 { queue.append(self.record(Int64(sequence))) }
-        queue.dropped(through: 3)
+        queue.dropped(.oldest(count: 1), through: 3)
         #expect(self.drain(&queue) == [4, 5])
         var stored = SpoolQueue(stored: 9)
         stored.dropped(through: 9)

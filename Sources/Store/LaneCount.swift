@@ -38,6 +38,8 @@ struct LaneCount {
     /// As it is on disk: other than 0 if the lane has to be counted at the next start; the counters of rows up to this
     /// sequence tell nothing.
     var sparseThrough: Int64 = 0
+    /// Some of its records may be in table `expiry`.
+    var mayExpire = false
     /// Noted for a rollback.
     var isNoted = false
 
@@ -93,6 +95,7 @@ struct LaneCount {
         self.isFirstKnown = true
         self.oldest = nil
         self.isOldestKnown = true
+        self.mayExpire = false
         self.messages = 0
         self.bytes = 0
         self.hasHoles = false

@@ -125,7 +125,14 @@ enum Schema {
                     -- flags from here on: bit 3 for a record that was taken without a clock.
                     ALTER TABLE spool ADD COLUMN properties BLOB;
                     ALTER TABLE spool ADD COLUMN expires_at INTEGER;
-                    CREATE INDEX spool_expiry ON spool (expires_at) WHERE expires_at IS NOT NULL AND flags & 8 = 0;
+
+                    -- When records expire whose time is known: a table, and no index of the spool, so that those which never
+                    -- expire cost nothing.
+                    CREATE TABLE expiry (
+                        expires_at INTEGER NOT NULL,
+                        key INTEGER NOT NULL,
+                        PRIMARY KEY (expires_at, key)
+                    ) STRICT, WITHOUT ROWID;
 
                     -- A row for each lane. device: '' if the lane is everybody's. sparse_through: other than 0 if records have
                     -- gone from between others, so that the counters of the first and the last do not tell the size; the

@@ -16,6 +16,8 @@ final class SpoolTable {
     private let oldestStatement: PreparedStatement
     let frontStatement: PreparedStatement
     let expiredStatement: PreparedStatement
+    private let expiryStatement: PreparedStatement
+    private let noExpiryStatement: PreparedStatement
     let forwardStatement: PreparedStatement
     let backwardStatement: PreparedStatement
     private let markStatement: PreparedStatement
@@ -72,9 +74,18 @@ final class SpoolTable {
         )
         self.expiredStatement = try prepare(
             """
-            SELECT key, stored_at, \(Self.size), device, flags FROM spool INDEXED BY spool_expiry
-            WHERE expires_at IS NOT NULL AND flags & 8 = 0 AND expires_at < ?4 AND key BETWEEN ?1 AND ?2
-            LIMIT ?3
+            SELECT spool.key, stored_at, \(Self.size), device, flags FROM expiry CROSS JOIN spool
+            WHERE expiry.expires_at < ?4 AND expiry.key BETWEEN ?1 AND ?2 AND spool.key = expiry.key
+            ORDER BY expiry.expires_at LIMIT ?3
+            """
+        )
+        self.expiryStatement = try prepare(
+            "INSERT INTO expiry (expires_at, key) VALUES (?1, ?2) ON CONFLICT DO NOTHING"
+        )
+        self.noExpiryStatement = try prepare(
+            """
+            DELETE FROM expiry WHERE (expires_at, key) IN
+            (SELECT expires_at, key FROM spool WHERE key BETWEEN ?1 AND ?2 AND expires_at IS NOT NULL)
             """
         )
         let columns = "key, flags, stored_at, topic, device, payload, properties, expires_at"
@@ -92,6 +103,8 @@ final class SpoolTable {
     private static let size = "(length(topic) + length(payload) + ifnull(length(properties), 0))"
 
     private func readLanes(on connection: OpaquePointer) throws(SQLiteFailure) {
+        let expiries = try PreparedStatement("SELECT 1 FROM expiry LIMIT 1", on: connection)
+        let hasExpiries = try expiries.step()
         let known = try PreparedStatement("SELECT id, sparse_through FROM uplink ORDER BY id", on: connection)
         while try known.step() {
             guard SpoolKey.uplinks.contains(known.integer(0)) else { continue }
@@ -101,6 +114,7 @@ final class SpoolTable {
             guard self.lanes[index].tail.sequence > 0 else { continue }
             self.lanes[index].isFirstKnown = false
             self.lanes[index].isOldestKnown = false
+            self.lanes[index].mayExpire = hasExpiries
             if self.lanes[index].sparseThrough != 0 {
                 let sum = try self.sum(SpoolKey.all(uplink: known.integer(0)))
                 try self.settle(index)
@@ -164,8 +178,9 @@ final class SpoolTable {
         self.insertStatement.bind(SpoolKey.make(uplink: record.uplink, sequence: record.sequence), at: 1)
         self.insertStatement.bind(SpoolFlags(record).rawValue, at: 2)
         self.insertStatement.bind(record.storedAt, at: 3)
-        self.insertStatement.bind(self.lanes[index].tail.messages, at: 4)
-        self.insertStatement.bind(self.lanes[index].tail.bytes, at: 5)
+        let tail = self.lanes[index].tail
+        self.insertStatement.bind(tail.messages, at: 4)
+        self.insertStatement.bind(tail.bytes, at: 5)
         self.insertStatement.bind(copyingUnlessEmpty: record.properties, at: 9)
         self.insertStatement.bind(record.expiresAt, at: 10)
         let code = record.topic.withUnsafeReadableBytes { topic in
@@ -183,6 +198,12 @@ final class SpoolTable {
             }
         }
         try self.insertStatement.check(code)
+        if let expiresAt = record.expiresAt, !record.isClockless {
+            self.expiryStatement.bind(expiresAt, at: 1)
+            self.expiryStatement.bind(SpoolKey.make(uplink: record.uplink, sequence: record.sequence), at: 2)
+            try self.expiryStatement.run()
+            self.lanes[index].mayExpire = true
+        }
         let bytes = Int64(record.countedBytes)
         self.lanes[index].insert(record, bytes: bytes)
         self.heldBytes += bytes
@@ -198,18 +219,23 @@ final class SpoolTable {
         guard let first = lane.first, sequences.upperBound >= first.sequence else { return }
         self.lanes[index].forget(oldestIn: sequences)
         if sequences.lowerBound <= first.sequence, sequences.upperBound >= lane.tail.sequence {
-            try self.delete(keys)
+            try self.delete(keys, index)
             self.heldBytes -= lane.bytes
             self.lanes[index].removeAll()
         } else if sequences.lowerBound <= first.sequence, !lane.hasHoles {
-            try self.delete(keys)
+            try self.delete(keys, index)
             self.lanes[index].isFirstKnown = false
         } else {
             try self.remove(keys, index, try self.sum(keys))
         }
     }
 
-    private func delete(_ keys: ClosedRange<Int64>) throws(SQLiteFailure) {
+    private func delete(_ keys: ClosedRange<Int64>, _ index: Int) throws(SQLiteFailure) {
+        if self.lanes[index].mayExpire {
+            self.noExpiryStatement.bind(keys.lowerBound, at: 1)
+            self.noExpiryStatement.bind(keys.upperBound, at: 2)
+            try self.noExpiryStatement.run()
+        }
         self.deleteStatement.bind(keys.lowerBound, at: 1)
         self.deleteStatement.bind(keys.upperBound, at: 2)
         try self.deleteStatement.run()
@@ -238,7 +264,7 @@ final class SpoolTable {
 
     private func remove(_ keys: ClosedRange<Int64>, _ index: Int, _ sum: Sum) throws(SQLiteFailure) {
         guard sum.messages > 0 else { return }
-        try self.delete(keys)
+        try self.delete(keys, index)
         self.lanes[index].remove(messages: sum.messages, bytes: sum.bytes)
         self.heldBytes -= sum.bytes
         if let first = self.lanes[index].first, SpoolKey.sequence(of: keys.lowerBound) <= first.sequence {

@@ -208,13 +208,17 @@ final class SpoolWriter {
         for batch in batches {
             var result = CommittedBatch()
             for drop in batch.drops { result.dropped += try self.spool.drop(drop) }
-            for record in batch.inserts {
-                highest = max(highest, record.sequence)
-                if record.sequence <= newestAcknowledged, acknowledged.contains(where: { $0.covers(record) }) {
+            // By index: a copy of each record would be counted references up and down.
+            for index in batch.inserts.indices {
+                let sequence = batch.inserts[index].sequence
+                highest = max(highest, sequence)
+                if sequence <= newestAcknowledged,
+                    acknowledged.contains(where: { $0.covers(sequence, of: batch.inserts[index].uplink) })
+                {
                     continue
                 }
                 try self.faults.pass(.insert)
-                try self.spool.insert(record)
+                try self.spool.insert(batch.inserts[index])
             }
             for change in batch.retained { try self.retained.apply(change) }
             if batch.hasUplinkChanges { result = try self.applyUplinkChanges(of: batch, result) }
@@ -277,8 +281,8 @@ final class SpoolWriter {
 }
 
 extension StoreBatch.Acknowledgement {
-    fileprivate func covers(_ record: SpoolRecord) -> Bool {
-        self.uplink == record.uplink && self.sequences.contains(record.sequence)
+    fileprivate func covers(_ sequence: Int64, of uplink: Int64) -> Bool {
+        self.uplink == uplink && self.sequences.contains(sequence)
     }
 }
 

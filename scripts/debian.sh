@@ -30,6 +30,11 @@ forbid_service_starts() {
     trap 'as_root rm -f "$policy"' EXIT
 }
 
+# Nor shall it start with the machine.
+disable_service() {
+    if command -v systemctl >/dev/null; then as_root systemctl disable "$@" >/dev/null 2>&1 || true; fi
+}
+
 install_missing() {
     if [ ${#missing[@]} -eq 0 ]; then return; fi
     say "missing: ${missing[*]}"
@@ -41,9 +46,11 @@ install_missing() {
     forbid_service_starts
     as_root apt-get update -q >&2
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >&2
-    case " ${missing[*]} " in
-        *" mosquitto "*)
-            if command -v systemctl >/dev/null; then as_root systemctl disable mosquitto >/dev/null 2>&1 || true; fi ;;
-    esac
+    local service
+    for service in mosquitto rabbitmq-server; do
+        case " ${missing[*]} " in *" $service "*) disable_service "$service" ;; esac
+    done
+    # Erlang's port mapper, which comes with RabbitMQ.
+    case " ${missing[*]} " in *" rabbitmq-server "*) disable_service epmd.socket epmd.service ;; esac
     missing=()
 }

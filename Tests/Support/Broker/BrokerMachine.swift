@@ -147,7 +147,11 @@ struct BrokerMachine: Sendable {
         let number = self.links[key]?.number ?? 0
         self.log.append("CONNECT #\(number) id=\(id) level=\(level) flags=\(flags) keep-alive=\(keepAlive)")
         guard self.script.welcome != .silence else { return }
-        for (other, link) in self.links where link.clientID == id { self.links[other]?.isEnding = true }
+        for (other, link) in self.links where link.clientID == id {
+            self.links[other]?.isEnding = true
+            self.links[other]?.isFrozen = false
+            self.links[other]?.output = []
+        }
         let isClean = flags & 2 != 0
         let isPresent = !isClean && self.script.keepsSessions && self.sessions[id] != nil
         if !isPresent { self.sessions[id] = Session() }

@@ -6,6 +6,8 @@ RELEASE_FLAGS ?= -c release --static-swift-stdlib
 CHECK_IMPORTS  = --explicit-target-dependency-import-check error
 BENCH         ?= quick
 FUZZ_SECONDS  ?= 60
+MOMENTS       ?= 200
+SEED          ?=
 PREFIX        ?= /usr/local
 DESTDIR       ?=
 
@@ -36,6 +38,11 @@ fuzz: ## feed the decoders what no peer should send, for FUZZ_SECONDS (60)
 	@scripts/setup.sh
 	FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
 
+crash: ## kill the gateway at MOMENTS (200) random moments under load, and count what is lost: SEED=… for one run again
+	@scripts/setup.sh
+	@scripts/setup-tests.sh
+	scripts/crash-matrix.sh $(MOMENTS) $(SEED)
+
 lint: ## layout and syntax; changes nothing
 	@scripts/lint.sh
 
@@ -59,5 +66,5 @@ clean: ## remove what was built
 	rm -rf .build .venv Fuzz/.build Fuzz/finds
 	$(MAKE) --no-print-directory -C Benchmarks clean
 
-.PHONY: help demo build test fuzz lint bench install clean
+.PHONY: help demo build test fuzz crash lint bench install clean
 .DEFAULT_GOAL := help

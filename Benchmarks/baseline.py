@@ -15,6 +15,9 @@ SCENARIOS (--scenario, repeatable; default: matrix)
   restart  as crash with SIGTERM
   kill     death under load: 5,000 messages a second, the broker stalls after 2 s (SIGSTOP), the SUT is killed a second
            later and started again, the broker goes on; publishers reconnect and send again what was not acknowledged
+  million  outside broker down for --million messages, then up beside live traffic: RSS over time, drain rate beside the live
+           rate, how long the first live message takes after the link is back
+  written  --rate messages a second for 10 s: bytes that go to the disk for each
   conns    RSS idle, with 1,000 and with 10,000 idle connections
   idle     RSS and wake-ups a second over 10 s, uplink connected, no node
 
@@ -43,62 +46,19 @@ import time
 from measure import cpu_snapshot, cpu_used, memory, reset_peak, wake_ups, wake_ups_since
 from rows import note, print_table, progress, summary
 from crowd import BROKER_SCENARIOS
+from load import meter, run_load, start_load, start_suts, stop_suts
+from spool import SPOOL_SCENARIOS
 from services import Service, fresh, load_sut, make_upstream, write_crowd
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-LOAD = os.path.join(HERE, "build", "mqttload")
 SEALED_NODES, PLAIN_NODES = 50, 1000
 SEALED_DATA_BYTES = 24
-
-
-# ---------------------------------------------------------------- mqttload
-
-def load(*args, timeout=330):
-    out = subprocess.run([LOAD, *map(str, args)], capture_output=True, text=True, timeout=timeout, check=False)
-    if out.returncode == 2 or not out.stdout.strip():
-        raise RuntimeError(f"mqttload {' '.join(map(str, args))}: {out.stderr.strip()}")
-    return json.loads(out.stdout)
-
-
-def start_load(*args):
-    """Beside us; communicate() ends in the result, the first line of stderr says that all are connected."""
-    return subprocess.Popen([LOAD, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def meter(a, mqtt_filter):
-    return ["--sub", "127.0.0.1", a.base_port, mqtt_filter]
-
-
-def wait_forwarding(a, sut):
-    """Until a message gets through to the outside broker."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        r = load("--port", sut.port, "--topic", sut.spec["topic"], "--messages", 1, "--idle", 0.5,
-                 *meter(a, sut.spec["filter"]))
-        if r["delivered"]:
-            time.sleep(0.3)
-            return
-    raise RuntimeError(f"{sut.name}: nothing reaches the outside broker, see {sut.dir}")
-
-
-def start_suts(a, up, suts):
-    up.start()
-    for s in suts:
-        s.start()
-    for s in suts:
-        wait_forwarding(a, s)
-
-
-def stop_suts(up, suts):
-    for s in suts:
-        s.stop()
-    up.stop()
 
 
 def run_once(up, sut, args):
     pids, up_pids = sut.pids(), up.pids()
     before, up_before = cpu_snapshot(pids), cpu_snapshot(up_pids)
-    r = load("--port", sut.port, *args)
+    r = run_load("--port", sut.port, *args)
     time.sleep(0.1)
     total, user, system = cpu_used(before, cpu_snapshot(pids))
     up_total = cpu_used(up_before, cpu_snapshot(up_pids))[0]
@@ -198,12 +158,12 @@ def backlog(a, up, suts, scenario, kill_with):
     a.values["QOS"] = "1"
     for s in fresh(a, suts):
         start_suts(a, up, [s])
-        load("--persist", *meter(a, s.spec["filter"]), "--expect", 1, "--sub-qos", 1, "--idle", 0.2)
+        run_load("--persist", *meter(a, s.spec["filter"]), "--expect", 1, "--sub-qos", 1, "--idle", 0.2)
         up.stop()
         time.sleep(1)
         pids = s.pids()
         rss_idle, before = memory(pids, "VmRSS"), cpu_snapshot(pids)
-        fill = load("--port", s.port, "--topic", s.spec["topic"], "--conns", 50, "--size", 256, "--qos", 1,
+        fill = run_load("--port", s.port, "--topic", s.spec["topic"], "--conns", 50, "--size", 256, "--qos", 1,
                     "--messages", a.backlog, "--window", a.window)
         time.sleep(0.5)
         fill_cpu = cpu_used(before, cpu_snapshot(pids))[0]
@@ -298,7 +258,7 @@ SCENARIOS = {
     "drain": lambda *x: backlog(*x, "drain", None),
     "crash": lambda *x: backlog(*x, "crash", signal.SIGKILL),
     "restart": lambda *x: backlog(*x, "restart", signal.SIGTERM),
-    **BROKER_SCENARIOS,
+    **SPOOL_SCENARIOS, **BROKER_SCENARIOS,
 }
 
 
@@ -319,6 +279,7 @@ def options():
     ap.add_argument("--messages", type=int, default=60000)
     ap.add_argument("--sealed-messages", type=int, default=20000)
     ap.add_argument("--backlog", type=int, default=100000)
+    ap.add_argument("--million", type=int, default=1000000)
     ap.add_argument("--drain-idle", type=float, default=20,
                     help="give up when nothing arrives for so many seconds; longer than any reconnect delay")
     ap.add_argument("--settle", type=float, default=0, help="crash, restart: seconds from last ack to kill")

@@ -69,6 +69,15 @@ def memory(pids, name):
     return total
 
 
+def bytes_written(pids):
+    """Bytes that were handed to the disk (not on tmpfs, which has none)."""
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/io", encoding="ascii") as f:
+            total += field(f, "write_bytes")
+    return total
+
+
 def reset_peak(pids):
     for pid in pids:
         with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as f:

@@ -34,7 +34,7 @@ def progress(scenario, case, sut, rep, r):
 
 
 COLUMNS = ["scenario", "case", "sut", "cpu_us", "cpu_us_range", "granted_qos", "e2e_rate", "ack_rate", "lat_ms", "acked", "lost",
-           "duplicates", "drain_s", "drain_rate", "rss_idle_kb", "rss_full_kb", "rss_peak_kb", "rss_1000_kb",
+           "duplicates", "drain_s", "drain_rate", "live_rate", "first_live_s", "live_lat_ms", "bytes_per_message", "rss_idle_kb", "rss_full_kb", "rss_peak_kb", "rss_1000_kb",
            "rss_10000_kb", "kb_a_connection", "openssl_kb", "back_s",
            "pause_ms", "calm_ms", "late_ms", "failures", "wakeups_per_s"]
 

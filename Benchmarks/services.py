@@ -146,10 +146,22 @@ def write_crowd(a, nodes):
         f.writelines(f'[[device]]\nid = "node-{i}"\nprofile = "node"\npsk = "hex:{PSK_HEX}"\n' for i in range(nodes))
 
 
-def load_sut(a, path, number):
-    """A SUT with an empty directory. Every one gets a new port: some programs do not set SO_REUSEADDR."""
+def read_spec(path):
+    """A SUT file; one that is `like` another has its lines put in behind the lines that `after` names."""
     with open(path, encoding="utf-8") as f:
         spec = json.load(f)
+    if "like" not in spec:
+        return spec
+    base = read_spec(os.path.join(os.path.dirname(path), spec["like"]))
+    for mark, lines in spec.get("after", {}).items():
+        place = next(text for text in base["files"].values() if mark in text)
+        place[place.index(mark) + 1:place.index(mark) + 1] = lines
+    return {**base, **{key: value for key, value in spec.items() if key not in ("like", "after")}}
+
+
+def load_sut(a, path, number):
+    """A SUT with an empty directory. Every one gets a new port: some programs do not set SO_REUSEADDR."""
+    spec = read_spec(path)
     a.next_port = a.next_port + 1 if a.next_port < a.base_port + PORTS - 1 else a.base_port + 10
     values = dict(a.values, PSK_ID=f"{PSK_ID}-{number}", PSK_HEX=PSK_HEX, TLS_PORT=str(a.next_port + PORTS))
     directory = os.path.join(a.root, f"sut{number}")

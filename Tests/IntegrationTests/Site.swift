@@ -5,6 +5,8 @@ import TestSupport
 struct SiteConfiguration {
     /// `[uplink.cloud]` without its header.
     var uplink: [String]
+    /// Of the route out.
+    var qos = 1
     /// Lines of a `mqtts` listener besides protocol and bind; nil for none.
     var secureListener: [String]?
     /// Lines added to `[profile.sensor]`.
@@ -72,7 +74,7 @@ struct SiteConfiguration {
         from = "nodes/%d/#"
         to = "sites/%g/%d/#"
         uplink = "cloud"
-        qos = 1
+        qos = \(self.qos)
 
         [[route]]
         direction = "in"

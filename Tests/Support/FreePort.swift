@@ -34,9 +34,14 @@ package enum FreePort {
         deinit { close(self.socket) }
     }
 
-    private static func bound(to port: Int) throws -> Int32 {
+    /// A TCP socket at this port of 127.0.0.1, for the caller to close.
+    ///
+    /// - Parameter isReused: Connections of a listener before may still be there.
+    static func bound(to port: Int, isReused: Bool = false) throws -> Int32 {
         let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard socket >= 0 else { throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO) }
+        var yes: Int32 = 1
+        if isReused { setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size)) }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian

@@ -286,7 +286,6 @@ import Testing
         "a broker that breaks the protocol is left and come back to",
         arguments: [
             ("malformed packet", "32 07 0003 612f23 0001"),
-            ("at QoS 2", "34 06 0001 61 0001 78"),
             (
                 "a packet identifier is in use",
                 "32 11 000d 6e6f6465732f6c616d702f6162 0001 32 11 000d 6e6f6465732f6c616d702f6162 0001"

@@ -22,7 +22,6 @@ import Testing
             ("PUBLISH whose topic ends beyond the packet", "30 04 00ff 61 78"),
             ("PUBLISH with an empty topic", "30 03 0000 78"),
             ("PUBLISH with a wildcard", "32 07 0003 612f23 0001"),
-            ("PUBLISH at QoS 2", "34 06 0001 61 0001 78"),
             ("PUBACK of an unknown identifier", "40 02 1234"),
             ("SUBACK of a wrong length", "90 04 ffff 00 00"),
             ("a packet of 256 MB", "30 ffffff7f 0001 61"),

@@ -98,7 +98,7 @@ struct SpoolQueueTests {
         queue.dropped(.oldest(count: 1), through: 3)
         #expect(self.drain(&queue) == [4, 5])
         var stored = SpoolQueue(stored: 9)
-        stored.dropped(through: 9)
+        stored.dropped(.oldest(count: 1), through: 9)
         #expect(stored.isEmpty)
     }
 

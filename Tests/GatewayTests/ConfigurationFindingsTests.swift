@@ -384,15 +384,15 @@ struct ConfigurationFindingsTests {
                 spool = { min_free = "-1B", qos0 = 1 }
 
                 """,
-            "9: uplink.a.acknowledge: \"end-to-ends\" is not known; use one of \"spooled\", \"end-to-end\"",
+            "9: uplink.a.acknowledge: \"end-to-ends\" is not known; did you mean \"end-to-end\"?",
             "10: uplink.a.patience: is of use only with acknowledge = \"end-to-end\"",
-            "11: uplink.a.order: \"newest\" is not known; use one of \"oldest-first\", \"newest-first\"",
+            "11: uplink.a.order: \"newest\" is not known; did you mean \"newest-first\"?",
             "12: uplink.a.provider: \"google\" is not known; use one of \"generic\", \"aws\", \"azure\", \"rabbitmq\"",
             "13: uplink.a.max_qos: 3 is out of range: 0 to 2",
-            "14: uplink.a.rate: \"fast\" is no rate such as \"20/s\"",
+            "14: uplink.a.rate: \"fast\" is no rate: write a number and a unit, such as 20/s or 100/min",
             "15: uplink.a.dead_after: 0 is out of range: 1 to 100",
-            "16: uplink.a.in_flight: 0 is out of range: 1 to 65534",
-            "17: uplink.a.spool.min_free: \"-1B\" is no size such as \"4KiB\"",
+            "16: uplink.a.in_flight: 0 is out of range: 1 to 32767",
+            "17: uplink.a.spool.min_free: \"-1B\" is no size: write a whole number and a unit, such as \"4KiB\"",
             "17: uplink.a.spool.qos0: expected true or false, found a whole number"
         ),
         BadFile(
@@ -507,7 +507,6 @@ struct ConfigurationFindingsTests {
             "13: uplink.cloud.spool.max_age: \"y\" is no unit of a duration; use one of d, h, min, ms, m, s",
             "13: uplink.cloud.spool.when_full: \"drop-old\" is not known; did you mean \"drop-oldest\"?",
             "13: uplink.cloud.spool.max_mesages: unknown key; did you mean \"max_messages\"?",
-            "14: uplink.cloud.acknowledge: not supported by this version",
             "15: uplink.cloud.clean_session: expected true or false, found a whole number"
         ),
         BadFile(

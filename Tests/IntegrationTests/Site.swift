@@ -11,6 +11,8 @@ struct SiteConfiguration {
     var secureListener: [String]?
     /// Lines added to `[profile.sensor]`.
     var sensor: [String] = []
+    /// A table before those routes.
+    var firstRoute = ""
     /// Further tables.
     var extra = ""
 
@@ -68,6 +70,8 @@ struct SiteConfiguration {
 
         [uplink.cloud]
         \(self.uplink.joined(separator: "\n"))
+
+        \(self.firstRoute)
 
         [[route]]
         direction = "out"

@@ -9,12 +9,21 @@ struct UplinkStage {
 
     /// - Parameters:
     ///   - uplink: Lines of `[uplink.cloud]` besides the address.
+    ///   - qos: Of the route out.
+    ///   - firstRoute: A table before that route.
     ///   - extra: Further tables.
-    init(_ script: BrokerScript = .init(), uplink: [String] = ["keep_alive = \"1s\""], extra: String = "") async throws
-    {
+    init(
+        _ script: BrokerScript = .init(),
+        uplink: [String] = ["keep_alive = \"1s\""],
+        qos: Int = 1,
+        firstRoute: String = "",
+        extra: String = ""
+    ) async throws {
         let broker = try ScriptedBroker(script)
         var configuration = SiteConfiguration.plain(port: broker.port)
         configuration.uplink += uplink
+        configuration.qos = qos
+        configuration.firstRoute = firstRoute
         configuration.extra = extra
         self.broker = broker
         self.home = try GatewayProcess.Home(configuration: configuration.text)

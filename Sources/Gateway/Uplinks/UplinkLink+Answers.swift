@@ -16,6 +16,7 @@ extension UplinkLink {
         guard sequence > 0 else { return }
         self.status.acknowledged += 1
         self.noteProgress()
+        if !self.refusals.isEmpty { self.refusals[sequence] = nil }
         if !self.unwritten.isEmpty, let entry = self.unwritten.remove(sequence) {
             self.status.acknowledgedUnwritten += 1
             entry.waiter?.settle()
@@ -31,7 +32,6 @@ extension UplinkLink {
         if !self.suspects.isCautious, self.client.windowLimit < self.client.configuration.inFlight {
             self.client.windowLimit = self.client.configuration.inFlight
         }
-        if !self.refusals.isEmpty, self.retries.isEmpty, self.client.inFlightCount == 0 { self.refusals.removeAll() }
         if isFirst { self.hooks.changed(self) }
     }
 
@@ -74,6 +74,7 @@ extension UplinkLink {
     func recorded(_ sequence: Int64, _ packetID: UInt16) {
         self.status.acknowledged += 1
         self.noteProgress()
+        if !self.refusals.isEmpty { self.refusals[sequence] = nil }
         self.release(packetID, sequence: sequence, of: self.takeLane(of: sequence))
     }
 

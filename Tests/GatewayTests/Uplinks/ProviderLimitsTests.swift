@@ -42,12 +42,12 @@ struct RetainGuardTests {
         var retain = RetainGuard()
         let kitchen = ByteBuffer(string: "kitchen")
         let cellar = ByteBuffer(string: "cellar")
-        #expect(retain.mayRetain(kitchen, isBacklog: false))
-        #expect(!retain.mayRetain(kitchen, isBacklog: true))
-        #expect(retain.mayRetain(cellar, isBacklog: true))
-        #expect(!retain.mayRetain(cellar, isBacklog: true))
-        #expect(retain.mayRetain(cellar, isBacklog: false))
+        #expect(retain.mayRetain(kitchen, isBacklog: false) == true)
+        #expect(retain.mayRetain(kitchen, isBacklog: true) == false)
+        #expect(retain.mayRetain(cellar, isBacklog: true) == true)
+        #expect(retain.mayRetain(cellar, isBacklog: true) == false)
+        #expect(retain.mayRetain(cellar, isBacklog: false) == true)
         retain.reset()
-        #expect(retain.mayRetain(kitchen, isBacklog: true))
+        #expect(retain.mayRetain(kitchen, isBacklog: true) == true)
     }
 }

@@ -32,10 +32,11 @@ let package = Package(
         .target(name: "MQTTCodec", dependencies: [.nioCore], swiftSettings: instrumented),
         .target(name: "Sealing", dependencies: ["OpenSSL", .nioCore, .dequeModule], swiftSettings: instrumented),
         .target(name: "Broker", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: instrumented),
+        .target(name: "Uplink", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: instrumented),
         .systemLibrary(name: "CLibFuzzer"),
         .executableTarget(
             name: "fuzz",
-            dependencies: ["Broker", "CLibFuzzer", "MQTTCodec", "Sealing", .nioCore],
+            dependencies: ["Broker", "CLibFuzzer", "MQTTCodec", "Sealing", "Uplink", .nioCore],
             path: "Sources/Fuzz",
             swiftSettings: instrumented,
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]

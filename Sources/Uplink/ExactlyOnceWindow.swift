@@ -2,43 +2,56 @@
 struct ExactlyOnceWindow {
     /// The identifiers are `0x8000...0xFFFD`: below are those of QoS 1, above that of SUBSCRIBE.
     static let firstPacketID: UInt16 = 0x8000
-    static let packetIDs: Int64 = 0x7FFE
+    static let packetIDs: UInt64 = 0x7FFE
 
-    private var messages: [UInt16: InFlightMessage] = [:]
+    private struct Entry {
+        let message: UplinkMessage
+        let size: Int
+        let order: UInt64
+        var isWritten: Bool
+    }
+
+    private var entries: [UInt16: Entry] = [:]
 
     /// The identifier that the message with this number always has, also after a restart.
     static func packetID(of sequence: Int64) -> UInt16 {
-        Self.firstPacketID + UInt16(truncatingIfNeeded: UInt64(bitPattern: sequence) % UInt64(Self.packetIDs))
+        Self.firstPacketID + UInt16(UInt64(bitPattern: sequence) % Self.packetIDs)
     }
 
-    var count: Int { self.messages.count }
-    var isEmpty: Bool { self.messages.isEmpty }
-    /// The message that was sent first of those here. Looks at all of them.
-    var first: InFlightMessage? { self.messages.values.min { $0.order < $1.order } }
-
-    /// The message with this identifier.
-    subscript(_ packetID: UInt16) -> InFlightMessage? { self.messages[packetID] }
+    var count: Int { self.entries.count }
+    var isEmpty: Bool { self.entries.isEmpty }
 
     /// Takes a message whose identifier is free.
-    mutating func insert(_ message: InFlightMessage) -> UInt16 {
-        let packetID = Self.packetID(of: message.message.sequence)
-        assert(self.messages[packetID] == nil, "packet identifier \(packetID) is in use")
-        self.messages[packetID] = message
-        return packetID
+    mutating func insert(_ message: consuming UplinkMessage, size: Int, order: UInt64, isWritten: Bool) {
+        let packetID = Self.packetID(of: message.sequence)
+        assert(self.entries[packetID] == nil, "packet identifier \(packetID) is in use")
+        self.entries[packetID] = Entry(message: message, size: size, order: order, isWritten: isWritten)
     }
 
-    /// Takes the message out.
-    mutating func remove(_ packetID: UInt16) -> InFlightMessage? {
-        self.messages.removeValue(forKey: packetID)
+    /// Takes the message that has this identifier out, and gives its number and size; `nil` if none has that was written on
+    /// this connection.
+    mutating func acknowledge(_ packetID: UInt16) -> (sequence: Int64, size: Int)? {
+        self.entries[packetID]?.isWritten == true ? self.remove(packetID) : nil
     }
+
+    /// Takes the message out, whether it was written or not.
+    mutating func remove(_ packetID: UInt16) -> (sequence: Int64, size: Int)? {
+        self.entries.removeValue(forKey: packetID).map { ($0.message.sequence, $0.size) }
+    }
+
+    /// Whether a message has this identifier.
+    func contains(_ packetID: UInt16) -> Bool { self.entries[packetID] != nil }
+
+    /// The message with this identifier.
+    subscript(_ packetID: UInt16) -> UplinkMessage? { self.entries[packetID]?.message }
 
     /// Marks it as written on this connection, or not.
     mutating func setWritten(_ packetID: UInt16, _ isWritten: Bool) {
-        self.messages[packetID]?.isWritten = isWritten
+        self.entries[packetID]?.isWritten = isWritten
     }
 
-    /// Calls `body` with each message, in no order.
-    func forEach(_ body: (UInt16, InFlightMessage) -> Void) {
-        for (packetID, message) in self.messages { body(packetID, message) }
+    /// Identifier, number and order of each message, in no order.
+    var all: [(packetID: UInt16, sequence: Int64, order: UInt64)] {
+        self.entries.map { ($0, $1.message.sequence, $1.order) }
     }
 }

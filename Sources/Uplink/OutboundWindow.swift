@@ -14,6 +14,9 @@ struct OutboundWindow {
     private(set) var atLeastOnce: AtLeastOnceWindow
     private(set) var exactlyOnce = ExactlyOnceWindow()
     var releases = ReleaseWindow()
+    /// Identifiers of releases that are done, and which the owner still has written down: after a crash they would be released
+    /// again, so no message may have them.
+    private var forgetting: Set<UInt16> = []
     /// Most bytes of topics, payloads and properties together; a single message may be larger, and is then alone.
     private let maxBytes: Int
     private(set) var bytes = 0
@@ -47,38 +50,46 @@ struct OutboundWindow {
 
     /// Number of the message that was sent first of those that are not answered with PUBACK or PUBREC.
     var oldest: Int64? {
-        var first: InFlightMessage?
-        func look(_: UInt16, _ message: InFlightMessage) {
-            if message.order < first?.order ?? .max { first = message }
-        }
-        self.atLeastOnce.forEach(look)
-        self.exactlyOnce.forEach(look)
-        return first?.message.sequence
+        (self.atLeastOnce.all + self.exactlyOnce.all).min { $0.order < $1.order }?.sequence
     }
 
     /// Whether a message that the broker has not taken has this identifier.
     func isInUse(_ packetID: UInt16) -> Bool {
-        self.atLeastOnce[packetID] != nil || self.exactlyOnce[packetID] != nil
+        self.atLeastOnce.contains(packetID) || self.exactlyOnce.contains(packetID)
+    }
+
+    private subscript(_ packetID: UInt16) -> UplinkMessage? {
+        self.atLeastOnce[packetID] ?? self.exactlyOnce[packetID]
     }
 
     // MARK: Messages
 
-    /// Takes a message into the window, as written, and gives its packet identifier; `nil` if there is no room, or its
-    /// identifier is in use.
+    /// The packet identifier that the message would have; `nil` if there is no room, or its identifier is in use.
     @inline(__always)
-    mutating func append(_ message: UplinkMessage, qos: QoS) -> UInt16? {
+    func packetID(for message: borrowing UplinkMessage, qos: QoS) -> UInt16? {
         guard self.freeSlots > 0 else { return nil }
+        guard self.bytes == 0 || self.bytes + message.size <= self.maxBytes else { return nil }
+        guard qos == .exactlyOnce else { return self.atLeastOnce.nextPacketID }
+        let packetID = ExactlyOnceWindow.packetID(of: message.sequence)
+        let isTaken =
+            self.exactlyOnce.contains(packetID) || self.releases.contains(packetID)
+            || self.forgetting.contains(packetID)
+        return isTaken ? nil : packetID
+    }
+
+    /// Takes the message into the window, as written under the identifier that ``packetID(for:qos:)`` gave.
+    @inline(__always)
+    mutating func append(_ message: consuming UplinkMessage, qos: QoS) {
         let size = message.size
-        guard self.bytes == 0 || self.bytes + size <= self.maxBytes else { return nil }
-        if qos == .exactlyOnce {
-            let packetID = ExactlyOnceWindow.packetID(of: message.sequence)
-            guard self.exactlyOnce[packetID] == nil, !self.releases.contains(packetID) else { return nil }
-        }
-        let entry = InFlightMessage(message: message, order: self.nextOrder, isWritten: true)
-        self.nextOrder += 1
+        let order = self.nextOrder
         self.bytes += size
         self.unanswered += 1
-        return qos == .exactlyOnce ? self.exactlyOnce.insert(entry) : self.atLeastOnce.append(entry)
+        self.nextOrder += 1
+        if qos == .exactlyOnce {
+            self.exactlyOnce.insert(message, size: size, order: order, isWritten: true)
+        } else {
+            self.atLeastOnce.append(message, size: size, order: order, isWritten: true)
+        }
     }
 
     /// A PUBACK came.
@@ -86,33 +97,37 @@ struct OutboundWindow {
     /// - Returns: The message's number; `nil` if no message with this identifier waits for one.
     @inline(__always)
     mutating func acknowledge(_ packetID: UInt16) -> Int64? {
-        guard let entry = self.atLeastOnce.acknowledge(packetID) else { return nil }
-        self.bytes -= entry.message.size
+        guard let (sequence, size) = self.atLeastOnce.acknowledge(packetID) else { return nil }
+        self.bytes -= size
         self.unanswered -= 1
-        return entry.message.sequence
+        return sequence
     }
 
     /// A PUBREC came, which takes the message or refuses it.
     ///
     /// - Returns: The message's number; `nil` if no message with this identifier waits for one.
     mutating func receivePubRec(_ packetID: UInt16, isTaken: Bool) -> Int64? {
-        guard self.exactlyOnce[packetID]?.isWritten == true, let entry = self.exactlyOnce.remove(packetID) else {
-            return nil
-        }
-        self.bytes -= entry.message.size
+        guard let (sequence, size) = self.exactlyOnce.acknowledge(packetID) else { return nil }
+        self.bytes -= size
         if isTaken {
             self.releases.append(packetID, isCounted: true)
         } else {
             self.unanswered -= 1
         }
-        return entry.message.sequence
+        return sequence
     }
 
     /// A PUBCOMP came; `false` if no PUBREL of this identifier is out.
     mutating func complete(_ packetID: UInt16) -> Bool {
         guard let isCounted = self.releases.complete(packetID) else { return false }
         if isCounted { self.unanswered -= 1 }
+        self.forgetting.insert(packetID)
         return true
+    }
+
+    /// The owner has forgotten the release of this identifier for good.
+    mutating func forget(_ packetID: UInt16) {
+        self.forgetting.remove(packetID)
     }
 
     /// Takes a message out that is not to be sent again. Not on a connection.
@@ -120,21 +135,19 @@ struct OutboundWindow {
     /// - Returns: `false` if there is none with this number.
     mutating func withdraw(sequence: Int64) -> Bool {
         let packetID = ExactlyOnceWindow.packetID(of: sequence)
-        if self.exactlyOnce[packetID]?.message.sequence == sequence {
+        if self.exactlyOnce[packetID]?.sequence == sequence {
             self.abandon(packetID)
             self.releases.append(packetID, isCounted: false, isReleased: true)
             return true
         }
-        var found: UInt16?
-        self.atLeastOnce.forEach { if $1.message.sequence == sequence { found = $0 } }
-        guard let found else { return false }
-        self.abandon(found)
+        guard let found = self.atLeastOnce.all.first(where: { $0.sequence == sequence }) else { return false }
+        self.abandon(found.packetID)
         return true
     }
 
     private mutating func abandon(_ packetID: UInt16) {
         let entry = self.atLeastOnce.remove(packetID) ?? self.exactlyOnce.remove(packetID)
-        self.bytes -= entry?.message.size ?? 0
+        self.bytes -= entry?.size ?? 0
     }
 
     // MARK: Connections
@@ -153,15 +166,13 @@ struct OutboundWindow {
         self.unanswered = 0
         if !session.isPresent {  // [MQTT-3.2.2-5]
             session.forgottenReleases = self.releases.packetIDs
+            self.forgetting.formUnion(session.forgottenReleases)
             self.releases.removeAll()
         }
-        var entries: [(order: UInt64, packetID: UInt16, message: UplinkMessage)] = []
-        entries.reserveCapacity(self.atLeastOnce.count + self.exactlyOnce.count)
-        self.atLeastOnce.forEach { entries.append(($1.order, $0, $1.message)) }
-        self.exactlyOnce.forEach { entries.append(($1.order, $0, $1.message)) }
-        entries.sort { $0.order < $1.order }  // [MQTT-4.6.0-1]
         self.toResend.removeAll(keepingCapacity: true)
-        for (order, packetID, message) in entries {
+        let entries = (self.atLeastOnce.all + self.exactlyOnce.all).sorted { $0.order < $1.order }  // [MQTT-4.6.0-1]
+        for (packetID, _, order) in entries {
+            guard let message = self[packetID] else { continue }
             let qos: QoS = packetID < ExactlyOnceWindow.firstPacketID ? .atLeastOnce : .exactlyOnce
             if let reason = check(message) {
                 let releaseID = self.takeOut(packetID, isReleased: false, isPresent: session.isPresent)
@@ -182,11 +193,11 @@ struct OutboundWindow {
     /// The next message that may be written again; it counts as written.
     mutating func nextToResend() -> (packetID: UInt16, message: UplinkMessage)? {
         while self.unanswered < min(self.limit, self.receiveMaximum), let packetID = self.toResend.popFirst() {
-            guard let entry = self.atLeastOnce[packetID] ?? self.exactlyOnce[packetID] else { continue }
+            guard let message = self[packetID] else { continue }
             self.atLeastOnce.setWritten(packetID, true)
             self.exactlyOnce.setWritten(packetID, true)
             self.unanswered += 1
-            return (packetID, entry.message)
+            return (packetID, message)
         }
         return nil
     }
@@ -205,8 +216,9 @@ struct OutboundWindow {
     /// Makes a QoS 1 message of a QoS 2 one, for a broker that takes no more.
     private mutating func refile(_ packetID: UInt16, _ message: UplinkMessage, order: UInt64, isPresent: Bool) {
         _ = self.takeOut(packetID, isReleased: true, isPresent: isPresent)
-        self.bytes += message.size
-        let entry = InFlightMessage(message: message, order: order, isWritten: false)
-        self.toResend.append(self.atLeastOnce.append(entry))
+        let size = message.size
+        self.bytes += size
+        self.toResend.append(self.atLeastOnce.nextPacketID)
+        self.atLeastOnce.append(message, size: size, order: order, isWritten: false)
     }
 }

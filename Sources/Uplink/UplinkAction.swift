@@ -20,7 +20,8 @@ package enum UplinkAction: Equatable {
     /// The broker does not take the message with this number, a QoS 1 or 2 one, for this reason (a code of 0x80 and above); in
     /// its words if it had some, printable and short. The message has left the window. 5.0 only.
     case refused(sequence: Int64, ReasonCode, reason: String?)
-    /// The broker has answered the release of this identifier, which can be forgotten.
+    /// The broker has answered the release of this identifier. When the owner has forgotten it for good,
+    /// ``UplinkClient/forget(packetID:)``.
     case completed(packetID: UInt16)
     /// A message came. With a receipt it waits for ``UplinkClient/acknowledge(_:into:)``, or for
     /// ``UplinkClient/abandon(_:)`` if it could not be stored.

@@ -10,7 +10,7 @@ extension UplinkClient {
     ///
     /// - Returns: Nothing is changed unless it was sent.
     package mutating func send(
-        _ message: UplinkMessage,
+        _ message: consuming UplinkMessage,
         now: NIODeadline,
         into output: inout ByteBuffer
     ) -> UplinkSendOutcome {
@@ -28,10 +28,11 @@ extension UplinkClient {
             return .sentAtMostOnce
         }
         let wasOwed = self.window.isOwed || self.link.subscribing != nil
-        guard let packetID = self.window.append(message, qos: qos) else { return .noRoom }
+        guard let packetID = self.window.packetID(for: message, qos: qos) else { return .noRoom }
         if !wasOwed { self.link.lastProgress = nil }
         let dup = message.isRepeat && self.link.isSessionPresent  // [MQTT-3.3.1-1]
         self.write(message, qos: qos, packetID: packetID, dup: dup, now: now, into: &output)
+        self.window.append(message, qos: qos)
         self.keepAlive.sent(self.clock)
         return .sent
     }
@@ -44,6 +45,12 @@ extension UplinkClient {
         guard self.window.releases.release(packetID, into: &output, isConnected: isConnected) else { return }
         if !wasOwed { self.link.lastProgress = nil }
         self.keepAlive.sent(self.clock)
+    }
+
+    /// The owner has forgotten the identifier for good after ``UplinkAction/completed(packetID:)``, or ``UplinkSession``: another
+    /// message may have it.
+    package mutating func forget(packetID: UInt16) {
+        self.window.forget(packetID)
     }
 
     /// Takes a message in flight out, for good; only while there is no connection. The broker may have it all the same.
@@ -75,7 +82,7 @@ extension UplinkClient {
 
     @inline(__always)
     mutating func write(
-        _ message: UplinkMessage,
+        _ message: borrowing UplinkMessage,
         qos: QoS,
         packetID: UInt16,
         dup: Bool,
@@ -99,7 +106,7 @@ extension UplinkClient {
     }
 
     private mutating func writeV5(
-        _ message: UplinkMessage,
+        _ message: borrowing UplinkMessage,
         qos: QoS,
         packetID: UInt16,
         dup: Bool,
@@ -134,7 +141,7 @@ extension ServerLimits {
     /// Why the broker can't have the message; `nil` if it can.
     @inline(__always)
     func problem(
-        with message: UplinkMessage,
+        with message: borrowing UplinkMessage,
         version: MQTTVersion,
         now: NIODeadline
     ) -> UplinkSession.UnsendableReason? {

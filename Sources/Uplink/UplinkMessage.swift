@@ -24,6 +24,7 @@ package struct UplinkMessage: Sendable {
     package var isRepeat: Bool
 
     /// A message without properties that does not expire, unless more is said.
+    @inlinable
     package init(
         sequence: Int64,
         topic: TopicName,
@@ -44,8 +45,12 @@ package struct UplinkMessage: Sendable {
         self.isRepeat = isRepeat
     }
 
-    /// Bytes of topic and payload.
-    var size: Int { self.topic.buffer.readableBytes + self.payload.readableBytes }
+    /// What it costs to keep it: bytes of topic, payload and properties.
+    @inline(__always)
+    var size: Int {
+        let bytes = self.topic.buffer.readableBytes + self.payload.readableBytes
+        return self.properties.isAbsent ? bytes : bytes + self.properties.countedBytes
+    }
 }
 
 /// What became of a message that was handed to ``UplinkClient/send(_:now:into:)``.

@@ -66,8 +66,16 @@ final class Broker {
         self.client.release(packetID: packetID, into: &self.output)
     }
 
+    func forget(_ packetID: UInt16) {
+        self.client.forget(packetID: packetID)
+    }
+
     func acknowledge(_ receipt: UplinkReceipt) {
         self.client.acknowledge(receipt, into: &self.output)
+    }
+
+    func abandon(_ receipt: UplinkReceipt) -> Bool {
+        self.client.abandon(receipt)
     }
 
     func complete(_ packetID: UInt16) {
@@ -76,6 +84,10 @@ final class Broker {
 
     func stop() {
         self.client.stop(into: &self.output)
+    }
+
+    func withdraw(_ sequence: Int64) -> Bool {
+        self.client.withdraw(sequence: sequence)
     }
 
     func tick() -> UplinkAction {
@@ -105,12 +117,27 @@ final class Broker {
         return packets
     }
 
+    /// What the client wrote since the last call, as bytes.
+    func sentBytes() -> ByteBuffer {
+        defer { self.output.clear() }
+        return self.output
+    }
+
     private static func hex(_ byte: UInt8) -> String {
         (byte < 16 ? "0" : "") + String(byte, radix: 16)
     }
 
     private static func cut(_ buffer: inout ByteBuffer) -> MQTTFrame? {
         try? MQTTFrameDecoder.nextFrame(&buffer, maxPacketSize: 1 << 28)
+    }
+}
+
+extension UplinkClient.Configuration {
+    /// A client of MQTT 5.0 that says as little as it can.
+    static var v5: UplinkClient.Configuration {
+        var configuration = UplinkClient.Configuration(clientID: "attic")
+        configuration.version = .v5
+        return configuration
     }
 }
 

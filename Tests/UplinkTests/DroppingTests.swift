@@ -102,4 +102,35 @@ import Uplink
         broker.pass(.seconds(90))
         guard case .close(.silent, _) = broker.tick() else { Issue.record(); return }
     }
+
+    @Test("an alias that stands for too deep a topic drops the messages that use it, until it stands for another")
+    func tooDeepAlias() {
+        let broker = Broker.accepted(.v5)
+        func outcomes(_ hex: String) -> [String] {
+            broker.receive(hex).map { action in
+                switch action {
+                case .message(let publish, _): publish.topic.description
+                case .dropped: "dropped"
+                default: "\(action)"
+                }
+            }
+        }
+        #expect(outcomes("30 8702" + Self.deep + "03 23 0005") == ["dropped"])
+        #expect(outcomes("30 07 0000 03 23 0005 78") == ["dropped"])
+        #expect(outcomes("32 09 0000 0007 03 23 0005 78") == ["dropped"])
+        #expect(broker.sent() == ["40 0007"])
+        #expect(outcomes("30 08 0001 62 03 23 0005 78 30 07 0000 03 23 0005 78") == ["b", "b"])
+        // Which aliases a message changes that is skipped, nobody knows.
+        #expect(broker.skip(0x30, 0) == .none)
+        guard case .close = broker.receive("30 07 0000 03 23 0005 78").last else { Issue.record(); return }
+        #expect(broker.sent() == ["e0 94"])
+    }
+
+    @Test("too deep a Response Topic does not end the connection either")
+    func responseTopic() {
+        let broker = Broker.accepted(.v5)
+        guard case .dropped = broker.receive("32 8b02 0001 61 0007 8402 08" + Self.deep).last
+        else { Issue.record(); return }
+        #expect(broker.sent() == ["40 0007"])
+    }
 }

@@ -177,4 +177,96 @@ import Uplink
             #expect(broker.client.inFlightCount <= 1)
         }
     }
+
+    @Test(
+        "a crafted packet of 5.0 closes with a reason, and everything in flight is sent again",
+        arguments: [
+            ("CONNACK twice", "20 03 00 00 00", "82"), ("AUTH", "f0 00", "82"),
+            ("PUBLISH without properties", "30 03 0001 61", "81"),
+            ("PUBLISH whose properties end beyond it", "30 06 0001 61 0a 01 00", "81"),
+            ("Payload Format twice", "30 09 0001 61 04 0100 0101 78", "82"),
+            ("Content Type twice", "30 0c 0001 61 08 03000161 03000161", "82"),
+            ("Payload Format 2", "30 07 0001 61 02 0102 78", "82"),
+            ("a property of CONNACK", "30 08 0001 61 03 210001 78", "81"),
+            ("Subscription Identifier 0", "30 07 0001 61 02 0b00 78", "82"),
+            ("a wildcard in Response Topic", "30 09 0001 61 04 0800012b 78", "90"),
+            ("QoS 3", "36 06 0001 61 0001 00", "81"), ("DUP at QoS 0", "38 04 0001 61 00", "81"),
+            ("PUBACK of an unknown identifier", "40 02 0003", "82"), ("PUBACK of 0", "40 02 0000", "82"),
+            ("PUBACK with a code that it does not have", "40 03 0001 01", "81"),
+            ("PUBACK with two Reason Strings", "40 0c 0001 00 08 1f000161 1f000161", "82"),
+            ("PUBACK with bytes behind", "40 05 0001 00 00 00", "81"), ("PUBREC of QoS 1", "50 02 0001", "82"),
+            ("PUBREL with a code that it does not have", "62 03 0001 80", "81"),
+            ("PUBREL with other flags", "60 02 0001", "81"), ("PUBCOMP of QoS 1", "70 02 0001", "82"),
+            ("SUBACK with too few codes", "90 03 ffff 00", "82"),
+            ("SUBACK with too many codes", "90 05 ffff 00 00 00", "82"),
+            ("SUBACK with a code that it does not have", "90 04 ffff 00 03", "81"),
+            ("SUBACK of an unknown identifier", "90 04 0001 00 00", "82"), ("UNSUBACK", "b0 04 0001 00 00", "82"),
+            ("PINGREQ", "c0 00", "82"), ("SUBSCRIBE", "82 07 0001 00 0001 61 00", "82"),
+            ("DISCONNECT with a code of clients", "e0 01 04", "82"),
+            ("DISCONNECT with Session Expiry", "e0 07 00 05 1100000001", "82"),
+            ("a padded length", "d0 80 00", "81"), ("packet type 0", "00 00", "81"),
+        ]
+    )
+    func craftedV5(name: String, hex: String, code: String) throws {
+        var configuration = UplinkClient.Configuration.v5
+        configuration.subscriptions = [Subscription(filter: try TopicFilter("c/#"), qos: .atLeastOnce)]
+        let broker = Broker.accepted(configuration)
+        #expect(broker.send(1, "t", "x"))
+        _ = broker.sent()
+        guard case .close(let failure, _) = broker.receive(hex).last else {
+            Issue.record("\(name) was taken")
+            return
+        }
+        #expect(failure.description.contains("the broker"))
+        #expect(broker.sent() == ["e0 " + code], "\(name): \(failure)")
+        broker.reconnect()
+        #expect(broker.sent().last == "3a 00017400010078")
+    }
+
+    @Test(
+        "a broker of 5.0 says why it ends the connection",
+        arguments: [
+            ("e0 00", "no reason given (0x00)"), ("e0 01 8b", "it is shutting down (0x8B)"),
+            ("e0 01 8e", "another connection with the same client id took the session over"),
+            ("e0 01 95", "larger than it takes"), ("e0 01 99", "not what its format says"),
+            ("e0 07 9c 05 1c 0002 613a", #"use another server for now (0x9C): it names another server: "a:""#),
+            ("e0 01 9d", "moved for good"), ("e0 01 97", "quota"), ("e0 01 98", "administrator"),
+            ("e0 01 93", "Receive Maximum"), ("e0 01 94", "topic alias"), ("e0 01 8d", "heard nothing"),
+            ("e0 06 87 04 1f 0001 0a", #"not authorized (0x87): "\u{a}""#),
+        ]
+    )
+    func disconnects(hex: String, words: String) {
+        let broker = Broker.accepted(.v5)
+        guard case .close(let failure, _) = broker.receive(hex).last else { Issue.record(); return }
+        #expect(failure.description.hasPrefix("the broker ended the connection: "))
+        #expect(failure.description.contains(words), "\(failure)")
+        #expect(broker.sent().isEmpty)
+        #expect(broker.client.phase == .waiting)
+    }
+
+    @Test("random packets of 5.0 do no more than close, and get one answer at most", arguments: [1, 2, 3] as [UInt64])
+    func noiseV5(seed: UInt64) {
+        var generator = JitterGenerator(seed: seed)
+        for _ in 0..<2000 {
+            let broker = Broker.accepted(.v5, connAck: "20 09 00 00 06 22 0004 21 0004")
+            _ = broker.send(1, "tttt", "x")
+            _ = broker.send(2, "tttt", "x", qos: .exactlyOnce)
+            for _ in 0..<4 {
+                let length = Int.random(in: 0...12, using: &generator)
+                // Mostly packets that a broker may send, with identifiers that mean something.
+                let types: [UInt8] = [0x30, 0x32, 0x34, 0x3C, 0x40, 0x50, 0x62, 0x70, 0x90, 0xE0]
+                let type = types.randomElement(using: &generator) ?? 0
+                let bytes: [UInt8] = [0, 1, 2, 0x23, 0x80, 0x61]
+                let body = (0..<length).map { _ in bytes.randomElement(using: &generator) ?? 0 }
+                var output = ByteBuffer()
+                let frame = MQTTFrame(firstByte: type, body: ByteBuffer(bytes: body))
+                if case .message(_, let receipt?) = broker.client.received(frame, now: broker.now, into: &output) {
+                    broker.client.acknowledge(receipt, into: &output)
+                }
+                #expect(output.readableBytes <= 5)
+            }
+            #expect(broker.client.phase == .connected || broker.client.phase == .waiting)
+            #expect(broker.client.inFlightCount <= 2)
+        }
+    }
 }

@@ -9,7 +9,16 @@ extension Broker {
         _ = self.passToDeadline()
         self.up()
         _ = self.sent()
-        _ = self.receive(sessionPresent ? "20 02 01 00" : "20 02 00 00")
+        let present = sessionPresent ? "01" : "00"
+        _ = self.receive(self.client.configuration.version == .v5 ? "20 03 \(present) 00 00" : "20 02 \(present) 00")
+    }
+
+    /// The same, with this CONNACK, and gives what came of it.
+    func reconnect(_ connAck: String) -> UplinkAction? {
+        _ = self.passToDeadline()
+        self.up()
+        _ = self.sent()
+        return self.receive(connAck).first
     }
 }
 

@@ -9,6 +9,7 @@ struct FuzzTarget: Sendable {
         [
             FuzzTarget(name: "frames", check: FramesTarget.check),
             FuzzTarget(name: "connection", check: ConnectionTarget.check),
+            FuzzTarget(name: "uplink", check: UplinkTarget.check),
             FuzzTarget(name: "topics", check: TopicsTarget.check),
             FuzzTarget(name: "tree", check: TreeTarget.check),
             FuzzTarget(name: "sealed", check: SealedTarget.check),

@@ -71,7 +71,8 @@ extension AttachedBroker: UplinkChannelDelegate {
 
     func perform(_ action: UplinkAction) {
         switch action {
-        case .none, .completed: break
+        case .none: break
+        case .completed(let packetID): self.machine.forget(packetID: packetID)
         case .acknowledged(let sequence), .refused(let sequence, _, _): self.outbox.acknowledged(sequence)
         case .connect: self.connector.connect(delegate: self)
         case .connected(let session): self.connected(session)

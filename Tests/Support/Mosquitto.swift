@@ -10,6 +10,8 @@ package final class Mosquitto: Sendable {
         case preSharedKey(version: String? = nil)
         /// TLS with certificates of both sides; the client's common name becomes the user name.
         case certificate(certificate: String, key: String, clientCA: String, version: String? = nil)
+        /// WebSockets, over TLS if there is a certificate. Not the first: mosquitto does not start with WebSockets alone.
+        case webSocket(certificate: String? = nil, key: String? = nil)
     }
 
     /// What it is to be.
@@ -88,6 +90,9 @@ package final class Mosquitto: Sendable {
                 lines += ["certfile \(certificate)", "keyfile \(key)", "cafile \(clientCA)"]
                 lines += ["require_certificate true", "use_identity_as_username true"]
                 if let version { lines.append("tls_version \(version)") }
+            case .webSocket(let certificate, let key):
+                lines.append("protocol websockets")
+                if let certificate, let key { lines += ["certfile \(certificate)", "keyfile \(key)"] }
             }
         }
         let file = try directory.write("mosquitto.conf", lines.joined(separator: "\n") + "\n")

@@ -49,8 +49,11 @@ import Testing
         }
 
         func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-            guard event is TLSHandshakeCompleted else { return }
-            context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(bytes: self.greeting)), promise: nil)
+            guard let completed = event as? TLSHandshakeCompleted else { return }
+            // Without a greeting, the application protocol.
+            let name = Array((completed.peer.applicationProtocol ?? "none").utf8) + [0x0A]
+            let greeting = self.greeting.isEmpty ? name : self.greeting
+            context.writeAndFlush(Self.wrapOutboundOut(ByteBuffer(bytes: greeting)), promise: nil)
         }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -182,6 +185,29 @@ import Testing
                 #expect(result.status != 0)
                 #expect(result.text.contains(version == .tls12 ? "SSL alert number 20" : "SSL alert number 47"))
             }
+        }
+    }
+
+    @Test("openssl s_server picks an application protocol of ours, or refuses us", .enabled(if: isInstalled(openssl)))
+    func applicationProtocols() throws {
+        for (offered, reversed) in [(["x", "mqtt"], "ttqm"), ([], "enon"), (["x"], nil)] as [([String], String?)] {
+            let port = try FreePort.next()
+            let peer = try TLSRealPeer(
+                Self.openssl,
+                [
+                    "s_server", "-accept", "127.0.0.1:\(port)", "-nocert", "-psk", Self.keyHex, "-psk_identity",
+                    "attic", "-alpn", "mqtt,h2", "-rev",
+                ]
+            )
+            try #require(peer.wait(for: "ACCEPT") != nil)
+            var client = Self.client(.tls13)
+            client.applicationProtocols = offered
+            if let reversed {
+                #expect(try Self.call(port: port, client, greeting: []) == Array("\(reversed)\n".utf8))
+                continue
+            }
+            let error = #expect(throws: TLSError.self) { try Self.call(port: port, client, greeting: []) }
+            #expect(error?.kind == .noApplicationProtocol)
         }
     }
 

@@ -16,6 +16,7 @@ struct UplinkStage {
         var configuration = SiteConfiguration.plain(port: broker.port)
         configuration.uplink += uplink
         configuration.extra = extra
+        configuration.qos = qos
         self.broker = broker
         self.home = try GatewayProcess.Home(configuration: configuration.text)
         try await self.home.importDevices(SiteDevices.plain("lamp"))
@@ -30,7 +31,12 @@ struct UplinkStage {
     /// SIGKILL, and a new start.
     func killed() async throws -> Self {
         try await self.gateway.kill()
-        return Self(self, gateway: try await self.home.start())
+        return try await self.restarted()
+    }
+
+    /// A new start, when the gateway is gone.
+    func restarted() async throws -> Self {
+        Self(self, gateway: try await self.home.start())
     }
 
     /// The node publishes numbers at QoS 1, and is acknowledged all.

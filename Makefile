@@ -43,6 +43,11 @@ crash: ## kill the gateway at MOMENTS (200) random moments under load, and count
 	@scripts/setup-tests.sh
 	scripts/crash-matrix.sh $(MOMENTS) $(SEED)
 
+faults: ## let each call to the disk of a run fail, one run after the other
+	@scripts/setup.sh
+	@scripts/setup-tests.sh
+	scripts/disk-faults.sh
+
 lint: ## layout and syntax; changes nothing
 	@scripts/lint.sh
 
@@ -66,5 +71,5 @@ clean: ## remove what was built
 	rm -rf .build .venv Fuzz/.build Fuzz/finds
 	$(MAKE) --no-print-directory -C Benchmarks clean
 
-.PHONY: help demo build test fuzz crash lint bench install clean
+.PHONY: help demo build test fuzz crash faults lint bench install clean
 .DEFAULT_GOAL := help

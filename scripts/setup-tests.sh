@@ -26,6 +26,7 @@ need openssl command -v openssl
 need lua5.1 command -v lua5.1
 need lua-socket lua5.1 -e 'require "socket"'
 need lua-luaossl lua5.1 -e 'require "openssl.hmac"'
+need strace command -v strace
 need python3 "$python" --version
 make_venv 2>/dev/null || true
 if can_install >/dev/null; then

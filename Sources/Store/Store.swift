@@ -111,6 +111,7 @@ package final class Store: Sendable {
             }
             var writer: SpoolWriter?
             if access == .gateway {
+                try Self.checkWritable(database, directory)
                 try Self.inspect(database, directory)
                 try database.write(LaneTable.removeIdle)
                 writer = try database.writeWithoutTransaction { db in
@@ -165,6 +166,23 @@ package final class Store: Sendable {
 
     // Without waiting: the last reference may be the thread's own.
     deinit { self.worker?.queue.close() }
+
+    /// What SQLite can't open for writing it opens for reading only, the database or its log, and every commit fails until the
+    /// next start: better not to start.
+    private static func checkWritable(_ database: DatabaseQueue, _ directory: StateDirectory) throws {
+        try database.writeWithoutTransaction { db in
+            guard sqlite3_db_readonly(db.sqliteConnection, "main") == 0 else {
+                let detail = "it could be opened for reading only"
+                throw StoreError(
+                    .permission,
+                    file: directory.database,
+                    operation: "opening the database",
+                    detail: detail
+                )
+            }
+            try db.inTransaction(.immediate) { .rollback }
+        }
+    }
 
     /// Looks at every page, if that is quick or the last run had reason to.
     private static func inspect(_ database: DatabaseQueue, _ directory: StateDirectory) throws {

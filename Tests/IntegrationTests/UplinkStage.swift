@@ -25,6 +25,7 @@ struct UplinkStage {
         configuration.qos = qos
         configuration.firstRoute = firstRoute
         configuration.extra = extra
+        configuration.qos = qos
         self.broker = broker
         self.home = try GatewayProcess.Home(configuration: configuration.text)
         try await self.home.importDevices(SiteDevices.plain("lamp"))
@@ -39,7 +40,12 @@ struct UplinkStage {
     /// SIGKILL, and a new start.
     func killed() async throws -> Self {
         try await self.gateway.kill()
-        return Self(self, gateway: try await self.home.start())
+        return try await self.restarted()
+    }
+
+    /// A new start, when the gateway is gone.
+    func restarted() async throws -> Self {
+        Self(self, gateway: try await self.home.start())
     }
 
     /// The node publishes numbers at QoS 1, and is acknowledged all.

@@ -45,14 +45,26 @@ package final class GatewayProcess: Sendable {
         }
 
         /// Starts the gateway, and waits until all its listeners are open.
-        package func start() async throws -> GatewayProcess {
+        ///
+        /// - Parameters:
+        ///   - environment: Added to the test's own.
+        ///   - command: A program that becomes the gateway, such as `strace -D`, with its arguments.
+        package func start(
+            environment: [String: String] = [:],
+            by command: [String] = []
+        ) async throws -> GatewayProcess {
             let lines = try String(contentsOfFile: self.directory.file("gateway.conf"), encoding: .utf8)
                 .split(separator: "\n").map { $0.trimmingPrefix(while: \.isWhitespace) }
             // One that is attached to a broker opens no port.
             let listeners =
                 lines.count { $0.hasPrefix("[[listener]]") } - lines.count { $0.hasPrefix("protocol = \"attach\"") }
-            let gateway = try GatewayProcess(home: self)
-            _ = try await gateway.log.lines(count: listeners) { Self.isListening($0) }
+            let gateway = try GatewayProcess(home: self, environment: environment, command: command)
+            do {
+                _ = try await gateway.log.lines(count: listeners) { Self.isListening($0) }
+            } catch {
+                let tail = gateway.log.lines.suffix(20).joined(separator: "\n")
+                throw OutputLog.Missing(description: "\(listeners) listeners did not open; last lines:\n\(tail)")
+            }
             return gateway
         }
 
@@ -64,9 +76,15 @@ package final class GatewayProcess: Sendable {
     private let home: Home
     private let process: ChildProcess
 
-    private init(home: Home) throws {
+    private init(home: Home, environment: [String: String], command: [String]) throws {
         self.home = home
-        self.process = try ChildProcess(Self.binary, ["run"], directory: home.directory.path)
+        let command = command + [Self.binary, "run"]
+        self.process = try ChildProcess(
+            command[0],
+            Array(command.dropFirst()),
+            environment: environment,
+            directory: home.directory.path
+        )
     }
 
     /// What it logs.

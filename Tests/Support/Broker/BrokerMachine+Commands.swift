@@ -53,6 +53,11 @@ extension BrokerMachine {
         case 6:
             let wasHeld = self.sessions[link.clientID]?.held.remove(id) != nil
             self.links[key]?.unacknowledged.remove(id)
+            guard self.script.closesOnReleases == 0 else {
+                self.script.closesOnReleases -= 1
+                self.links[key]?.isEnding = true
+                return
+            }
             let code: UInt8 = wasHeld || link.level != 5 ? 0 : 0x92
             self.links[key]?.output += Wire.acknowledgement(0x70, id, code: code)
         case 4, 7:

@@ -132,6 +132,7 @@ struct BrokerMachine: Sendable {
         case 8: self.subscribe(&body, key)
         case 10: self.unsubscribe(&body, key)
         case 12:
+            self.log.append("PINGREQ #\(link.number)")
             if self.script.answersPings { self.links[key]?.output += [0xD0, 0] }
         case 14:
             self.log.append("DISCONNECT #\(link.number)")

@@ -83,6 +83,8 @@ package struct BrokerScript: Sendable {
     package var keepsSessions = true
     /// When PUBACK and PUBREC go out.
     package var acknowledging = Acknowledging.atOnce
+    /// How many PUBRELs are taken and answered with the end of the connection.
+    package var closesOnReleases = 0
     /// Whether PINGREQ is answered.
     package var answersPings = true
     /// Code of each filter of SUBSCRIBE; the QoS that it asks for if nil.

@@ -101,7 +101,9 @@ struct CommandDeskTests {
         #expect(topic.sessionID == nil)
     }
 
-    @Test("the last takes the place of those that wait, but of none that is leaving; a retained one that of a retained one")
+    @Test(
+        "the last takes the place of those that wait, but of none that is leaving; a retained one that of a retained one"
+    )
     func replaces() throws {
         let desk = CommandDesk()
         #expect(desk.offer(self.id("a"), for: self.topic, of: self.device) == .taken)
@@ -138,7 +140,9 @@ struct CommandDeskTests {
 
     @Test("commands and topics of a device have limits; a topic that only has a session ID gives way")
     func limits() throws {
-        let desk = CommandDesk(limits: .init(topicsPerDevice: 2, messagesPerDevice: 2, bytesPerDevice: 1_000, bytes: 1_500))
+        let desk = CommandDesk(
+            limits: .init(topicsPerDevice: 2, messagesPerDevice: 2, bytesPerDevice: 1_000, bytes: 1_500)
+        )
         let topics = try (0...5).map { try TopicName("n/k/\($0)") }
         for number in 1...3 {
             #expect(desk.offer(self.id("\(number)"), for: topics[number], of: self.device) == .taken)

@@ -29,7 +29,9 @@ import Testing
         try node.expectNothing()
     }
 
-    @Test("of those who may listen, the node and whoever proves nothing get it sealed, others as it is; session IDs nobody")
+    @Test(
+        "of those who may listen, the node and whoever proves nothing get it sealed, others as it is; session IDs nobody"
+    )
     func listeners() async throws {
         let site = try await Site.start()
         let node = try site.node()
@@ -140,7 +142,9 @@ import Testing
         try node.expectNothing()
     }
 
-    @Test("of commands that wait, ttl ends some, and keep = \"last\" leaves the last of each topic; sealed ones and others")
+    @Test(
+        "of commands that wait, ttl ends some, and keep = \"last\" leaves the last of each topic; sealed ones and others"
+    )
     func waiting() async throws {
         let broker = try await Mosquitto.start()
         let extra = """

@@ -125,9 +125,12 @@ extension GatewayConfiguration {
             switch route.direction {
             case .out:
                 let isFed = published.contains { $0.overlaps(own.subscription) }
-                let isFedFromOutside = route.fromUplinks && zip(self.routes, compiled).contains {
-                    $0.direction == .in && $0.uplink != route.uplink && $1?.target.overlaps(own.subscription) ?? false
-                }
+                let isFedFromOutside =
+                    route.fromUplinks
+                    && zip(self.routes, compiled).contains {
+                        $0.direction == .in && $0.uplink != route.uplink
+                            && $1?.target.overlaps(own.subscription) ?? false
+                    }
                 if !isFed, !isFedFromOutside {
                     document.warning(path.key("from"), "no profile may publish there: nothing will take this route")
                 }

@@ -110,7 +110,7 @@ extension GatewayCore {
             let detail = "session IDs for commands of \(session.device) are published by \(session.device) alone"
             return client.refuse(publish, .policy, device: destination.name, detail: detail)
         }
-        let problem = self.take(
+        let answer = self.take(
             sessionID: payload,
             of: publish,
             for: session.commands,
@@ -119,14 +119,36 @@ extension GatewayCore {
             isProven: undo != nil || client.identity == .device(session.device),
             from: client
         )
-        if let problem {
-            return client.refuse(publish, .commandSession, device: destination.name, detail: problem)
+        switch answer {
+        case .refused(let problem):
+            client.refuse(publish, .commandSession, device: destination.name, detail: problem)
+        case .isOld:
+            // As after a lost PUBACK; but a node that does not know better waits for ever.
+            self.counters.count(.commandSession)
+            self.refusals.note(
+                .commandSession,
+                device: destination.name,
+                topic: publish.topic.buffer,
+                from: client.address,
+                detail: "a command was sealed under it before",
+                now: .now()
+            )
+            if publish.qos != .atMostOnce { self.commits.acknowledge(publish.packetID, to: client, undo: undo) }
+        case .taken:
+            if publish.qos != .atMostOnce { self.commits.acknowledge(publish.packetID, to: client, undo: undo) }
         }
-        if publish.qos != .atMostOnce { self.commits.acknowledge(publish.packetID, to: client, undo: undo) }
+    }
+
+    /// What becomes of a session ID.
+    private enum SessionAnswer {
+        case taken
+        /// It was used before.
+        case isOld
+        /// Why not, in words.
+        case refused(String)
     }
 
     /// - Parameter isProven: That it was the node is beyond doubt.
-    /// - Returns: Why it is not taken, in words; nil if it is.
     private func take(
         sessionID payload: ByteBuffer,
         of publish: Publish,
@@ -134,25 +156,24 @@ extension GatewayCore {
         of device: DeviceID,
         isProven: Bool,
         from client: Client
-    ) -> String? {
+    ) -> SessionAnswer {
         defer { self.writeDown(device) }
         guard payload.readableBytes > 0 else {
             self.commandDesk.withdraw(commands, of: device)
-            return nil
+            return .taken
         }
-        if let problem = CommandSessionID.problem(with: payload) { return problem }
+        if let problem = CommandSessionID.problem(with: payload) { return .refused(problem) }
         // Sealed under an ID of the gateway's, a command could be sent back to it as a message of the node's.
-        if self.isOwn(payload) { return "it is one of the gateway's own session IDs" }
+        if self.isOwn(payload) { return .refused("it is one of the gateway's own session IDs") }
         let id = CommandSessionID(payload, isRetained: publish.retain, isProven: isProven, source: client)
         switch self.commandDesk.offer(id, for: commands, of: device) {
         case .taken:
             if let topic = self.commandDesk[device]?.topic(commands) { self.pump(topic) }
-            return nil
+            return .taken
         // An attached broker brings what it retains with each connection.
-        case .used where publish.retain && client.attached != nil: return nil
-        case .used: return "a command was sealed under it before"
-        case .notProven: return "the device proves its session IDs, and this one is not proven"
-        case .full: return "the device has commands or session IDs on as many topics as it may have"
+        case .used: return publish.retain && client.attached != nil ? .taken : .isOld
+        case .notProven: return .refused("the device proves its session IDs, and this one is not proven")
+        case .full: return .refused("the device has commands or session IDs on as many topics as it may have")
         }
     }
 
@@ -173,7 +194,11 @@ extension GatewayCore {
 
     /// Sends what can go of a topic: its node is here, and has published a session ID.
     private func pump(_ topic: CommandTopic) {
-        self.giveUp(self.commandDesk.takeExpired(of: topic, now: .now()), of: topic, "it waited for longer than its ttl")
+        self.giveUp(
+            self.commandDesk.takeExpired(of: topic, now: .now()),
+            of: topic,
+            "it waited for longer than its ttl"
+        )
         guard !topic.isLeaving, let first = topic.waiting.first else { return }
         guard self.registry.commandDevice(topic.topic) == topic.device else { return self.sendUnsealed(topic) }
         guard self.isSomebodyHere(first.message, for: topic.device),
@@ -192,7 +217,8 @@ extension GatewayCore {
             var message = sealed
             message.leavesWhenSafe = false
             let isWithOthers = self.deliver(message, for: topic.device) { !$0.isStored || $1 == .atMostOnce }
-            let isAttached = self.attachedBrokers(for: message).count { $0.isConnected && $0.publish(command: message) } > 0
+            let isAttached =
+                self.attachedBrokers(for: message).count { $0.isConnected && $0.publish(command: message) } > 0
             if isStored { return }
             guard isWithOthers || isAttached else { return self.commandDesk.stays(topic) }
             self.left(topic, first)

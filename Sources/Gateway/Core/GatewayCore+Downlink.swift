@@ -116,7 +116,8 @@ extension MQTTProperties {
                 others.append(property)
             }
         }
-        guard hops < limit, let name = try? MQTTString(Self.hopsName), let value = try? MQTTString("\(max(hops, 0) + 1)")
+        guard hops < limit, let name = try? MQTTString(Self.hopsName),
+            let value = try? MQTTString("\(max(hops, 0) + 1)")
         else { return nil }
         var copy = self
         copy.userProperties = others + [UserProperty(name: name, value: value)]

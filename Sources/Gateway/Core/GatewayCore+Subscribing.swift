@@ -111,7 +111,8 @@ extension GatewayCore {
                 },
                 send: { [unowned self] kept, session, subscription, identifier in
                     guard self.mayStillBeRetained(kept.message) else { return }
-                    if let device = self.registry.commandDevice(kept.message.topic), self.isSealed(session, for: device),
+                    if let device = self.registry.commandDevice(kept.message.topic),
+                        self.isSealed(session, for: device),
                         kept.message.publisher != device.text
                     {
                         guard self.mayReceive(session, kept.message.topic) else { return }

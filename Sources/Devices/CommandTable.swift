@@ -57,23 +57,26 @@ extension TopicName {
 extension DeviceRegistry {
     /// The device that messages on `topic` are sealed for; nil if none is: by `sealed_commands` of its profile, the form of its
     /// seal, and whether it has keys.
-    package func commandDevice(_ topic: TopicName) -> DeviceID? {
-        guard let id = self.commands.device(of: topic, where: self.isSealed), !self.reserved.contains(topic) else {
-            return nil
+    ///
+    /// - Parameter needsKeys: False where the devices were read without their secrets: then each counts as having some.
+    package func commandDevice(_ topic: TopicName, needsKeys: Bool = true) -> DeviceID? {
+        let id = self.commands.device(of: topic) { id, profile in
+            self.isOf(id, profile: profile) && self.seal(of: id) == .v1 && self.device(id)?.isRevoked == false
+                && (!needsKeys || self.v1Member(id) != nil)
         }
-        return id
+        return id.flatMap { self.reserved.contains(topic) ? nil : $0 }
     }
 
     /// Whose session IDs are published on `topic`, and for the commands of which topic; nil if it is not such a topic.
-    package func commandSession(_ topic: TopicName) -> (device: DeviceID, commands: TopicName)? {
-        guard let commands = topic.commandTopic, let device = self.commandDevice(commands) else { return nil }
+    ///
+    /// - Parameter needsKeys: See ``commandDevice(_:needsKeys:)``.
+    package func commandSession(
+        _ topic: TopicName,
+        needsKeys: Bool = true
+    ) -> (device: DeviceID, commands: TopicName)? {
+        guard let commands = topic.commandTopic,
+            let device = self.commandDevice(commands, needsKeys: needsKeys)
+        else { return nil }
         return (device, commands.compacted())
-    }
-
-    private func isSealed(_ id: DeviceID, profile: Int) -> Bool {
-        guard self.isOf(id, profile: profile), self.seal(of: id) == .v1, self.device(id)?.isRevoked == false else {
-            return false
-        }
-        return self.v1Member(id) != nil
     }
 }

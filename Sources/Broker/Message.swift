@@ -18,6 +18,9 @@ package struct Message: Sendable, Equatable {
     package var expiry: NIODeadline?
     /// Whether it takes the place of what waits on its topic for a client that is away or slow.
     package var replacesWaiting: Bool
+    /// Whether it leaves for a client only when what was appended to the journal with it is on disk, as at QoS 2, whatever its
+    /// QoS. For sessions without a journal its owner has to wait.
+    package var leavesWhenSafe = false
 
     package init(
         topic: TopicName,

@@ -257,7 +257,7 @@ package final class Session {
                 self.outbound.assignPacketIDs { self.wroteDown($0) }
                 continue
             }
-            guard entry.qos == .atLeastOnce || self.isSafe(entry) else {
+            guard entry.qos == .atLeastOnce && !entry.kept.message.leavesWhenSafe || self.isSafe(entry) else {
                 self.outbound.assignPacketIDs { self.wroteDown($0) }
                 waitsForDisk = true
                 break

@@ -45,6 +45,21 @@ package final class CompiledRoute: Sendable {
         }
     }
 
+    /// What the captures of `from` matched in a topic that it takes, by their names.
+    package func captures(in topic: TopicName) -> [String: String] {
+        topic.buffer.withUnsafeReadableBytes { name in
+            withUnsafeTemporaryAllocation(of: Range<Int>.self, capacity: self.from.plusCount) { pluses in
+                pluses.initialize(repeating: 0..<0)
+                guard self.from.match(name, pluses: pluses) != nil else { return [:] }
+                var found: [String: String] = [:]
+                for (capture, range) in zip(self.route.from.captures, pluses) {
+                    if let capture { found[capture] = String(decoding: name[range], as: UTF8.self) }
+                }
+                return found
+            }
+        }
+    }
+
     /// The topic on the other side alone; see ``map(_:)``. The new topic is the only allocation.
     package func mapTopic(_ topic: TopicName) -> TopicName? {
         self.mapping(topic) { _, _, mapped in mapped }

@@ -48,6 +48,7 @@ package final class DeviceRegistry {
     /// By index of the profile.
     private var guestPolicies: [Int: DevicePolicy] = [:]
     private var claims = ClaimTable(profiles: [], gateway: "none")
+    private(set) var commands = CommandTable(profiles: [], gateway: "none")
     /// For each profile: the first session topics of its devices, at most ``maxCandidates``.
     private var sessionTopics: [[TopicName]] = []
 
@@ -77,6 +78,7 @@ package final class DeviceRegistry {
         )
         self.reserved = ReservedTopics(profiles: profiles, others: self.ownTopics, gateway: self.gateway)
         self.claims = ClaimTable(profiles: profiles, gateway: self.gateway)
+        self.commands = CommandTable(profiles: profiles, gateway: self.gateway)
         self.entries = Dictionary(
             devices.map { ($0.id, Entry(device: $0, profile: self.profileIndex[$0.profile])) },
             uniquingKeysWith: { $1 }
@@ -133,6 +135,13 @@ package final class DeviceRegistry {
     /// The v1 secrets of a device: its own, or those of the device whose keys it uses.
     package func v1Keys(of id: DeviceID) -> V1Keys? {
         self.entries[id].flatMap { Self.v1Keys(of: $0.device, in: self.entries) }
+    }
+
+    /// A device with what v1 needs; nil if its record lacks some of it: keys of its own or of another device, and a node id that
+    /// fits. A device without a node id on record is expected to write its own id.
+    package func v1Member(_ id: DeviceID) -> V1Member? {
+        guard let device = self.entries[id]?.device, let keys = self.v1Keys(of: id) else { return nil }
+        return try? V1Member(device: id.text, keys: keys, nodeID: device.nodeID ?? id.text)
     }
 
     /// What a device may do; nil if there is no such device. Of a revoked device, and of one without a profile, it refuses
@@ -195,10 +204,7 @@ package final class DeviceRegistry {
         var members: [V1Member] = []
         var incomplete: [DeviceID] = []
         for device in group.devices where self.seal(of: device.id) == .v1 {
-            let nodeID = device.nodeID ?? device.id.text
-            if let keys = self.v1Keys(of: device.id),
-                let member = try? V1Member(device: device.id.text, keys: keys, nodeID: nodeID)
-            {
+            if let member = self.v1Member(device.id) {
                 members.append(member)
             } else {
                 incomplete.append(device.id)
@@ -284,7 +290,7 @@ package final class DeviceRegistry {
         return self.entries[id]
     }
 
-    private func isOf(_ id: DeviceID, profile: Int) -> Bool { self.entries[id]?.profile == profile }
+    func isOf(_ id: DeviceID, profile: Int) -> Bool { self.entries[id]?.profile == profile }
 
     private func isPlaintext(_ id: DeviceID, by way: Profile.IdentifyBy) -> Bool {
         guard let entry = self.entries[id], let profile = entry.profile.map({ self.profiles[$0] }) else { return false }

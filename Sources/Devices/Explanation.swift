@@ -14,29 +14,6 @@ package struct Explanation: Sendable, Equatable, Encodable {
         case unknownDevice = "unknown-device"
     }
 
-    /// A way that the message takes to an uplink, or from one.
-    package struct Crossing: Sendable, Equatable, Encodable {
-        /// Name of the uplink.
-        package var uplink: String
-        /// The topic, or for a subscription the filter, at the outside broker.
-        package var outside: String
-        /// The topic, or for a subscription the filter, on the local side.
-        package var local: String
-        /// Quality of service on the uplink, 0 to 2.
-        package var qos: UInt8
-        /// The line of `[[route]]` in gateway.conf.
-        package var line: Int
-
-        /// A way across by the route of `line`.
-        package init(uplink: String, outside: String, local: String, qos: UInt8, line: Int) {
-            self.uplink = uplink
-            self.outside = outside
-            self.local = local
-            self.qos = qos
-            self.line = line
-        }
-    }
-
     /// The device asked about.
     package var device: String
     /// `publish` or `subscribe`.
@@ -61,13 +38,23 @@ package struct Explanation: Sendable, Equatable, Encodable {
     package var expandedFilter: String?
     /// If allowed: the uplinks that a message goes to, or from which messages could be delivered.
     package var crossings: [Crossing] = []
+    /// If a message is allowed: routes by which it does not go, though they take its topic.
+    package var stops: [Stop] = []
+    /// If a message is allowed: who may get it here.
+    package var receivers: [Receiver] = []
+    /// The device that a message on this topic is sealed for; nil: it goes as it is.
+    package var sealedFor: String?
+    /// Of a topic for session IDs: the topic whose commands are sealed under them.
+    package var sessionsFor: String?
 
     private enum CodingKeys: String, CodingKey {
         case device, action, topic, allowed, verdict, reason, profile
         case profileLine = "profile_line"
         case line, filter
         case expandedFilter = "expanded_filter"
-        case crossings
+        case crossings, stops, receivers
+        case sealedFor = "sealed_for"
+        case sessionsFor = "sessions_for"
     }
 
     /// Why the text to explain is no topic or filter.
@@ -99,16 +86,14 @@ package struct Explanation: Sendable, Equatable, Encodable {
         self.action = action.rawValue
         self.topic = text
         let decide: (DevicePolicy) -> Decision
-        let crossings: () -> [Crossing]
-        switch action {
-        case .publish:
-            let topic = try Self.topic(text)
+        let topic = action == .publish ? try Self.topic(text) : nil
+        let filter = action == .subscribe ? try Self.filter(text) : nil
+        if let topic {
             decide = { $0.decide(publish: topic) }
-            crossings = { Self.ways(out: topic, routes) }
-        case .subscribe:
-            let filter = try Self.filter(text)
+        } else if let filter {
             decide = { $0.decide(subscribe: filter) }
-            crossings = { Self.ways(in: filter, of: id, registry.gateway, routes) }
+        } else {
+            preconditionFailure("\(action) is about neither a topic nor a filter")
         }
         guard let policy = registry.policy(for: id), let device = registry.device(id) else {
             self.allowed = false
@@ -127,7 +112,8 @@ package struct Explanation: Sendable, Equatable, Encodable {
             self.verdict = .allowed
             self.line = line.line
             self.filter = line.template.text
-            self.crossings = crossings()
+            if let topic { self.follow(topic, registry, routes) }
+            if let filter { self.crossings = Self.ways(in: filter, of: id, registry, routes) }
         case .denied(let line):
             self.verdict = .denied
             self.line = line.line
@@ -150,9 +136,19 @@ package struct Explanation: Sendable, Equatable, Encodable {
                 isPublish
                 ? "goes to uplink \(crossing.uplink) as \(outside)"
                 : "\(Printable.text(crossing.local)) comes from uplink \(crossing.uplink), there \(outside)"
-            lines.append("  \(way) (QoS \(crossing.qos), route line \(crossing.line))")
+            lines.append("  \(way) (\(crossing.details))\(crossing.sealed == true ? ", sealed for it" : "")")
         }
-        if self.crossings.isEmpty {
+        lines += self.stops.map { "  " + $0.text }
+        lines += self.receivers.map { "  " + $0.text }
+        if let device = self.sealedFor {
+            lines.append(
+                "  sealed for device \(device), under the session IDs that it publishes on "
+                    + Printable.text(self.topic + "/sessionID")
+            )
+        }
+        if let commands = self.sessionsFor {
+            lines.append("  a session ID for the commands on \(Printable.text(commands)): for the gateway alone")
+        } else if self.crossings.isEmpty {
             lines.append(isPublish ? "  stays here: no route takes it" : "  no route brings anything from outside")
         }
         return lines
@@ -168,32 +164,34 @@ package struct Explanation: Sendable, Equatable, Encodable {
         do { return try SharedSubscription.parse(filter)?.filter ?? filter } catch { throw .shared(error) }
     }
 
-    private static func ways(out topic: TopicName, _ routes: RouteTable) -> [Crossing] {
-        routes.outgoing(for: topic).map { routed in
-            Crossing(
-                uplink: routes.uplinks[routed.uplink],
-                outside: routed.topic.description,
-                local: topic.description,
-                qos: routed.qos.rawValue,
-                line: routed.line
-            )
+    /// Where an allowed message goes.
+    private mutating func follow(_ topic: TopicName, _ registry: DeviceRegistry, _ routes: RouteTable) {
+        if let session = registry.commandSession(topic, needsKeys: false) {
+            self.sessionsFor = session.commands.description
+            return
         }
+        let sealedFor = registry.commandDevice(topic, needsKeys: false).flatMap { $0.text == self.device ? nil : $0 }
+        self.sealedFor = sealedFor?.text
+        (self.crossings, self.stops) = Self.ways(out: topic, routes)
+        self.receivers = Self.receivers(of: topic, sealedFor: sealedFor, registry)
     }
 
     private static func ways(
         in filter: TopicFilter,
         of device: DeviceID,
-        _ gateway: String,
+        _ registry: DeviceRegistry,
         _ routes: RouteTable
     ) -> [Crossing] {
-        routes.incoming(to: filter, of: device, gateway: gateway).map { compiled in
-            Crossing(
-                uplink: compiled.route.uplink,
-                outside: compiled.route.from.expand(device: device, gateway: gateway).description,
-                local: compiled.route.to.expand(device: device, gateway: gateway).description,
-                qos: compiled.route.qos.rawValue,
-                line: compiled.route.line
-            )
+        let gateway = registry.gateway
+        let commands =
+            registry.seal(of: device) == .v1 ? registry.profile(of: device).map(\.commandTopics) ?? [] : []
+        return routes.incoming(to: filter, of: device, gateway: gateway).map { compiled in
+            let local = compiled.route.to.expand(device: device, gateway: gateway)
+            let outside = compiled.route.from.expand(device: device, gateway: gateway).description
+            var crossing = Crossing(compiled, outside: outside, local: local.description)
+            crossing.sealed =
+                compiled.route.seal && commands.contains { $0.expand(device: device, gateway: gateway).overlaps(local) }
+            return crossing
         }
     }
 }

@@ -24,6 +24,9 @@ package struct Profile: Sendable, Equatable {
     package var subscribe: [PolicyLine] = []
     /// What its devices may neither publish nor receive, whatever the other two say.
     package var deny: [PolicyLine] = []
+    /// Topics whose messages are sealed for a device that sends sealed ones itself, each with `%d`; nil: those of ``subscribe``
+    /// that are for one device alone.
+    package var sealedCommands: [TopicTemplate]?
     /// Where the gateway publishes session IDs: with `%d` one topic a device, without it one that all share.
     package var sessionTopic: TopicTemplate?
     /// Longest payload in bytes, sealed as it arrives.
@@ -42,6 +45,12 @@ package struct Profile: Sendable, Equatable {
     package var retain = true
     /// What a client of MQTT 5.0 that asks for it is told as a basis for response topics (§4.10.1); nil: nothing.
     package var responseInformation: TopicTemplate?
+
+    /// Topics of commands: ``sealedCommands``, or else the lines of ``subscribe`` with `%d`, but for the session topic.
+    package var commandTopics: [TopicTemplate] {
+        if let listed = self.sealedCommands { return listed }
+        return self.subscribe.map(\.template).filter { $0.hasDevice && $0 != self.sessionTopic }
+    }
 
     /// A profile that allows nothing yet.
     package init(name: String, line: Int) {

@@ -165,6 +165,53 @@ package struct RouteTable: Sendable {
         return found
     }
 
+    /// What becomes of a local message on `topic` at one route.
+    package enum Trace: Sendable, Equatable {
+        /// It goes that way.
+        case goes
+        /// An earlier route to the same uplink takes it.
+        case taken(byLine: Int)
+        /// A route in would bring it back.
+        case comesBack(byLine: Int)
+        /// It came from that uplink.
+        case cameFromThere
+        /// It came from another uplink, and the route is not for such messages.
+        case notFromUplinks
+    }
+
+    /// All routes out that take a topic, used or not, in the order of ``forEachOutgoing(_:from:_:)``, which they explain.
+    package func trace(
+        _ topic: TopicName,
+        from origin: Int? = nil
+    ) -> [(uplink: Int, route: CompiledRoute, outside: TopicName, trace: Trace)] {
+        var found: [(uplink: Int, route: CompiledRoute, outside: TopicName, trace: Trace)] = []
+        for uplink in self.outgoing.indices {
+            var decided: Int?
+            for route in self.outgoing[uplink] {
+                guard let outside = route.mapTopic(topic) else { continue }
+                let trace: Trace
+                if uplink == origin {
+                    trace = .cameFromThere
+                } else if origin != nil, !route.route.fromUplinks {
+                    trace = .notFromUplinks
+                } else if let line = decided {
+                    trace = .taken(byLine: line)
+                } else {
+                    decided = route.route.line
+                    let back = self.incoming(uplink: uplink, topic: outside)
+                    trace = back?.topic == topic ? .comesBack(byLine: back?.line ?? 0) : .goes
+                }
+                found.append((uplink, route, outside, trace))
+            }
+        }
+        return found
+    }
+
+    /// The first route in of an uplink that takes a topic; nil: none.
+    package func route(in uplink: Int, _ topic: TopicName) -> CompiledRoute? {
+        self.incoming[uplink].first { $0.map(topic) != nil }
+    }
+
     /// The routes in whose messages can come to a device that subscribes to `filter`.
     func incoming(to filter: TopicFilter, of device: DeviceID?, gateway: String) -> [CompiledRoute] {
         self.incoming.joined().filter { compiled in

@@ -18,6 +18,7 @@ struct Assembly: Sendable {
     let logger: Logger
     private let devices: [Device]
     private let retained: [RetainedRecord]
+    private let commandSessions: [CommandSessionRecord]
     private let sessions: (sessions: [StoredSession], messages: [Int64: StoredMessage])
     let uplinks: [PreparedUplink]
     /// In the order of gateway.conf.
@@ -62,6 +63,7 @@ struct Assembly: Sendable {
         self.devices = try store.devices()
         self.retained = try store.retained()
         self.sessions = try store.sessions()
+        self.commandSessions = try store.commandSessions()
         Self.warnOfStranded(configuration, store, logger)
         let keyLookup = KeyLookup()
         self.keyLookup = keyLookup
@@ -177,6 +179,7 @@ struct Assembly: Sendable {
             links: self.uplinks.indices.map { self.makeLink($0, core: core, loop: loop) },
             attached: self.attached.indices.map { self.makeAttached($0, core: core, loop: loop) }
         )
+        core.restore(self.commandSessions)
         core.restore(sessions: self.sessions.sessions, messages: self.sessions.messages)
         return core
     }

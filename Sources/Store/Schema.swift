@@ -181,6 +181,18 @@ enum Schema {
                     """
             )
         }
+        migrator.registerMigration("5 commands") { db in
+            try db.execute(
+                sql: """
+                    -- Session IDs that devices published for their commands: ids not used yet, and digests of used ones.
+                    CREATE TABLE command_session (
+                        device TEXT PRIMARY KEY,
+                        ids BLOB NOT NULL,
+                        used BLOB NOT NULL
+                    ) STRICT, WITHOUT ROWID;
+                    """
+            )
+        }
         return migrator
     }
 

@@ -9,6 +9,7 @@ final class SpoolWriter {
     private static let timeFloorStep: Int64 = 60_000
     let spool: SpoolTable
     let retained: RetainedTable
+    let commandSessions: CommandSessionTable
     let sessions: SessionWriter
     let dead: DeadTable
     /// No number up to this one may be given to a new record, message or session: it may have been used.
@@ -40,6 +41,7 @@ final class SpoolWriter {
         self.faults = FaultSwitch(options)
         self.spool = try SpoolTable(on: connection, uncountedHoles: options.uncountedHoles)
         self.retained = try RetainedTable(on: connection)
+        self.commandSessions = try CommandSessionTable(on: connection)
         self.sessions = try SessionWriter(on: connection, faults: self.faults)
         self.dead = try DeadTable(on: connection, options: options)
         self.packets = try PacketTable(on: connection)
@@ -222,6 +224,10 @@ final class SpoolWriter {
             }
             for change in batch.retained { try self.retained.apply(change) }
             if batch.hasUplinkChanges { result = try self.applyUplinkChanges(of: batch, result) }
+            for record in batch.commandSessions {
+                try self.faults.pass(.session)
+                try self.commandSessions.apply(record)
+            }
             results.append(result)
         }
         if !plan.isEmpty { try self.applySessions(of: batches, plan) }

@@ -30,7 +30,7 @@ package final class Store: Sendable {
     let logger: Logger
     /// Guarded so that commands and the store's thread agree.
     let knowledge: Mutex<DeviceKnowledge>
-    private let worker: StoreWorker?
+    let worker: StoreWorker?
     private let isClosed = Mutex(false)
 
     /// Opens `sealgate.db` in `directory`, creating what is missing unless `access` is read-only.

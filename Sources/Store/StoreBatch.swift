@@ -107,6 +107,23 @@ package enum RetainedChange: Sendable, Equatable {
     case clear(topic: ByteBuffer)
 }
 
+/// What has to be remembered of the session IDs that one device published for its commands. Public values, no secrets.
+package struct CommandSessionRecord: Sendable, Equatable {
+    /// The device's id.
+    package var device: String
+    /// Those that are not used yet and outlive a restart, as the loop writes them; empty: none.
+    package var ids: ByteBuffer
+    /// What tells those that were used; empty: none.
+    package var used: ByteBuffer
+
+    /// All of it.
+    package init(device: String, ids: ByteBuffer, used: ByteBuffer) {
+        self.device = device
+        self.ids = ids
+        self.used = used
+    }
+}
+
 /// What the loop wants written. All of it is in one transaction: it is there as a whole or not at all.
 package struct StoreBatch: Sendable {
     /// Sequences of one lane that its outside broker has acknowledged.
@@ -144,6 +161,8 @@ package struct StoreBatch: Sendable {
     package var drops: [Drop] = []
     /// Applied in order.
     package var retained: [RetainedChange] = []
+    /// Applied in order; each takes the place of what was remembered of its device, and one without any bytes of all of it.
+    package var commandSessions: [CommandSessionRecord] = []
     /// What ``sessions`` of this batch enqueue, in any order. One that nothing of the same commit enqueues is not kept.
     package var messages: [StoredMessage] = []
     /// Applied in order. What is enqueued and dequeued in one commit is never written, and nothing of a session that ends
@@ -158,19 +177,20 @@ package struct StoreBatch: Sendable {
     package var isEmpty: Bool {
         self.inserts.isEmpty && self.acknowledged.isEmpty && self.drops.isEmpty && self.retained.isEmpty
             && self.messages.isEmpty && self.sessions.isEmpty && self.dead.isEmpty && self.resent.isEmpty
-            && self.releases.isEmpty && self.held.isEmpty
+            && self.releases.isEmpty && self.held.isEmpty && self.commandSessions.isEmpty
     }
 
     /// Whether it may have failed only because the disk is full.
     var takesSpace: Bool {
         !self.inserts.isEmpty || !self.messages.isEmpty || !self.sessions.isEmpty || !self.dead.isEmpty
-            || !self.releases.isEmpty || !self.held.isEmpty
+            || !self.releases.isEmpty || !self.held.isEmpty || !self.commandSessions.isEmpty
     }
 
     /// How many rows it touches, roughly: a bound for the size of one transaction.
     var weight: Int {
         self.inserts.count + self.acknowledged.count + self.drops.count + self.retained.count + self.messages.count
             + self.sessions.count + self.dead.count + self.resent.count + self.releases.count + self.held.count
+            + self.commandSessions.count
     }
 }
 

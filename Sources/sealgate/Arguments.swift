@@ -12,8 +12,6 @@ extension DeviceID {
     }
 }
 
-extension PolicyAction: ExpressibleByArgument {}
-
 /// `--seal`: the forms that this version has.
 enum SealChoice: String, ExpressibleByArgument, CaseIterable {
     case v1, none

@@ -26,6 +26,28 @@ struct SessionDeliveryTests {
         #expect(client.session.queuedCount == 1)
     }
 
+    @Test("of what waits on a topic the last takes the place of the others, if it says so; what is at the client stays")
+    func replaces() throws {
+        let client = try #require(try self.broker().connect("a"))
+        func deliver(_ text: String, on topic: String = "t", replaces: Bool = true) throws {
+            let payload = ByteBuffer(string: text)
+            let topic = try TopicName(topic)
+            var outgoing = OutgoingMessage(
+                Message(topic: topic, payload: payload, qos: .atLeastOnce, retain: false, replacesWaiting: replaces)
+            )
+            _ = client.session.deliver(&outgoing, qos: .atLeastOnce, retain: false)
+        }
+        try deliver("sent")
+        for (text, topic) in [("1", "t"), ("other", "u"), ("2", "t"), ("3", "t")] { try deliver(text, on: topic) }
+        try deliver("4", replaces: false)
+        #expect(client.session.queuedCount == 4)
+        #expect(self.journal.stored().first?.queue.count == 4)
+        for packetID in UInt16(1)...4 { client.session.acknowledged(packetID) }
+        #expect(client.connection.payloads == ["sent", "other", "3", "4"])
+        #expect(client.session.queuedCount == 0)
+        #expect(self.journal.stored().first?.queue.isEmpty == true)
+    }
+
     @Test("drops what is over the client's Maximum Packet Size, and goes on [MQTT-3.1.2-24], [MQTT-3.1.2-25]")
     func tooLarge() throws {
         let client = try #require(try self.broker().connect("a"))

@@ -83,6 +83,51 @@ import Testing
         #expect(site.outside.received.count == 10)
     }
 
+    /// A route that brings what was recorded to the node as it was: a forger on the way between gateway and node.
+    private static let replayRoute = """
+        [[route]]
+        direction = "in"
+        from = "replay/%d/#"
+        to = "nodes/%d/cmd/#"
+        uplink = "cloud"
+        seal = false
+        """
+
+    @Test("a node opens a command, answers it outside, and refuses the same bytes again", arguments: ["python", "lua"])
+    func commands(kind: String) async throws {
+        let site = try await self.site(devices: Self.kitchen, extra: Self.replayRoute)
+        let target = MosquittoTarget(port: try site.gateway.port())
+        let outside = MosquittoTarget(port: site.broker.port)
+        try await site.gateway.logged("uplink connected")
+        let recorder = try await MosquittoSubscriber.start(target, topics: ["nodes/kitchen/cmd/#"])
+        let topic = "nodes/kitchen/cmd/light"
+        let arguments = ["--keys", site.keys, "--port", "\(target.port)", "--command", topic]
+        let node =
+            kind == "lua"
+            ? try ChildProcess(
+                "lua5.1",
+                [Self.nodes + "/nodemcu/shim/run.lua"] + arguments + ["--commands", "2"]
+            )
+            : try ChildProcess(
+                Self.python,
+                [Self.nodes + "/python/actor.py"] + arguments + ["--count", "2"],
+                environment: ["PYTHONDONTWRITEBYTECODE": "1"]
+            )
+        _ = try await MosquittoPublisher.publish(outside, topic: "sites/attic/kitchen/cmd/light", payload: "on")
+        _ = try await node.output.line("the command") { $0 == "command \(topic) on" }
+        let result = try await site.outside.message(payload: "done: on")
+        #expect(result.topic.hasPrefix("sites/attic/kitchen/"))
+        let sealed = try #require(recorder.received.first { $0.topic == topic }).payload
+        #expect(!sealed.contains("on") || sealed.count > 100)
+        _ = try await MosquittoPublisher.publish(outside, topic: "replay/kitchen/light", payload: sealed)
+        _ = try await node.output.line("a refusal") { $0.contains("refused \(topic)") }
+        _ = try await MosquittoPublisher.publish(outside, topic: "sites/attic/kitchen/cmd/light", payload: "off")
+        try await site.outside.message(payload: "done: off")
+        #expect(try await node.waitForExit(within: .seconds(20)) == .status(0))
+        #expect(node.output.lines.count { $0.hasPrefix("command ") } == 2)
+        #expect(!site.outside.received.contains { $0.topic.hasSuffix("/sessionID") })
+    }
+
     @Test("the article's node runs unmodified: one shared session topic, one key set")
     func article() async throws {
         let extra = """

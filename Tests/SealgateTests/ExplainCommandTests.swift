@@ -28,6 +28,31 @@ import Testing
         #expect(try json.json("allowed") as? Bool == (status == 0))
     }
 
+    @Test("the way in from an uplink, in words and as JSON; an uplink that is not there is named")
+    func uplink() async throws {
+        let home = try CommandHome.make()
+        _ = try await home.sealgate("device add kitchen --profile sensor")
+        let taken = try await home.sealgate("explain --uplink cloud sites/attic/kitchen/cmd/on")
+        #expect(taken.exit == .status(0), "\(taken.all)")
+        for words in [
+            "taken as nodes/kitchen/cmd/on", "device kitchen may get it, sealed,", "nodes/kitchen/cmd/on/sessionID",
+        ] {
+            #expect(taken.text.contains(words), "\(taken.all)")
+        }
+        let json = try await home.sealgate("explain --uplink cloud sites/attic/kitchen/cmd/on --json")
+        #expect(try json.json("sealed_for") as? String == "kitchen")
+        #expect(try json.json("session_topic") as? String == "nodes/kitchen/cmd/on/sessionID")
+        let none = try await home.sealgate("explain --uplink cloud elsewhere")
+        #expect(none.exit == .status(1))
+        #expect(none.text.contains("no route in takes it"))
+        let unknown = try await home.sealgate("explain --uplink clod elsewhere")
+        #expect(unknown.exit == .status(2))
+        #expect(unknown.all.contains("did you mean \"cloud\"?"))
+        for usage in ["explain --uplink cloud a b", "explain kitchen publish", "explain"] {
+            #expect(try await home.sealgate(usage).exit == .status(2), "\(usage)")
+        }
+    }
+
     @Test("an unknown device, a bad action and a bad topic are told apart")
     func refused() async throws {
         let home = try CommandHome.make()

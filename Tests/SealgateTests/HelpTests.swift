@@ -39,7 +39,7 @@ import Testing
     func options(_ command: String) async throws {
         let harmless: Set<String> = [
             "--profile", "--seal", "--node-id", "--keys", "--keys-of", "--psk-file", "--config", "--session-id", "--id",
-            "--iv", "--directory", "--name", "--client", "--days",
+            "--iv", "--directory", "--name", "--client", "--days", "--uplink",
         ]
         let home = try CommandHome.make()
         let help = try await home.sealgate(command + " --help")

@@ -1,9 +1,12 @@
 """python3 -m unittest discover -s Examples/nodes/python"""
+import contextlib
+import io
 import json
 import os
 import tempfile
 import unittest
 
+import actor
 import article
 from sealing import KeyFileError, Keys, load_keys, open_sealed, seal
 
@@ -56,6 +59,44 @@ class RoundTrip(unittest.TestCase):
     def test_the_article_s_node_seals_what_opens(self):
         payload = article.make_payload(b"11242238", b"512", SESSION.encode()).encode()
         self.assertEqual(open_sealed(PUBLISHED, payload, SESSION).data, b"512")
+
+
+class Commands(unittest.TestCase):
+    """A node that takes commands, without a network."""
+
+    class Client:
+        def __init__(self):
+            self.published = []
+
+        def publish(self, topic, payload, qos):
+            self.published.append((topic, payload))
+            return type("Info", (), {"mid": len(self.published)})
+
+    def actor(self):
+        options = type("Options", (), {"session_topic": "n/%d/sessionID", "result_topic": "n/%d/result",
+                                       "command": ["n/%d/cmd"], "count": 1})
+        made = actor.Actor(options, "k", PUBLISHED)
+        made.client = self.Client()
+        made.issue("n/k/cmd")
+        return made
+
+    def test_a_command_opens_once_and_is_answered(self):
+        node = self.actor()
+        topic, first = node.client.published[-1]
+        self.assertEqual(topic, "n/k/cmd/sessionID")
+        command = seal(PUBLISHED, b"on", first)
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            node.on_message("n/k/cmd", command)
+            node.on_message("n/k/cmd", command)
+            node.on_message("n/k/cmd", b"garbage")
+            node.on_message("n/k/cmd", seal(PUBLISHED, b"off", "guessed"))
+        self.assertEqual(printed.getvalue().count("command n/k/cmd on"), 1)
+        self.assertEqual(printed.getvalue().count("refused"), 3)
+        self.assertNotEqual(node.client.published[-1][1], first)
+        node.on_message("n/k/sessionID", SESSION.encode())
+        topic, result = node.client.published[-1]
+        self.assertEqual(topic, "n/k/result")
+        self.assertEqual(open_sealed(PUBLISHED, result, SESSION).data, b"done: on")
 
 
 class KeyFile(unittest.TestCase):

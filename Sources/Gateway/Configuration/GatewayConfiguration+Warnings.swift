@@ -90,8 +90,26 @@ extension GatewayConfiguration {
                 "does not have \"\(topic)\": nodes can't fetch their session IDs, and a sealed message needs one"
             )
         }
+        self.warnAboutCommands(of: profile, path, document)
         if profile.maxPayload > self.limits.maxPacket {
             document.warning(path.key("max_payload"), "is over max_packet of [limits], which comes first")
+        }
+    }
+
+    /// Commands that would wait for session IDs which no node may publish.
+    private func warnAboutCommands(of profile: Profile, _ path: TOMLPath, _ document: ConfigurationDocument) {
+        let published = profile.publish.map { self.filter($0) }
+        for topic in profile.commandTopics {
+            let text = topic.text.hasSuffix("#") ? topic.text : topic.text + "/sessionID"
+            guard let sessions = try? TopicTemplate(text).expand(device: nil, gateway: self.name),
+                !published.contains(where: { $0.overlaps(sessions) })
+            else { continue }
+            document.warning(
+                path.key("publish"),
+                "nodes can't publish their session IDs for the commands on \"\(topic)\", which then wait for ever: "
+                    + "allow \"\(text)\", or write sealed_commands = [] if the nodes take commands that are not sealed"
+            )
+            return
         }
     }
 
@@ -107,9 +125,12 @@ extension GatewayConfiguration {
             switch route.direction {
             case .out:
                 let isFed = published.contains { $0.overlaps(own.subscription) }
-                let isFedFromOutside = route.fromUplinks && zip(self.routes, compiled).contains {
-                    $0.direction == .in && $0.uplink != route.uplink && $1?.target.overlaps(own.subscription) ?? false
-                }
+                let isFedFromOutside =
+                    route.fromUplinks
+                    && zip(self.routes, compiled).contains {
+                        $0.direction == .in && $0.uplink != route.uplink
+                            && $1?.target.overlaps(own.subscription) ?? false
+                    }
                 if !isFed, !isFedFromOutside {
                     document.warning(path.key("from"), "no profile may publish there: nothing will take this route")
                 }

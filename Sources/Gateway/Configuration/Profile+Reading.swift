@@ -21,6 +21,7 @@ extension Profile {
         self.subscribe = reader.templates("subscribe") ?? []
         self.deny = reader.templates("deny") ?? []
         self.sessionTopic = Self.readSessionTopic(reader, seal: self.seal)
+        self.sealedCommands = Self.readSealedCommands(reader)
         if let size = reader.size("max_payload", in: 1...(256 << 20)) { self.maxPayload = size }
         self.rate = reader.rate("rate")
         if let window = reader.int("window", in: V1Receiver.Configuration.windowRange) { self.window = window }
@@ -44,6 +45,15 @@ extension Profile {
             return reader.refuse("session_topic", "starts with $, where no node can subscribe to it")
         }
         return template
+    }
+
+    private static func readSealedCommands(_ reader: ConfigurationReader) -> [TopicTemplate]? {
+        guard let lines = reader.templates("sealed_commands") else { return nil }
+        for line in lines where !line.template.hasDevice {
+            let shown = TOMLPath.printable(line.template.text)
+            reader.error("sealed_commands", "\(shown) has no %d: what is sealed is for one device alone")
+        }
+        return lines.map(\.template)
     }
 
     private static func readResponseInformation(_ reader: ConfigurationReader) -> TopicTemplate? {

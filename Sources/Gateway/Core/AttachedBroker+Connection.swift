@@ -120,6 +120,7 @@ extension AttachedBroker: UplinkChannelDelegate {
         )
         for channel in self.core.channels.values { self.publish(channel.receiver.validSessionIDs, of: channel) }
         self.pump()
+        self.core.pumpCommands()
     }
 
     func endConnection() {

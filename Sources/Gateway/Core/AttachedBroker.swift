@@ -122,17 +122,27 @@ final class AttachedBroker {
         self.pump()
     }
 
+    /// Whether what an uplink brings on this topic goes there.
+    func takes(_ topic: TopicName) -> Bool { self.configuration.commands.contains { $0.matches(topic) } }
+
     /// A message that an uplink brought, if its topic is for nodes here. Never retained: what is retained outside can't be
     /// told from here when it is out of date.
-    func publish(command message: Message) {
-        guard self.configuration.commands.contains(where: { $0.matches(message.topic) }) else { return }
-        guard self.outbox.hasRoomForCommand else { return self.countDropped() }
+    ///
+    /// - Returns: Whether it is on its way there.
+    @discardableResult
+    func publish(command message: Message) -> Bool {
+        guard self.takes(message.topic) else { return false }
+        guard self.outbox.hasRoomForCommand else {
+            self.countDropped()
+            return false
+        }
         self.counters.commands += 1
         if self.configuration.subscribe.contains(where: { $0.matches(message.topic) }) {
             self.echoes.expect(message.topic, message.payload, now: .now())
         }
         self.outbox.append(topic: message.topic, payload: message.payload, isCommand: true)
         self.pump()
+        return true
     }
 
     /// An accepted message of this broker's, opened.
@@ -203,7 +213,9 @@ final class AttachedBroker {
             || self.echoes.takes(publish.topic, publish.payload)
         // A retained message is one of an earlier time, and comes again with each connection. Filters of an earlier
         // gateway.conf may still be in force at the broker.
-        let isWanted = !isOwn && !publish.retain && self.configuration.subscribe.contains { $0.matches(publish.topic) }
+        // But a session ID for commands is good until it is used, and which were is known.
+        let mayBeOld = publish.retain && self.core.registry.commandSession(publish.topic) == nil
+        let isWanted = !isOwn && !mayBeOld && self.configuration.subscribe.contains { $0.matches(publish.topic) }
         guard isWanted else {
             if !isOwn { self.counters.ignored += 1 }
             if let receipt { self.acknowledge(receipt) }

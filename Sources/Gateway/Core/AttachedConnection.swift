@@ -18,6 +18,9 @@ final class AttachedConnection: ClientConnection {
         self.peerText = broker.address
     }
 
+    /// The connection is gone.
+    var isOver: Bool { self.broker == nil }
+
     /// Keeps the receipt of a message that waits for its acknowledgement.
     ///
     /// - Returns: False if the broker used a packet identifier that is in use `[MQTT-2.2.1-4]`.

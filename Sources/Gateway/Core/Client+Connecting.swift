@@ -94,7 +94,9 @@ extension Client {
             metadata: ["client": "\(self.name)", "from": "\(self.address)"]
         )
         self.core.broker.connected(session, to: connection, receiveMaximum: connection.clientReceiveMaximum)
-        if acceptance.sessionPresent { self.core.sendSessionIDs(to: session) }
+        guard acceptance.sessionPresent else { return }
+        self.core.sendSessionIDs(to: session)
+        self.core.pumpCommands(for: session)
     }
 
     /// Whom a session of this client belongs to.

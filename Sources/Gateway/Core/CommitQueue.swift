@@ -54,6 +54,8 @@ final class CommitQueue {
     var undo: ([QueuedMessageRecord]) -> Void = { _ in }
     /// What is to be written of a topic's retained message after a failed batch: as it is in memory.
     var retained: (ByteBuffer) -> RetainedChange? = { _ in nil }
+    /// What is to be remembered of a device's session IDs for commands after a failed batch: as it is in memory.
+    var commandSession: (_ device: String) -> CommandSessionRecord? = { _ in nil }
     /// Called after each batch, with the batch.
     var finished: (Result<CommittedBatch, StoreError>, StoreBatch) -> Void = { _, _ in }
 
@@ -128,6 +130,12 @@ final class CommitQueue {
     func append(_ change: RetainedChange) {
         self.filling.retained.append(change)
         self.added(change.bytes)
+    }
+
+    /// Adds what is to be remembered of a device's session IDs for commands.
+    func append(_ record: CommandSessionRecord) {
+        self.filling.commandSessions.append(record)
+        self.added(record.ids.readableBytes + record.used.readableBytes)
     }
 
     /// The outside broker has the record; it leaves the disk with one of the next commits.
@@ -215,9 +223,10 @@ final class CommitQueue {
     /// Does `body`, whose messages nobody would send again: should their batch fail, they stay where they are and go into
     /// the next one.
     func withoutPublisher(_ body: () -> Void) {
+        let outer = self.isWithoutPublisher
         self.isWithoutPublisher = true
         body()
-        self.isWithoutPublisher = false
+        self.isWithoutPublisher = outer
     }
 
     /// Submits what waits without waiting for more; for the shutdown.
@@ -346,13 +355,15 @@ final class CommitQueue {
             guard topics.insert(TopicKey(buffer: change.topic)).inserted else { return nil }
             return self.retained(change.topic)
         }
-        guard !sessions.isEmpty || !retained.isEmpty else { return undone }
+        let commandSessions = Set(batch.commandSessions.map(\.device)).compactMap(self.commandSession)
+        guard !sessions.isEmpty || !retained.isEmpty || !commandSessions.isEmpty else { return undone }
+        self.filling.commandSessions.insert(contentsOf: commandSessions, at: 0)
         self.filling.sessions.insert(contentsOf: sessions, at: 0)
         self.filling.messages.insert(contentsOf: messages, at: 0)
         self.filling.retained.insert(contentsOf: retained, at: 0)
         self.orphans.formUnion(self.committingOrphans.intersection(numbers))
         self.fillingBytes += sessions.reduce(0) { $0 + $1.countedBytes + Self.recordOverhead }
-        self.fillingBytes += (messages.count + retained.count) * Self.recordOverhead
+        self.fillingBytes += (messages.count + retained.count + commandSessions.count) * Self.recordOverhead
         guard !self.isFillingUrgent, self.deletionTimer == nil else { return undone }
         self.deletionTimer = self.loop.assumeIsolated().scheduleTask(in: self.retryDelay) {
             self.deletionTimer = nil

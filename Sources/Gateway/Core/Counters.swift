@@ -28,6 +28,8 @@ package enum Refusal: String, Sendable, CaseIterable {
     case protocolError = "protocol error"
     /// The profile may not publish retained messages, or the table of retained messages is full.
     case retained = "retained"
+    /// A session ID for commands that can't be taken.
+    case commandSession = "command session ID"
     /// The topic is longer or deeper than the limits allow.
     case topic = "topic over the limits"
 }
@@ -74,6 +76,10 @@ package struct Counters: Sendable, Equatable {
     package var fromUplinks = 0
     /// Messages of uplinks that no route in takes.
     package var unroutedFromUplinks = 0
+    /// Commands that were sealed for their devices.
+    package var commandsSealed = 0
+    /// Commands given up before they were sealed: no room, their ttl over, or nobody to get them.
+    package var commandsDropped = 0
     /// Messages that went round from uplink to uplink, and were not sent on.
     package var loopsEnded = 0
     /// Commits that failed; nothing of them was acknowledged.

@@ -225,6 +225,7 @@ extension GatewayCore {
         self.rebuildChannels()
         self.closeClients(of: changes.rekeyed, reason: "the device was re-keyed", endsSessions: false)
         self.closeClients(of: changes.lost, reason: "the device was revoked or removed", endsSessions: true)
+        self.forgetCommands(of: changes.lost)
         self.logger.notice(
             "devices changed",
             metadata: [

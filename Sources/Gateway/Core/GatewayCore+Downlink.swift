@@ -41,8 +41,9 @@ extension GatewayCore {
             self.forgetRetained(message.topic)
         }
         // What is retained outside comes again with every connection, so it need not be on disk here.
-        self.distribute(message, isStored: false)
-        for broker in self.attached { broker.publish(command: message) }
+        let sealedFor = incoming.seal ? self.registry.commandDevice(message.topic) : nil
+        self.distribute(message, isStored: false, sealedFor: sealedFor)
+        if sealedFor == nil { for broker in self.attached { broker.publish(command: message) } }
         self.carryOn(publish, as: message, from: index)
     }
 
@@ -115,7 +116,8 @@ extension MQTTProperties {
                 others.append(property)
             }
         }
-        guard hops < limit, let name = try? MQTTString(Self.hopsName), let value = try? MQTTString("\(max(hops, 0) + 1)")
+        guard hops < limit, let name = try? MQTTString(Self.hopsName),
+            let value = try? MQTTString("\(max(hops, 0) + 1)")
         else { return nil }
         var copy = self
         copy.userProperties = others + [UserProperty(name: name, value: value)]

@@ -37,22 +37,24 @@ extension GatewayCore {
         if destination.profile.relay,
             let other = self.registry.claimedDevice(publish: topic, clientID: nil), other != id
         {
-            return self.sealedPlan(topic: topic, claimed: other, required: nil, plaintext: nil, clientID: nil)
+            let plaintext = self.destination(forSessionIDsOn: topic)
+            return self.sealedPlan(topic: topic, claimed: other, required: nil, plaintext: plaintext, clientID: nil)
         }
         guard let seal = self.registry.seal(of: id), seal != .none else { return .plain(destination) }
         return self.sealedPlan(
             topic: topic,
             claimed: id,
             required: destination.profile.relay ? nil : id,
-            plaintext: destination.profile.plaintext ? destination : nil,
+            plaintext: destination.profile.plaintext || destination.commandSession != nil ? destination : nil,
             clientID: id.text
         )
     }
 
     private func plan(unproven client: Client, topic: TopicName) -> PublishPlan {
         let clientID = client.clientID
-        let plaintext = self.registry.plaintextDevice(publish: topic, clientID: clientID)
-            .flatMap { self.destination(for: $0, topic: topic) }
+        let plaintext =
+            self.registry.plaintextDevice(publish: topic, clientID: clientID)
+            .flatMap { self.destination(for: $0, topic: topic) } ?? self.destination(forSessionIDsOn: topic)
         let channels = self.registry.candidates(publish: topic, clientID: clientID)
         guard !channels.isEmpty else {
             if let plaintext { return .plain(plaintext) }
@@ -94,6 +96,11 @@ extension GatewayCore {
         )
     }
 
+    /// What the device may do on its topic for session IDs, which are public and need no seal; nil if it is no such topic.
+    private func destination(forSessionIDsOn topic: TopicName) -> Destination? {
+        self.registry.commandSession(topic).flatMap { self.destination(for: $0.device, topic: topic) }
+    }
+
     /// What a proven device may do on a topic; nil if there is no such device.
     func destination(for id: DeviceID, topic: TopicName) -> Destination? {
         self.registry.policy(for: id).map { self.destination(device: id, policy: $0, topic: topic) }
@@ -113,7 +120,10 @@ extension GatewayCore {
             topic: kept,
             decision: decision,
             routes: decision.isAllowed ? self.routes.outgoing(for: kept) : [],
-            pace: device == nil ? pace : self.pace(of: device, policy.profile)
+            pace: device == nil ? pace : self.pace(of: device, policy.profile),
+            commandSession: self.registry.commandSession(kept),
+            // What it says itself is no command for it.
+            sealedFor: self.registry.commandDevice(kept).flatMap { $0 == device ? nil : $0 }
         )
     }
 
@@ -165,7 +175,8 @@ extension GatewayCore {
                 detail: "the spool of uplink \(link.name) is full"
             )
         }
-        if publish.retain, client.speaksV5, let problem = self.objection(toRetaining: publish, of: destination, client)
+        if publish.retain, client.speaksV5, destination.commandSession == nil,
+            let problem = self.objection(toRetaining: publish, of: destination, client)
         {
             undo?()
             return client.refuse(publish, .retained, device: destination.name, detail: problem)
@@ -183,6 +194,9 @@ extension GatewayCore {
             }
             if let pause = pace.take(now: now) { client.connection?.pauseReading(for: pause) }
         }
+        if let session = destination.commandSession {
+            return self.admit(publish, sessionID: payload, session, to: destination, from: client, undo: undo)
+        }
         var pending: PendingAcknowledgement?
         for route in destination.routes {
             self.forward(
@@ -196,7 +210,12 @@ extension GatewayCore {
             )
         }
         let message = self.message(publish, payload: payload, to: destination)
-        let wasTaken = self.distribute(message, from: client.session ?? client.willOrigin, isStored: true)
+        let wasTaken = self.distribute(
+            message,
+            from: client.session ?? client.willOrigin,
+            isStored: true,
+            sealedFor: destination.sealedFor
+        )
         client.attached?.sendBack(topic: destination.topic, payload: payload)
         guard publish.qos != .atMostOnce else { return }
         let isOfUse = wasTaken || !destination.routes.isEmpty || !client.speaksV5
@@ -239,14 +258,26 @@ extension GatewayCore {
     /// - Parameters:
     ///   - origin: The session that published it, for No Local.
     ///   - isStored: Whether a retained one outlives a restart.
+    ///   - device: For which it is a command that has to be sealed.
     /// - Returns: Whether it was of use: retained, or for some subscriber.
     @discardableResult
-    func distribute(_ message: Message, from origin: Session? = nil, isStored: Bool) -> Bool {
+    func distribute(
+        _ message: Message,
+        from origin: Session? = nil,
+        isStored: Bool,
+        sealedFor device: DeviceID? = nil
+    ) -> Bool {
         var wasTaken = message.retain
+        var isAwaited = false
         if message.retain { self.retain(message, isStored: isStored) }  // [MQTT-3.3.1-8]
         var outgoing = OutgoingMessage(message)
         // [MQTT-4.5.0-1]
         self.broker.forEachRecipient(of: message.topic, from: origin) { session, grant in
+            if let device, self.isSealed(session, for: device) {
+                let mayReceive = self.mayReceive(session, message.topic)
+                if mayReceive { isAwaited = true }
+                return mayReceive
+            }
             wasTaken = true
             return self.deliver(
                 &outgoing,
@@ -256,7 +287,8 @@ extension GatewayCore {
                 identifiers: grant.identifiers
             )
         }
-        return wasTaken
+        guard let device, isAwaited || !self.attachedBrokers(for: message).isEmpty else { return wasTaken }
+        return self.hold(message, for: device) || wasTaken
     }
 
     private func retain(_ message: Message, isStored: Bool) {

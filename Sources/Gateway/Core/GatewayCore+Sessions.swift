@@ -47,13 +47,17 @@ extension GatewayCore {
             uniquingKeysWith: max
         )
         // Those who left first are the first whose place is given away.
+        var commands: StoredSession?
         for stored in sessions.sorted(by: { ($0.record.leftAt ?? .max) < ($1.record.leftAt ?? .max) }) {
             let record = stored.record
             let key = SessionKey(owner: record.owner, clientID: record.clientID)
-            if newest[key] != record.number || !self.restore(stored, messages: kept) {
+            if record.owner == Self.commandsOwner, newest[key] == record.number {
+                commands = stored
+            } else if newest[key] != record.number || !self.restore(stored, messages: kept) {
                 self.commits.append(.end(session: record.number))
             }
         }
+        if let commands { self.restore(commands: commands, messages: kept) }
         self.publishLapsedWills()
         self.armSessionTimer()
     }
@@ -112,6 +116,10 @@ extension GatewayCore {
     func undo(_ records: [QueuedMessageRecord]) {
         var changed: [Int64: Session] = [:]
         for record in records {
+            guard record.session != self.commandSession else {
+                self.undo(command: record)
+                continue
+            }
             guard let session = self.broker.session(numbered: record.session) else { continue }
             session.undo(order: record.order)
             changed[record.session] = session

@@ -50,6 +50,7 @@ extension GatewayCore {
         self.answer(client, session) {
             client.socket?.send(suback)  // [MQTT-3.8.4-1], [MQTT-3.8.4-6]
             for subscription in wanted { self.feed.add(subscription, identifier: identifier, to: session) }
+            self.pumpCommands(for: session)
         }
     }
 
@@ -110,6 +111,13 @@ extension GatewayCore {
                 },
                 send: { [unowned self] kept, session, subscription, identifier in
                     guard self.mayStillBeRetained(kept.message) else { return }
+                    if let device = self.registry.commandDevice(kept.message.topic),
+                        self.isSealed(session, for: device),
+                        kept.message.publisher != device.text
+                    {
+                        guard self.mayReceive(session, kept.message.topic) else { return }
+                        return self.commits.withoutPublisher { self.hold(kept.message, for: device, retain: true) }
+                    }
                     var outgoing = OutgoingMessage(kept)
                     // Nobody would send them again: should they not reach the disk, they are tried again.
                     self.commits.withoutPublisher {

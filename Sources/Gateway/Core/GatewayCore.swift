@@ -45,6 +45,9 @@ final class GatewayCore {
     /// Set once in ``start()``, after which the core is whole.
     private(set) var commits: CommitQueue
     var paces: [DeviceID: SenderPace] = [:]
+    let commandDesk: CommandDesk
+    /// The number of the stored session that holds commands; nil while there never was one.
+    var commandSession: Int64?
     /// What makes handshakes of pending connections worthless.
     var recentChanges = RecentChanges()
     private(set) lazy var feed = self.makeRetainedFeed()
@@ -91,6 +94,9 @@ final class GatewayCore {
             )
         )
         let limits = configuration.limits
+        self.commandDesk = CommandDesk(
+            limits: .init(messagesPerDevice: limits.maxQueuedMessages, bytes: limits.maxQueuedTotal / 2)
+        )
         self.broker = LocalBroker(limits: .init(limits))
         let rate = limits.failureRate
         self.failures = FailureBudget { now in
@@ -119,6 +125,7 @@ final class GatewayCore {
             self.broker.session(numbered: $0.session)?.wasSent(order: $0.order) ?? false
         }
         self.commits.undo = { [unowned self] in self.undo($0) }
+        self.commits.commandSession = { [unowned self] in self.commandSessionRecord(of: $0) }
         self.commits.retained = { [unowned self] in self.retainedChange(of: TopicName(unchecked: $0)) }
         self.broker.guardian.mayReceive = { [unowned self] in self.mayReceive($0, $1) }
         self.commits.finished = { [unowned self] result, batch in self.batchFinished(result, batch) }
@@ -204,6 +211,7 @@ final class GatewayCore {
         self.refusals.tick(now: .now())
         self.recentChanges.forget(now: .now())
         self.expireSessionIDs(now: .now())
+        self.pumpCommands()
         for topic in self.broker.retained.expire(now: .now()) { self.commits.append(.clear(topic: topic.buffer)) }
         let now = self.wallClock.milliseconds
         let upTime = self.clockWatch.jumpedUpTime(now: .now(), wallMilliseconds: now)

@@ -50,6 +50,10 @@ final class Destination {
     let routes: [RoutedTopic]
     /// The sender's share of the gateway, if its profile has a rate.
     let pace: SenderPace?
+    /// Whose session IDs are published here, and for the commands of which topic; nil: it is no such topic.
+    let commandSession: (device: DeviceID, commands: TopicName)?
+    /// The other device that messages on this topic are sealed for; nil: none.
+    let sealedFor: DeviceID?
 
     init(
         device: DeviceID?,
@@ -57,7 +61,9 @@ final class Destination {
         topic: TopicName,
         decision: Decision,
         routes: [RoutedTopic],
-        pace: SenderPace?
+        pace: SenderPace?,
+        commandSession: (device: DeviceID, commands: TopicName)? = nil,
+        sealedFor: DeviceID? = nil
     ) {
         self.device = device
         self.profile = profile
@@ -65,6 +71,8 @@ final class Destination {
         self.decision = decision
         self.routes = routes
         self.pace = pace
+        self.commandSession = commandSession
+        self.sealedFor = sealedFor
     }
 
     /// The sender's name for logs.

@@ -8,54 +8,113 @@ struct ExplainCommand: ParsableCommand {
         commandName: "explain",
         abstract: "Whether a device may publish or subscribe there, and by which line.",
         discussion: """
-            The same decision as in the gateway, with the line of gateway.conf that made it, and the topic on the other \
-            side of each uplink that a route leads to. Ends with 0 if it is allowed, otherwise with 1.
+            The same decision as in the gateway, with the line of gateway.conf that made it, and every hop from there: \
+            the topic on the other side of each uplink, the routes that do not take it and why, and who may get it here. \
+            With --uplink it is about a message that an outside broker sends. Ends with 0 if it is allowed or taken, \
+            otherwise with 1.
 
               sealgate explain kitchen publish nodes/kitchen/temperature
               sealgate explain kitchen subscribe 'nodes/#'
+              sealgate explain --uplink cloud sites/attic/kitchen/cmd/light
             """
     )
 
-    @Argument(help: "The device.", transform: DeviceID.argument)
-    var device: DeviceID
+    @Argument(
+        help: ArgumentHelp(
+            "The device, publish or subscribe, and the topic or filter; with --uplink only the topic.",
+            valueName: "device> <action> <topic"
+        )
+    )
+    var words: [String]
 
-    @Argument(help: ArgumentHelp("publish or subscribe.", valueName: "action"))
-    var action: PolicyAction
-
-    @Argument(help: "The topic, or the filter of the subscription.")
-    var topic: String
+    @Option(help: ArgumentHelp("The uplink whose outside broker sends the message.", valueName: "name"))
+    var uplink: String?
 
     @Flag(help: "One JSON object on standard output.")
     var json = false
 
     @OptionGroup var file: ConfigurationOption
 
+    private enum Question {
+        case device(DeviceID, PolicyAction, topic: String)
+        case uplink(String, topic: String)
+    }
+
+    func validate() throws { _ = try self.question() }
+
+    private func question() throws -> Question {
+        if let uplink = self.uplink {
+            guard self.words.count == 1 else {
+                throw ValidationError("With --uplink there is one topic, and nothing else.")
+            }
+            return .uplink(uplink, topic: self.words[0])
+        }
+        guard self.words.count == 3 else {
+            throw ValidationError(
+                "There is a device, publish or subscribe, and a topic: 'kitchen publish nodes/kitchen/t'."
+            )
+        }
+        guard let action = PolicyAction(rawValue: self.words[1]) else {
+            throw ValidationError("'\(Printable.text(self.words[1]))' is neither publish nor subscribe.")
+        }
+        return .device(try DeviceID.argument(self.words[0]), action, topic: self.words[2])
+    }
+
     func run() throws {
+        let question = try self.question()
         let files = try GatewayFiles(self.file)
         let devices = try files.deviceRecords().map(\.inForce)
         let registry = files.registry(of: devices)
         let routes = try self.routes(files.configuration, registry)
-        let explanation: Explanation
-        do throws(Explanation.Failure) {
-            explanation = try Explanation(
-                device: self.device,
-                action: self.action,
-                topic: self.topic,
-                registry: registry,
-                routes: routes
-            )
-        } catch {
-            throw CommandFailure(.usage, "\(Printable.text(self.topic)): \(error)")
+        switch question {
+        case .device(let device, let action, let topic):
+            let explanation: Explanation
+            do throws(Explanation.Failure) {
+                explanation = try Explanation(
+                    device: device,
+                    action: action,
+                    topic: topic,
+                    registry: registry,
+                    routes: routes
+                )
+            } catch {
+                throw CommandFailure(.usage, "\(Printable.text(topic)): \(error)")
+            }
+            guard explanation.verdict != .unknownDevice || self.json else {
+                throw files.noDevice(device, among: devices)
+            }
+            try self.show(explanation, explanation.lines)
+            guard explanation.allowed else { throw CommandFailure(.no) }
+        case .uplink(let name, let topic):
+            let place = try self.place(of: name, in: routes)
+            let explanation: UplinkExplanation
+            do throws(Explanation.Failure) {
+                explanation = try UplinkExplanation(
+                    uplink: place,
+                    topic: topic,
+                    registry: registry,
+                    routes: routes
+                )
+            } catch {
+                throw CommandFailure(.usage, "\(Printable.text(topic)): \(error)")
+            }
+            try self.show(explanation, explanation.lines)
+            guard explanation.taken else { throw CommandFailure(.no) }
         }
-        guard explanation.verdict != .unknownDevice || self.json else {
-            throw files.noDevice(self.device, among: devices)
-        }
+    }
+
+    private func show(_ explanation: some Encodable, _ lines: [String]) throws {
         if self.json {
             try Output.json(explanation)
         } else {
-            for line in explanation.lines { Output.line(line) }
+            for line in lines { Output.line(line) }
         }
-        guard explanation.allowed else { throw CommandFailure(.no) }
+    }
+
+    private func place(of uplink: String, in routes: RouteTable) throws(CommandFailure) -> Int {
+        if let place = routes.uplinks.firstIndex(of: uplink) { return place }
+        let nearest = NearestName.find(uplink, among: routes.uplinks).map { "; did you mean \"\($0)\"?" } ?? ""
+        throw CommandFailure(.usage, "gateway.conf has no uplink \(Printable.text(uplink))\(nearest)")
     }
 
     private func routes(

@@ -7,6 +7,8 @@
 --   --interval MS      between readings (5)           --deadline SECONDS   for all of it (30)
 --   --data-topic T     (nodes/ID/data)                --session-topic T    (nodes/ID/sessionID)
 --   --command-topic T  subscribe to it too and print what comes
+--   --command T        a topic of sealed commands: print what opens, and send "done: …" as a reading; with it the end
+--                      is that of --commands N (1)
 --   --retry MS         before the first new connection (1000)    --ack-timeout MS (10000)
 --   --lose-puback N    the N-th PUBACK is taken for lost, so that the node sends again; repeatable
 -- Prints a line for every reading that the gateway has acknowledged. Exit status: 0 all of them, 1 not within
@@ -28,6 +30,7 @@ end
 local options = {
   host = "127.0.0.1", port = 1883, id = "kitchen", count = 1, data = "reading=%d", interval = 5, deadline = 30,
   retry = 1000, ["ack-timeout"] = 10000, ["lose-puback"] = false,
+  command = false, commands = 1,
   keys = false, ["data-topic"] = false, ["session-topic"] = false, ["command-topic"] = false,
 }
 
@@ -65,7 +68,8 @@ read_options()
 if not options.keys then usage("--keys is missing") end
 local keys = options.keys:match("%.lua$") and dofile(options.keys) or read_key_file(options.keys, options.id)
 
-local taken, acknowledged = 0, 0
+local taken, acknowledged, executed, results = 0, 0, 0, {}
+if options.command then options.count = options.commands end
 package.preload.config = function()
   return {
     host = options.host, port = options.port, id = options.id,
@@ -73,10 +77,20 @@ package.preload.config = function()
     passphrase = keys.passphrase,
     session_topic = options["session-topic"] or nil, data_topic = options["data-topic"] or nil,
     command_topic = options["command-topic"] or nil,
-    on_command = function(topic, data) print("command " .. topic .. " " .. data) end,
+    command_topics = options.command and { options.command } or nil,
+    on_command = function(topic, data)
+      print("command " .. topic .. " " .. data)
+      executed = executed + 1
+      results[executed] = "done: " .. data
+    end,
     retry = options.retry, ack_timeout = options["ack-timeout"], interval = options.interval,
     read = function()
       if taken == options.count then return nil end
+      if options.command then
+        if taken == executed then return nil end
+        taken = taken + 1
+        return results[taken]
+      end
       taken = taken + 1
       return (options.data:gsub("%%d", tostring(taken)))
     end,

@@ -91,7 +91,11 @@ extension UplinkLink {
 
     /// The broker has forgotten the identifier of a QoS 2 message.
     func completed(_ packetID: UInt16) {
-        self.hooks.note(.release(.clear(uplink: self.normalLane.storeID, packetID: packetID))) { _ in }
+        let change = ReleaseChange.clear(uplink: self.normalLane.storeID, packetID: packetID)
+        self.hooks.note(.release(change)) { [weak self] isNoted in
+            // Used again before, it would be released after a crash as if this message still had it.
+            if isNoted { self?.client.forget(packetID: packetID) }
+        }
     }
 
     // MARK: Messages of the broker

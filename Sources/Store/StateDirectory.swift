@@ -33,6 +33,11 @@ package struct StateDirectory: Sendable {
 
     private static let operation = "opening the state directory"
 
+    /// What is being saved of a damaged database.
+    var salvage: String { self.database + ".salvage" }
+    /// What was saved, complete, and not yet in its place.
+    var salvaged: String { self.database + ".salvaged" }
+
     /// Makes what is missing and refuses what others could read or replace.
     func prepare(for access: StoreAccess) throws(StoreError) {
         if access != .readOnly { try self.create() }
@@ -52,13 +57,17 @@ package struct StateDirectory: Sendable {
 
     private func create() throws(StoreError) {
         if Self.status(of: self.path) == nil { try self.createDirectory(self.path) }
+        try self.createFile(self.database)
+    }
+
+    private func createFile(_ path: String) throws(StoreError) {
         // SQLite would make the file with the process's umask; -wal and -shm take the mode of the file. It is opened only
         // to be made: closing any other descriptor of a database drops the locks that this process holds on it.
-        let file = open(self.database, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
+        let file = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
         if file >= 0 {
             close(file)
         } else if errno != EEXIST {
-            throw self.systemError(errno, file: self.database)
+            throw self.systemError(errno, file: path)
         }
     }
 
@@ -67,7 +76,11 @@ package struct StateDirectory: Sendable {
         let parent = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
         if !parent.isEmpty, Self.status(of: parent) == nil { try self.createDirectory(parent) }
         guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw self.systemError(errno, file: path) }
-        let directory = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        Self.makeNamesDurable(in: parent)
+    }
+
+    private static func makeNamesDurable(in path: String) {
+        let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         if directory >= 0 {
             fsync(directory)
             close(directory)
@@ -120,8 +133,55 @@ package struct StateDirectory: Sendable {
             }
         }
         unlink(self.suspicion)
+        Self.makeNamesDurable(in: self.path)
         return base
     }
+
+    // MARK: - What is saved of a damaged database
+
+    /// Whether the database has lost all its bytes: SQLite would take it for a new one, and throw its log away. For the
+    /// gateway also if nothing but its lock file tells that there was one.
+    func isEmptied(for access: StoreAccess) -> Bool {
+        guard Self.status(of: self.database)?.bytes == 0 else { return false }
+        if (Self.status(of: self.database + "-wal")?.bytes ?? 0) > 0 { return true }
+        return access == .gateway && Self.status(of: self.lock) != nil
+    }
+
+    /// Whether the header asks for a later format, which SQLite would only read.
+    var hasUnknownFormat: Bool {
+        let file = open(self.database, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return false }
+        defer { close(file) }
+        var format: (write: UInt8, read: UInt8) = (0, 0)
+        guard pread(file, &format, 2, 18) == 2 else { return false }
+        return format.write > 2 || format.read > 2
+    }
+
+    /// Makes the file to save into.
+    func beginSalvage() throws(StoreError) {
+        self.removeSalvage()
+        try self.createFile(self.salvage)
+    }
+
+    /// What has been saved is all there will be, and is closed.
+    func completeSalvage() throws(StoreError) {
+        guard rename(self.salvage, self.salvaged) == 0 else { throw self.systemError(errno, file: self.salvage) }
+        Self.makeNamesDurable(in: self.path)
+    }
+
+    /// Takes back what was begun.
+    func removeSalvage() {
+        for suffix in ["", "-wal", "-shm"] { unlink(self.salvage + suffix) }
+    }
+
+    /// Puts what was saved in the place of the database, which was set aside.
+    func useSalvaged() throws(StoreError) {
+        guard rename(self.salvaged, self.database) == 0 else { throw self.systemError(errno, file: self.salvaged) }
+        Self.makeNamesDurable(in: self.path)
+    }
+
+    /// Whether something was saved and is not in its place: the process ended before.
+    var isSalvageComplete: Bool { Self.status(of: self.salvaged) != nil }
 
     /// Asks the next start to look at every page.
     func markSuspect() {

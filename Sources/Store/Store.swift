@@ -17,6 +17,8 @@ package final class Store: Sendable {
     package let directory: StateDirectory
     /// Where a damaged database was put when this one was opened; nil: there was none.
     package let setAside: String?
+    /// What was saved of it; nil if nothing could be, or there was none.
+    package let salvaged: SalvageReport?
     /// New records must have sequences above this one, and new sessions, their messages and places in queues numbers above
     /// it: no lower one is sure to be unused. (It is up to 2^20 past the
     /// last one used: the mark on disk is not written in every commit.) 0 unless opened for the gateway.
@@ -36,7 +38,7 @@ package final class Store: Sendable {
     /// Opens `sealgate.db` in `directory`, creating what is missing unless `access` is read-only.
     ///
     /// For the gateway, a database that turns out to be damaged is set aside under a dated name, with an error in the
-    /// log, and a new one is begun; a command only reports it.
+    /// log, and a new one is begun with what can be read of it; a command only reports it.
     ///
     /// - Throws: ``StoreError``: others can read the files, the schema is newer than this release, another gateway runs
     ///   here, the disk fails; for the gateway also that master.key is missing or not the one of this database.
@@ -47,49 +49,50 @@ package final class Store: Sendable {
         logger: Logger
     ) throws(StoreError) -> Store {
         let directory = StateDirectory(path: path)
+        // Looked at before it is made.
+        let isEmptied = directory.isEmptied(for: access)
         try directory.prepare(for: access)
-        let lock = access == .gateway ? try directory.takeLock() : nil
+        guard access == .gateway else {
+            if isEmptied { throw self.emptied(directory) }
+            return try Store(directory, access: access, options: options, lock: nil, logger: logger)
+        }
+        let lock = try directory.takeLock()
         do throws(StoreError) {
-            return try self.openOrReplace(directory, access: access, options: options, lock: lock, logger: logger)
+            return try self.openGateway(directory, isEmptied: isEmptied, options: options, lock: lock, logger: logger)
         } catch {
-            if let lock { StateDirectory.release(lock) }
+            StateDirectory.release(lock)
             throw error
         }
     }
 
-    private static func openOrReplace(
+    private static func emptied(_ directory: StateDirectory) -> StoreError {
+        let operation = "opening the database"
+        return StoreError(.damaged, file: directory.database, operation: operation, detail: "the file is empty")
+    }
+
+    private static func openGateway(
         _ directory: StateDirectory,
-        access: StoreAccess,
+        isEmptied: Bool,
         options: StoreOptions,
-        lock: Int32?,
+        lock: Int32,
         logger: Logger
     ) throws(StoreError) -> Store {
+        var rescue = directory.isSalvageComplete ? try Rescue.goOn(directory, logger: logger) : nil
         do throws(StoreError) {
-            return try Store(directory, access: access, options: options, lock: lock, setAside: nil, logger: logger)
-        } catch  where error.kind == .damaged && access == .gateway {
-            let aside = try directory.setDatabaseAside(now: time(nil))
-            let message: Logger.Message =
-                """
-                The database is damaged. It was set aside and a new one begun, which has none of its devices, waiting \
-                messages, sessions and retained messages.
-                """
-            logger.error(
-                message,
-                metadata: [
-                    "database": "\(directory.database)", "set-aside": "\(aside)", "damage": "\(error.detail)",
-                ]
-            )
-            try directory.prepare(for: access)
-            return try Store(directory, access: access, options: options, lock: lock, setAside: aside, logger: logger)
+            if rescue == nil, isEmptied { throw self.emptied(directory) }
+            return try Store(directory, options: options, lock: lock, rescue: rescue, logger: logger)
+        } catch  where error.tellsOfDamage(to: directory) {
+            rescue = try Rescue.run(directory, damage: error.detail, options: options, logger: logger)
+            return try Store(directory, options: options, lock: lock, rescue: rescue, logger: logger)
         }
     }
 
     private init(
         _ directory: StateDirectory,
-        access: StoreAccess,
+        access: StoreAccess = .gateway,
         options: StoreOptions,
         lock: Int32?,
-        setAside: String?,
+        rescue: Rescue? = nil,
         logger: Logger
     ) throws(StoreError) {
         let file = directory.database
@@ -134,7 +137,8 @@ package final class Store: Sendable {
             if access == .gateway { try database.read(secrets.verify) }
 
             self.directory = directory
-            self.setAside = setAside
+            self.setAside = rescue?.setAside
+            self.salvaged = rescue?.report
             self.access = access
             self.database = database
             self.secrets = secrets

@@ -58,7 +58,7 @@ package struct StoreError: Error, Equatable, Sendable {
     package var cure: String {
         switch self.kind {
         case .diskFull: "Free some space on the disk of \(self.file), or lower the spool's max_bytes."
-        case .damaged: "Restart the gateway: it sets the damaged file aside and begins a new one. Check the disk."
+        case .damaged: "Restart the gateway: it saves what can be read into a new database. Check the disk."
         case .busy: "Another process keeps the database locked; end it, then try again."
         case .permission: "Make \(self.file) belong to the gateway's user, with mode 0600 (its directory: 0700)."
         case .schemaTooNew: "Run the release that made it, or a newer one."
@@ -80,6 +80,21 @@ package struct StoreError: Error, Equatable, Sendable {
 extension StoreError: CustomStringConvertible {
     /// The whole story on one line, fit for a log or a terminal.
     package var description: String { "\(self.file): \(self.detail) (while \(self.operation)). \(self.cure)" }
+}
+
+extension StoreError {
+    /// Whether the failure to open a database means that it is damaged. The statements of the start are always the same, so
+    /// one that can't be compiled, or contradicts a constraint, does not find the tables as a release has left them.
+    func tellsOfDamage(to directory: StateDirectory) -> Bool {
+        switch self.kind {
+        case .damaged: true
+        case .other(let code):
+            [SQLITE_ERROR, SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_SCHEMA].contains(code & 0xFF)
+        case .permission: directory.hasUnknownFormat
+        case .diskFull, .busy, .schemaTooNew, .notReady, .inUse, .inputOutput, .masterKey, .tooManyLanes: false
+        case .deviceExists, .noSuchDevice, .keysInUse, .closed: false
+        }
+    }
 }
 
 extension StoreError.Kind {
@@ -128,6 +143,9 @@ extension StoreError {
             let detail = error.message ?? "SQLite result \(error.extendedResultCode.rawValue)"
             let kind = Kind(code: error.extendedResultCode.rawValue)
             self.init(kind, file: file, operation: operation, detail: detail)
+        case is RowDecodingError:
+            // Of what can't be NULL.
+            self.init(.damaged, file: file, operation: operation, detail: "a row holds what no release writes")
         default:
             self.init(.other(code: 0), file: file, operation: operation, detail: String(describing: type(of: error)))
         }

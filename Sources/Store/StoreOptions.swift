@@ -28,6 +28,9 @@ package struct StoreOptions: Sendable {
     package var maxDeadLetters = 10_000
     /// Most bytes of their topics, payloads and properties.
     package var maxDeadBytes = 64 << 20
+    /// How long the start may spend on saving what is left of spools and sessions in a damaged database. Service managers give
+    /// a start a minute and a half.
+    package var salvageTime: Duration = .seconds(60)
     /// Largest size of the database, in pages; nil: only the disk is the limit.
     package var maxPages: Int?
     /// Lets tests fail a step of a transaction: called before it, and a result code other than `SQLITE_OK` is taken for

@@ -107,7 +107,7 @@ extension MQTTProperties {
     private static let hopsName = "sealgate-hops"
 
     /// The same properties with one passage more; nil if that is more than `limit`. What is no number counts as the limit.
-    fileprivate func countingHop(limit: Int) -> MQTTProperties? {
+    func countingHop(limit: Int) -> MQTTProperties? {
         var hops = 0
         var others: [UserProperty] = []
         for property in self.userProperties {

@@ -21,6 +21,8 @@ package struct Message: Sendable, Equatable {
     /// Whether it leaves for a client only when what was appended to the journal with it is on disk, as at QoS 2, whatever its
     /// QoS. For sessions without a journal its owner has to wait.
     package var leavesWhenSafe = false
+    /// Whether it goes to devices as it is, though others on its topic are sealed for them.
+    package var isNeverSealed = false
 
     package init(
         topic: TopicName,

@@ -153,6 +153,36 @@ import Testing
         #expect(!site.gateway.log.lines.contains { $0.contains("refused") })
     }
 
+    @Test(
+        "a command for a sealed node there is sealed under the session ID that the node has retained at its broker, once"
+    )
+    func sealedCommands() async throws {
+        let site = try await self.site()
+        let topic = "nodes/kitchen/cmd/light"
+        let node = try await MosquittoSubscriber.start(site.nodes, topics: [topic])
+        let cloud = MosquittoTarget(port: site.cloud.port)
+        _ = try await MosquittoPublisher.publish(
+            site.nodes,
+            topic: topic + "/sessionID",
+            payload: "of-the-node",
+            retain: true
+        )
+        for payload in ["on", "off"] {
+            _ = try await MosquittoPublisher.publish(cloud, topic: "sites/attic/kitchen/cmd/light", payload: payload)
+        }
+        let sealed = try await node.messages(1)[0].payload
+        #expect(try SealedCommandSite.open(sealed, session: "of-the-node", secret: 1) == "on")
+        // The retained ID comes again with each connection of the gateway's, and is not used again.
+        #expect(try await site.gateway.stop() == .status(0))
+        let again = try await site.gateway.restart()
+        try await again.logged("] attached")
+        _ = try await MosquittoPublisher.publish(site.nodes, topic: topic + "/sessionID", payload: "second")
+        let second = try await node.messages(2)[1].payload
+        #expect(try SealedCommandSite.open(second, session: "second", secret: 1) == "off")
+        #expect(node.received.count == 2)
+        #expect(!site.outside.received.contains { $0.topic.hasSuffix("sessionID") })
+    }
+
     @Test("$SYS tells of its state, and counts")
     func system() async throws {
         let extra = """

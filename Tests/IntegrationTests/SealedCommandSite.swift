@@ -82,8 +82,8 @@ struct SealedCommandSite {
     }
 
     /// What the node reads in a command; throws if it is not sealed for it under this session ID.
-    static func open(_ payload: String, session: String) throws -> String {
-        let secret = SealedNode.keys(secret: 7)
+    static func open(_ payload: String, session: String, secret number: UInt8 = 7) throws -> String {
+        let secret = SealedNode.keys(secret: number)
         let keys = try V1Keys(
             staticIV: secret.staticIV,
             ivKey: secret.ivKey,

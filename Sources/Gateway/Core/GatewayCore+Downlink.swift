@@ -35,7 +35,8 @@ extension GatewayCore {
             return
         }
         self.counters.fromUplinks += 1
-        let message = Message(incoming, of: publish, now: .now())
+        var message = Message(incoming, of: publish, now: .now())
+        message.isNeverSealed = !incoming.seal
         // A broker sends RETAIN only with what it had at the subscription. A later message means that this is out of date.
         if !publish.retain, let kept = self.broker.retained[message.topic], kept.publisher == nil {
             self.forgetRetained(message.topic)
@@ -106,7 +107,7 @@ extension MQTTProperties {
     private static let hopsName = "sealgate-hops"
 
     /// The same properties with one passage more; nil if that is more than `limit`. What is no number counts as the limit.
-    fileprivate func countingHop(limit: Int) -> MQTTProperties? {
+    func countingHop(limit: Int) -> MQTTProperties? {
         var hops = 0
         var others: [UserProperty] = []
         for property in self.userProperties {

@@ -113,7 +113,7 @@ extension GatewayCore {
                     guard self.mayStillBeRetained(kept.message) else { return }
                     if let device = self.registry.commandDevice(kept.message.topic),
                         self.isSealed(session, for: device),
-                        kept.message.publisher != device.text
+                        kept.message.publisher != device.text, !kept.message.isNeverSealed
                     {
                         guard self.mayReceive(session, kept.message.topic) else { return }
                         return self.commits.withoutPublisher { self.hold(kept.message, for: device, retain: true) }

@@ -17,6 +17,7 @@ let instrumented: [SwiftSetting] = [
 extension Target.Dependency {
     static let nioCore: Self = .product(name: "NIOCore", package: "swift-nio")
     static let dequeModule: Self = .product(name: "DequeModule", package: "swift-collections")
+    static let heapModule: Self = .product(name: "HeapModule", package: "swift-collections")
 }
 
 let package = Package(
@@ -30,13 +31,19 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "OpenSSL", dependencies: ["COpenSSL", .nioCore], swiftSettings: instrumented),
         .target(name: "MQTTCodec", dependencies: [.nioCore], swiftSettings: instrumented),
+        .target(name: "CoAPCodec", dependencies: [.nioCore], swiftSettings: instrumented),
         .target(name: "Sealing", dependencies: ["OpenSSL", .nioCore, .dequeModule], swiftSettings: instrumented),
         .target(name: "Broker", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: instrumented),
         .target(name: "Uplink", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: instrumented),
+        .target(
+            name: "CoAPEndpoint",
+            dependencies: ["CoAPCodec", "OpenSSL", .nioCore, .dequeModule, .heapModule],
+            swiftSettings: instrumented
+        ),
         .systemLibrary(name: "CLibFuzzer"),
         .executableTarget(
             name: "fuzz",
-            dependencies: ["Broker", "CLibFuzzer", "MQTTCodec", "Sealing", "Uplink", .nioCore],
+            dependencies: ["Broker", "CLibFuzzer", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "Sealing", "Uplink", .nioCore],
             path: "Sources/Fuzz",
             swiftSettings: instrumented,
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]

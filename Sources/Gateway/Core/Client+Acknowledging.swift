@@ -17,6 +17,7 @@ extension Client {
         pending.code = code
         self.waitingAcknowledgements.append(pending)
         // What of it is for the disk; the acknowledgement's own hold stands for this.
+        guard self.core.commits.hasUnsafe else { return pending.settle() }
         self.core.commits.whenSafe {
             pending.settle()
         } orElse: {

@@ -94,6 +94,8 @@ final class CommitQueue {
     }
     /// Everything that an acknowledgement may be owed for is on disk.
     var isSafe: Bool { self.waiters.isEmpty && self.committing == nil && !self.isFillingUrgent }
+    /// Something is not on disk yet that an acknowledgement could wait for.
+    var hasUnsafe: Bool { self.newestBatch != nil }
     /// Nothing waits for the disk.
     var isIdle: Bool { self.committing == nil && self.filling.isEmpty }
 

@@ -107,7 +107,7 @@ package struct UplinkClient {
     package mutating func restore(releases: [UInt16], held: [UInt16]) {
         guard case .idle = self.state else { preconditionFailure("restore in \(self.phase)") }
         for packetID in releases where packetID != 0 {
-            self.window.releases.append(packetID, isCounted: false, isReleased: true)
+            self.window.releases.append(packetID, sequence: nil, isCounted: false, isReleased: true)
         }
         for packetID in held where packetID != 0 { self.held.restore(packetID) }
     }

@@ -77,8 +77,6 @@ package struct UplinkClient {
     var window: OutboundWindow
     var outboundAliases = OutboundTopicAliases(maximum: 0)
     var inbound = InboundReceipts()
-    /// Receipts before this index are of a session that is lost.
-    var sessionIndex: UInt64 = 0
     var held = HeldIdentifiers()
     var inboundAliases: InboundTopicAliases
     /// What the broker called a client without an identifier.

@@ -31,7 +31,7 @@ struct HeldIdentifiers {
         /// Nobody but this client knows of it.
         case complete
         case tell
-        /// The owner knows already.
+        /// The owner was told on this connection.
         case told
         /// The broker can't have had a PUBREC.
         case premature
@@ -105,8 +105,10 @@ struct HeldIdentifiers {
             self.states[packetID]?.isAsked = true
             return .tell
         case .releasing:
+            guard !state.isAsked else { return .told }
+            // The writing may have failed, and the connection been closed for that.
             self.states[packetID]?.isAsked = true
-            return .told
+            return .tell
         }
     }
 

@@ -32,8 +32,7 @@ struct InboundReceipts {
     private(set) var atLeastOnce = 0
 
     var count: Int { self.entries.count }
-    /// Index that the next receipt has.
-    var nextIndex: UInt64 { self.firstIndex + UInt64(self.entries.count) }
+    private var nextIndex: UInt64 { self.firstIndex + UInt64(self.entries.count) }
 
     mutating func append(_ packetID: UInt16, isExactlyOnce: Bool) -> UplinkReceipt {
         defer {

@@ -110,7 +110,7 @@ struct OutboundWindow {
         guard let (sequence, size) = self.exactlyOnce.acknowledge(packetID) else { return nil }
         self.bytes -= size
         if isTaken {
-            self.releases.append(packetID, isCounted: true)
+            self.releases.append(packetID, sequence: sequence, isCounted: true)
         } else {
             self.unanswered -= 1
         }
@@ -137,7 +137,7 @@ struct OutboundWindow {
         let packetID = ExactlyOnceWindow.packetID(of: sequence)
         if self.exactlyOnce[packetID]?.sequence == sequence {
             self.abandon(packetID)
-            self.releases.append(packetID, isCounted: false, isReleased: true)
+            self.releases.append(packetID, sequence: sequence, isCounted: false, isReleased: true)
             return true
         }
         guard let found = self.atLeastOnce.all.first(where: { $0.sequence == sequence }) else { return false }
@@ -164,18 +164,20 @@ struct OutboundWindow {
     ) {
         self.receiveMaximum = limits.receiveMaximum
         self.unanswered = 0
-        if !session.isPresent {  // [MQTT-3.2.2-5]
+        if session.isPresent {
+            session.unreleased = self.releases.unreleased
+        } else {  // [MQTT-3.2.2-5]
             session.forgottenReleases = self.releases.packetIDs
             self.forgetting.formUnion(session.forgottenReleases)
             self.releases.removeAll()
         }
         self.toResend.removeAll(keepingCapacity: true)
         let entries = (self.atLeastOnce.all + self.exactlyOnce.all).sorted { $0.order < $1.order }  // [MQTT-4.6.0-1]
-        for (packetID, _, order) in entries {
+        for (packetID, sequence, order) in entries {
             guard let message = self[packetID] else { continue }
             let qos: QoS = packetID < ExactlyOnceWindow.firstPacketID ? .atLeastOnce : .exactlyOnce
             if let reason = check(message) {
-                let releaseID = self.takeOut(packetID, isReleased: false, isPresent: session.isPresent)
+                let releaseID = self.takeOut(packetID, sequence, isReleased: false, isPresent: session.isPresent)
                 session.unsendable.append(.init(sequence: message.sequence, reason: reason, releaseID: releaseID))
             } else if qos <= limits.maxQoS {
                 self.atLeastOnce.setWritten(packetID, false)
@@ -184,7 +186,7 @@ struct OutboundWindow {
             } else if limits.maxQoS == .atLeastOnce {
                 self.refile(packetID, message, order: order, isPresent: session.isPresent)
             } else {
-                _ = self.takeOut(packetID, isReleased: true, isPresent: session.isPresent)
+                _ = self.takeOut(packetID, sequence, isReleased: true, isPresent: session.isPresent)
                 session.sentAtMostOnce.append(message.sequence)
             }
         }
@@ -206,16 +208,21 @@ struct OutboundWindow {
     var isResending: Bool { !self.toResend.isEmpty }
 
     /// Takes a message out of which the broker may have the PUBLISH of QoS 2: then its identifier is released.
-    private mutating func takeOut(_ packetID: UInt16, isReleased: Bool, isPresent: Bool) -> UInt16? {
+    private mutating func takeOut(
+        _ packetID: UInt16,
+        _ sequence: Int64,
+        isReleased: Bool,
+        isPresent: Bool
+    ) -> UInt16? {
         self.abandon(packetID)
         guard packetID >= ExactlyOnceWindow.firstPacketID, isPresent else { return nil }
-        self.releases.append(packetID, isCounted: false, isReleased: isReleased)
+        self.releases.append(packetID, sequence: sequence, isCounted: false, isReleased: isReleased)
         return packetID
     }
 
     /// Makes a QoS 1 message of a QoS 2 one, for a broker that takes no more.
     private mutating func refile(_ packetID: UInt16, _ message: UplinkMessage, order: UInt64, isPresent: Bool) {
-        _ = self.takeOut(packetID, isReleased: true, isPresent: isPresent)
+        _ = self.takeOut(packetID, message.sequence, isReleased: true, isPresent: isPresent)
         let size = message.size
         self.bytes += size
         self.toResend.append(self.atLeastOnce.nextPacketID)

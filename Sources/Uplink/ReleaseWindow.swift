@@ -9,6 +9,8 @@ internal import NIOCore
 struct ReleaseWindow {
     private struct Entry {
         let packetID: UInt16
+        /// Of the message; `nil` if an earlier run wrote it down.
+        let sequence: Int64?
         /// Whether the PUBLISH went out on the present connection, and so counts against the broker's Receive Maximum.
         var isCounted: Bool
         /// Whether the owner has written it down.
@@ -33,10 +35,20 @@ struct ReleaseWindow {
     func contains(_ packetID: UInt16) -> Bool { self.indices[packetID] != nil }
 
     /// A PUBREC came, or an earlier run had one.
-    mutating func append(_ packetID: UInt16, isCounted: Bool, isReleased: Bool = false) {
+    mutating func append(_ packetID: UInt16, sequence: Int64?, isCounted: Bool, isReleased: Bool = false) {
         guard self.indices[packetID] == nil else { return }
         self.indices[packetID] = self.firstIndex + self.entries.count
-        self.entries.append(Entry(packetID: packetID, isCounted: isCounted, isReleased: isReleased))
+        self.entries.append(
+            Entry(packetID: packetID, sequence: sequence, isCounted: isCounted, isReleased: isReleased)
+        )
+    }
+
+    /// Those that the owner has not written down yet.
+    var unreleased: [UplinkSession.Unreleased] {
+        self.entries.compactMap { entry in
+            guard !entry.isReleased, let sequence = entry.sequence else { return nil }
+            return .init(sequence: sequence, packetID: entry.packetID)
+        }
     }
 
     /// The owner has written it down: its PUBREL goes out when those before it have, if there is a connection.

@@ -27,7 +27,7 @@ package enum UplinkAction: Equatable {
     /// ``UplinkClient/abandon(_:)`` if it could not be stored.
     case message(Publish, UplinkReceipt?)
     /// The broker is done with the QoS 2 message of this identifier. When the identifier is forgotten for good,
-    /// ``UplinkClient/complete(packetID:into:)``.
+    /// ``UplinkClient/complete(packetID:into:)``. May come again on another connection.
     case released(packetID: UInt16)
     /// A message came that only this gateway's own limits forbid, for this reason; it is answered for and gone.
     case dropped(MQTTDecodeError)

@@ -114,7 +114,6 @@ extension UplinkClient {
         if !isSessionPresent {
             session.forgottenHeld = self.held.packetIDs
             self.held.removeAll()
-            self.sessionIndex = self.inbound.nextIndex
         }
         var lowered: [UplinkMessage] = []
         let version = self.version

@@ -181,10 +181,7 @@ extension UplinkClient {
     /// or PUBREC goes out as soon as those of the messages before it have. For a receipt of an earlier connection nothing
     /// is written, as the broker sends that message again; at QoS 2 it is then known.
     package mutating func acknowledge(_ receipt: UplinkReceipt, into output: inout ByteBuffer) {
-        if receipt.isExactlyOnce {
-            guard receipt.index >= self.sessionIndex else { return }
-            if let repeated = self.held.stored(receipt) { self.answer(repeated, into: &output) }
-        }
+        if receipt.isExactlyOnce, let repeated = self.held.stored(receipt) { self.answer(repeated, into: &output) }
         self.answer(receipt, into: &output)
     }
 

@@ -77,8 +77,6 @@ package struct UplinkClient {
     var window: OutboundWindow
     var outboundAliases = OutboundTopicAliases(maximum: 0)
     var inbound = InboundReceipts()
-    /// Receipts before this index are of a session that is lost.
-    var sessionIndex: UInt64 = 0
     var held = HeldIdentifiers()
     var inboundAliases: InboundTopicAliases
     /// What the broker called a client without an identifier.
@@ -107,7 +105,7 @@ package struct UplinkClient {
     package mutating func restore(releases: [UInt16], held: [UInt16]) {
         guard case .idle = self.state else { preconditionFailure("restore in \(self.phase)") }
         for packetID in releases where packetID != 0 {
-            self.window.releases.append(packetID, isCounted: false, isReleased: true)
+            self.window.releases.append(packetID, sequence: nil, isCounted: false, isReleased: true)
         }
         for packetID in held where packetID != 0 { self.held.restore(packetID) }
     }

@@ -25,6 +25,20 @@ package struct UplinkSession: Equatable, Sendable {
 
     /// Whether the broker still has the session.
     package var isPresent: Bool
+    /// A release that the owner has not yet said to be written down.
+    package struct Unreleased: Equatable, Sendable {
+        package let sequence: Int64
+        package let packetID: UInt16
+
+        package init(sequence: Int64, packetID: UInt16) {
+            self.sequence = sequence
+            self.packetID = packetID
+        }
+    }
+
+    /// The broker still has the session. QoS 2 messages that it took on an earlier connection: as
+    /// ``UplinkAction/pubrec(sequence:packetID:)`` for each once more, in this order, as the writing may have failed.
+    package var unreleased: [Unreleased] = []
     /// The broker lost the session. Releases of QoS 2 that are done by that, for it had these messages and nothing more can
     /// be said about them: as ``UplinkAction/completed(packetID:)`` for each.
     package var forgottenReleases: [UInt16] = []

@@ -77,6 +77,13 @@ import Uplink
                 self.cut()
                 self.gateway.boot()
             }
+            if self.chance(2) {
+                self.gateway.failCommit()
+                if self.isConnected {
+                    self.cut()
+                    self.gateway.disconnected()
+                }
+            }
             if self.run.losesSessions, !self.isConnected, self.chance(20) { self.outside.forgetSession() }
         }
     }

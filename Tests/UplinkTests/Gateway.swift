@@ -14,10 +14,14 @@ final class Gateway {
         var taken: [String] = []
     }
 
-    /// One change, and what may be said once it is on disk.
+    /// One change, what may be said once it is on disk, and what is to be done if the disk fails. What is owed is tried again
+    /// by the disk itself.
     private struct Change {
         let apply: (inout Disk) -> Void
-        let then: (Gateway) -> Void
+        var then: (Gateway) -> Void
+        let failed: ((Gateway) -> Void)?
+
+        var owed: Change { Change(apply: self.apply, then: { _ in }, failed: nil) }
     }
 
     private var configuration: UplinkClient.Configuration
@@ -74,6 +78,13 @@ final class Gateway {
         for change in written { change.then(self) }
     }
 
+    /// The disk fails everything that waits for it. The connection has to be closed.
+    func failCommit() {
+        let failed = self.unwritten
+        self.unwritten = failed.filter { $0.failed == nil }.map(\.owed)
+        for change in failed { change.failed?(self) }
+    }
+
     func pump() {
         while let first = self.queue.first, self.client.send(first, now: self.now, into: &self.output) == .sent {
             self.queue.removeFirst()
@@ -113,8 +124,12 @@ final class Gateway {
         return message
     }
 
-    private func write(_ apply: @escaping (inout Disk) -> Void, then: @escaping (Gateway) -> Void = { _ in }) {
-        self.unwritten.append(Change(apply: apply, then: then))
+    private func write(
+        _ apply: @escaping (inout Disk) -> Void,
+        then: @escaping (Gateway) -> Void = { _ in },
+        failed: ((Gateway) -> Void)? = nil
+    ) {
+        self.unwritten.append(Change(apply: apply, then: then, failed: failed))
     }
 
     private func perform(_ action: UplinkAction) {
@@ -127,7 +142,7 @@ final class Gateway {
         case .pubrec(let sequence, let packetID):
             self.write {
                 $0.spool.removeAll { $0.sequence == sequence }
-                $0.releases.append(packetID)
+                if !$0.releases.contains(packetID) { $0.releases.append(packetID) }
             } then: {
                 $0.client.release(packetID: packetID, into: &$0.output)
             }
@@ -140,6 +155,8 @@ final class Gateway {
                 if receipt.isExactlyOnce { $0.held.insert(receipt.packetID) }
             } then: {
                 $0.client.acknowledge(receipt, into: &$0.output)
+            } failed: {
+                _ = $0.client.abandon(receipt)
             }
         case .released(let packetID):
             self.write {
@@ -154,6 +171,7 @@ final class Gateway {
     }
 
     private func began(_ session: UplinkSession) {
+        for entry in session.unreleased { self.perform(.pubrec(sequence: entry.sequence, packetID: entry.packetID)) }
         for packetID in session.forgottenReleases { self.clear(packetID) }
         for packetID in session.forgottenHeld { self.write { $0.held.remove(packetID) } }
         self.pump()
@@ -164,6 +182,8 @@ final class Gateway {
             $0.releases.removeAll { $0 == packetID }
         } then: {
             $0.client.forget(packetID: packetID)
+        } failed: {
+            $0.clear(packetID)
         }
     }
 }

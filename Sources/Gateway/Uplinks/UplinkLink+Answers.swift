@@ -52,6 +52,9 @@ extension UplinkLink {
 
     /// What the beginning of a connection decided about what was under way.
     func resume(_ session: UplinkSession) {
+        for entry in session.unreleased {
+            self.release(entry.packetID, sequence: entry.sequence, of: self.takeLane(of: entry.sequence))
+        }
         for packetID in session.forgottenReleases { self.completed(packetID) }
         for packetID in session.forgottenHeld {
             self.hooks.note(.hold(.free(uplink: self.normalLane.storeID, packetID: packetID))) { _ in }
@@ -79,22 +82,37 @@ extension UplinkLink {
     }
 
     private func release(_ packetID: UInt16, sequence: Int64, of lane: UplinkLane) {
-        let channel = self.channel
         let uplink = self.normalLane.storeID
         let change = ReleaseChange.set(uplink: uplink, packetID: packetID, sequence: sequence, lane: lane.storeID)
-        self.hooks.note(.release(change)) { [weak self] isNoted in
-            guard let self, let channel, self.channel === channel else { return }
-            guard isNoted else { return self.dropConnection(channel, reason: "a step of QoS 2 could not be stored") }
-            channel.write { self.client.release(packetID: packetID, into: &$0) }
+        self.noteStep(.release(change)) { $0.release(packetID: packetID, into: &$1) }
+    }
+
+    /// The broker has forgotten the identifier of a QoS 2 message. Until it is not written down any more, no other message gets
+    /// it: after a crash it would be released again.
+    func completed(_ packetID: UInt16) {
+        self.hooks.note(.release(.clear(uplink: self.normalLane.storeID, packetID: packetID))) { [weak self] isNoted in
+            guard let self else { return }
+            if isNoted { return self.client.forget(packetID: packetID) }
+            self.loop.assumeIsolated().scheduleTask(in: .seconds(1)) { [weak self] in self?.completed(packetID) }
         }
     }
 
-    /// The broker has forgotten the identifier of a QoS 2 message.
-    func completed(_ packetID: UInt16) {
-        let change = ReleaseChange.clear(uplink: self.normalLane.storeID, packetID: packetID)
-        self.hooks.note(.release(change)) { [weak self] isNoted in
-            // Used again before, it would be released after a crash as if this message still had it.
-            if isNoted { self?.client.forget(packetID: packetID) }
+    /// Writes a step of QoS 2 down, and then tells the machine, also when the connection is another one by then, or none: what it
+    /// has to say to the broker it says on the next one.
+    private func noteStep(_ step: QoS2Step, then tell: @escaping (inout UplinkClient, inout ByteBuffer) -> Void) {
+        let channel = self.channel
+        self.hooks.note(step) { [weak self] isNoted in
+            guard let self else { return }
+            guard isNoted else {
+                guard let channel, self.channel === channel else { return }
+                return self.dropConnection(channel, reason: "a step of QoS 2 could not be stored")
+            }
+            if let channel = self.channel {
+                channel.write { tell(&self.client, &$0) }
+            } else {
+                var nowhere = ByteBuffer()
+                tell(&self.client, &nowhere)
+            }
         }
     }
 
@@ -120,11 +138,8 @@ extension UplinkLink {
     /// The broker will not send a QoS 2 message again. Were its identifier still on disk when the broker uses it for another
     /// message, that one would be taken for the first.
     func released(_ packetID: UInt16) {
-        let channel = self.channel
-        self.hooks.note(.hold(.free(uplink: self.normalLane.storeID, packetID: packetID))) { [weak self] isNoted in
-            guard let self, let channel, self.channel === channel else { return }
-            guard isNoted else { return self.dropConnection(channel, reason: "a step of QoS 2 could not be stored") }
-            channel.write { self.client.complete(packetID: packetID, into: &$0) }
+        self.noteStep(.hold(.free(uplink: self.normalLane.storeID, packetID: packetID))) {
+            $0.complete(packetID: packetID, into: &$1)
         }
     }
 
@@ -176,7 +191,8 @@ extension UplinkLink {
             of: self.takeLane(of: sequence),
             .closedOn,
             code: 0,
-            detail: "\(times) connections in a row ended on it: \(failure)"
+            detail: "\(times) connections in a row ended on it: \(failure)",
+            isWithdrawn: true
         )
     }
 
@@ -218,11 +234,12 @@ extension UplinkLink {
         of lane: UplinkLane,
         _ reason: DeadReason,
         code: UInt8 = 0,
-        detail: String
+        detail: String,
+        isWithdrawn: Bool = false
     ) {
         self.withRecord(sequence, of: lane) { record in
             guard let record else { return }
-            if record.qos == .exactlyOnce {
+            if isWithdrawn, record.qos == .exactlyOnce {
                 // The broker may have it under this identifier, which the machine releases.
                 let packetID = UplinkClient.exactlyOnceID(of: sequence)
                 let uplink = self.normalLane.storeID

@@ -33,9 +33,21 @@ struct OwedChanges {
             self.acknowledged = Self.merged(self.acknowledged).suffix(Self.maxChanges)
         }
         self.changes.dead += batch.dead.filter { $0.record.sequence > 0 }
-        self.changes.releases += batch.releases
+        for change in batch.releases { self.add(change) }
         self.changes.held += batch.held.filter { if case .free = $0 { true } else { false } }
         self.bound()
+    }
+
+    private mutating func add(_ change: ReleaseChange) {
+        // Sets may have to wait longer than clears, and must not come after them.
+        if case .clear(let uplink, let packetID) = change {
+            self.changes.releases.removeAll { earlier in
+                guard case .set(uplink, packetID, let sequence, let lane) = earlier else { return false }
+                self.acknowledged.append(.init(uplink: lane ?? uplink, sequences: sequence...sequence))
+                return true
+            }
+        }
+        self.changes.releases.append(change)
     }
 
     private mutating func bound() {

@@ -19,10 +19,21 @@ package struct StateDirectory: Sendable {
     /// change, it leaves the directory as it is. (A gateway that starts in the same millisecond is not waited for.)
     var readOnlyDatabase: String {
         let path = self.database
-        guard sqlite3_compileoption_used("USE_URI") != 0, Self.status(of: path + "-wal") == nil,
+        guard Self.status(of: path + "-wal") == nil else { return path }
+        return Self.address(of: path, "immutable=1")
+    }
+
+    /// A path as SQLite's files can be named with a parameter, or as it is where SQLite can't.
+    static func address(of path: String, _ parameter: String) -> String {
+        guard sqlite3_compileoption_used("USE_URI") != 0,
             let escaped = path.addingPercentEncoding(withAllowedCharacters: .urlPathAllowed)
         else { return path }
-        return "file:\(escaped)?immutable=1"
+        return "file:\(escaped)?\(parameter)"
+    }
+
+    /// The name under which the gateway opens the database.
+    func databaseAddress(_ options: StoreOptions) -> String {
+        options.fileSystem.map { Self.address(of: self.database, "vfs=\($0)") } ?? self.database
     }
     /// The gateway's one secret (32 bytes), without which the wrapped secrets of the database are lost.
     package var masterKey: String { self.path + "/master.key" }
@@ -140,11 +151,18 @@ package struct StateDirectory: Sendable {
     // MARK: - What is saved of a damaged database
 
     /// Whether the database has lost all its bytes: SQLite would take it for a new one, and throw its log away. For the
-    /// gateway also if nothing but its lock file tells that there was one.
+    /// gateway also if nothing but the mark in its lock file tells that there was one.
     func isEmptied(for access: StoreAccess) -> Bool {
         guard Self.status(of: self.database)?.bytes == 0 else { return false }
         if (Self.status(of: self.database + "-wal")?.bytes ?? 0) > 0 { return true }
-        return access == .gateway && Self.status(of: self.lock) != nil
+        return access == .gateway && (Self.status(of: self.lock)?.bytes ?? 0) > 0
+    }
+
+    /// Notes in the lock file that there is a database with bytes.
+    static func mark(_ lock: Int32) {
+        var status = stat()
+        guard fstat(lock, &status) == 0, status.st_size == 0 else { return }
+        _ = pwrite(lock, "sealgate\n", 9, 0)
     }
 
     /// Whether the header asks for a later format, which SQLite would only read.
@@ -155,6 +173,20 @@ package struct StateDirectory: Sendable {
         var format: (write: UInt8, read: UInt8) = (0, 0)
         guard pread(file, &format, 2, 18) == 2 else { return false }
         return format.write > 2 || format.read > 2
+    }
+
+    /// Whether a part of the database can't be read from the disk. Reads all of it.
+    var isUnreadable: Bool {
+        let file = open(self.database, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return false }
+        defer { close(file) }
+        return withUnsafeTemporaryAllocation(byteCount: 1 << 16, alignment: 16) { buffer in
+            while true {
+                let count = read(file, buffer.baseAddress, buffer.count)
+                if count == 0 { return false }
+                if count < 0 { return errno == EIO }
+            }
+        }
     }
 
     /// Makes the file to save into.

@@ -99,7 +99,7 @@ package final class Store: Sendable {
         let operation = "opening the database"
         do {
             let database = try DatabaseQueue(
-                path: access == .readOnly ? directory.readOnlyDatabase : file,
+                path: access == .readOnly ? directory.readOnlyDatabase : directory.databaseAddress(options),
                 configuration: Schema.configuration(for: access, options: options)
             )
             if try database.read(Schema.migrator.hasBeenSuperseded) {
@@ -165,6 +165,7 @@ package final class Store: Sendable {
         } catch {
             throw StoreError(error, file: file, operation: operation)
         }
+        if let lock { StateDirectory.mark(lock) }
         self.worker?.start()
     }
 
@@ -188,11 +189,19 @@ package final class Store: Sendable {
         }
     }
 
+    /// Whether `quick_check` met an error of the disk: "unable to get the page. error code=266".
+    private static func tellsOfReading(_ answer: String) -> Bool {
+        guard let code = answer.split(separator: "error code=", maxSplits: 1).dropFirst().first else { return false }
+        return Int32(code.prefix(while: \.isNumber)).map { $0 & 0xFF == SQLITE_IOERR } ?? false
+    }
+
     /// Looks at every page, if that is quick or the last run had reason to.
     private static func inspect(_ database: DatabaseQueue, _ directory: StateDirectory) throws {
         let isSmall = StateDirectory.status(of: directory.database).map { $0.bytes <= 8 << 20 } ?? true
         guard isSmall || directory.isSuspect else { return }
         let answer = try database.read { db in try String.fetchOne(db, sql: "PRAGMA quick_check(1)") ?? "no answer" }
+        // A page that could not be read this time is no damage yet: the next start looks again.
+        if self.tellsOfReading(answer), !directory.isUnreadable { return directory.markSuspect() }
         guard answer == "ok" else {
             let operation = "checking the database"
             throw StoreError(.damaged, file: directory.database, operation: operation, detail: answer)

@@ -91,7 +91,9 @@ extension StoreError {
         case .other(let code):
             [SQLITE_ERROR, SQLITE_CONSTRAINT, SQLITE_MISMATCH, SQLITE_SCHEMA].contains(code & 0xFF)
         case .permission: directory.hasUnknownFormat
-        case .diskFull, .busy, .schemaTooNew, .notReady, .inUse, .inputOutput, .masterKey, .tooManyLanes: false
+        // Not an error that has passed, but a part of the disk that is gone.
+        case .inputOutput: directory.isUnreadable
+        case .diskFull, .busy, .schemaTooNew, .notReady, .inUse, .masterKey, .tooManyLanes: false
         case .deviceExists, .noSuchDevice, .keysInUse, .closed: false
         }
     }

@@ -33,6 +33,8 @@ package struct StoreOptions: Sendable {
     package var salvageTime: Duration = .seconds(60)
     /// Largest size of the database, in pages; nil: only the disk is the limit.
     package var maxPages: Int?
+    /// Lets tests put a layer of their own between SQLite and the disk: its name; nil: the system's.
+    package var fileSystem: String?
     /// Lets tests fail a step of a transaction: called before it, and a result code other than `SQLITE_OK` is taken for
     /// SQLite's answer. Called on the store's thread.
     package var fault: (@Sendable (StoreFaultPoint) -> Int32)?

@@ -10,6 +10,7 @@ import Uplink
 extension UplinkLink {
     /// The longest pause after a refusal.
     private static let longestPause = TimeAmount.seconds(60)
+    private static let noteAgainAfter = TimeAmount.seconds(1)
 
     /// The broker has a message.
     func acknowledged(_ sequence: Int64) {
@@ -79,13 +80,28 @@ extension UplinkLink {
     }
 
     private func release(_ packetID: UInt16, sequence: Int64, of lane: UplinkLane) {
-        let channel = self.channel
         let uplink = self.normalLane.storeID
         let change = ReleaseChange.set(uplink: uplink, packetID: packetID, sequence: sequence, lane: lane.storeID)
-        self.hooks.note(.release(change)) { [weak self] isNoted in
-            guard let self, let channel, self.channel === channel else { return }
-            guard isNoted else { return self.dropConnection(channel, reason: "a step of QoS 2 could not be stored") }
-            channel.write { self.client.release(packetID: packetID, into: &$0) }
+        self.note(.release(change)) { $0.client.release(packetID: packetID, into: &$1) }
+    }
+
+    /// Has a step of QoS 2 written down, and then its answer sent on the connection that there is by then: the next one waits
+    /// for it too. A step that can't be written is tried again for as long as it takes.
+    private func note(_ step: QoS2Step, _ answer: @escaping (UplinkLink, inout ByteBuffer) -> Void) {
+        self.hooks.note(step) { [weak self] isNoted in
+            guard let self else { return }
+            guard isNoted else {
+                self.loop.assumeIsolated().scheduleTask(in: Self.noteAgainAfter) { [weak self] in
+                    self?.note(step, answer)
+                }
+                return
+            }
+            if let channel = self.channel {
+                channel.write { answer(self, &$0) }
+            } else {
+                var nowhere = ByteBuffer()
+                answer(self, &nowhere)
+            }
         }
     }
 
@@ -120,11 +136,8 @@ extension UplinkLink {
     /// The broker will not send a QoS 2 message again. Were its identifier still on disk when the broker uses it for another
     /// message, that one would be taken for the first.
     func released(_ packetID: UInt16) {
-        let channel = self.channel
-        self.hooks.note(.hold(.free(uplink: self.normalLane.storeID, packetID: packetID))) { [weak self] isNoted in
-            guard let self, let channel, self.channel === channel else { return }
-            guard isNoted else { return self.dropConnection(channel, reason: "a step of QoS 2 could not be stored") }
-            channel.write { self.client.complete(packetID: packetID, into: &$0) }
+        self.note(.hold(.free(uplink: self.normalLane.storeID, packetID: packetID))) {
+            $0.client.complete(packetID: packetID, into: &$1)
         }
     }
 
@@ -158,7 +171,8 @@ extension UplinkLink {
     func judge(_ failure: UplinkFailure) {
         let isToBlame =
             switch failure {
-            case .transport, .notAcknowledging, .disconnected: true
+            case .transport, .notAcknowledging: true
+            case .disconnected(let code, _): code.mayBeAboutMessage
             default: false
             }
         guard isToBlame else { return }
@@ -241,6 +255,19 @@ extension UplinkLink {
             guard var record else { return body(nil) }
             record.sequence = sequence
             body(record)
+        }
+    }
+}
+
+extension ReasonCode {
+    /// Whether a broker that ends a connection with it may have a message in mind, and not the connection or itself.
+    fileprivate var mayBeAboutMessage: Bool {
+        switch self {
+        case .success, .serverShuttingDown, .serverBusy, .keepAliveTimeout, .sessionTakenOver, .receiveMaximumExceeded,
+            .messageRateTooHigh, .administrativeAction, .useAnotherServer, .serverMoved, .connectionRateExceeded,
+            .maximumConnectTime:
+            false
+        default: true
         }
     }
 }

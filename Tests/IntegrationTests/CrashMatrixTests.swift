@@ -16,7 +16,7 @@ import Testing
 
     @Test(
         "SIGKILL at random moments, 2,000 messages a second, an upstream that flaps: no loss, order kept",
-        arguments: [1]
+        arguments: [1, 2]
     )
     func matrix(qos: UInt8) async throws {
         let ledger = CrashLedger()

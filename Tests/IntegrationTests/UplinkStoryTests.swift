@@ -12,7 +12,7 @@ import Testing
         let testDescription: String
         var script = BrokerScript()
         /// What happens when the first hundred is acknowledged to the node.
-        var incident: (@Sendable (ScriptedBroker) async throws -> Void)?
+        var incident: (@Sendable (UplinkStage) async throws -> Void)?
         /// What a line of the log says.
         var words: [String] = []
 
@@ -22,7 +22,7 @@ import Testing
             self.words = words
         }
 
-        init(_ name: String, words: String..., incident: @escaping @Sendable (ScriptedBroker) async throws -> Void) {
+        init(_ name: String, words: String..., incident: @escaping @Sendable (UplinkStage) async throws -> Void) {
             self.testDescription = name
             self.words = words
             self.incident = incident
@@ -64,43 +64,50 @@ import Testing
             .init(.init(payload: "7", times: 1, .takeAndFreeze)),
             words: "silent"
         ),
-        Story("drops one message silently, and the link ends") { broker in
+        Story("drops one message silently, and the link ends") { stage in
+            let broker = stage.broker
             broker.change { $0.rules = [.init(payload: "101", times: 1, .ignore)] }
             try await broker.log.line(containing: "= 102")
             broker.cut()
         },
-        Story("is cut off five times") { broker in
+        Story("is cut off five times") { stage in
+            let broker = stage.broker
             for number in 1...5 {
                 try await broker.connected(number)
                 broker.cut()
             }
         },
-        Story("refuses connections for a while", words: "connection refused") { broker in
+        Story("refuses connections for a while", words: "connection refused") { stage in
+            let broker = stage.broker
             broker.stop()
-            try await Task.sleep(for: .seconds(1))
+            try await stage.gateway.logged("connection refused")
             try broker.start()
         },
-        Story("closes after each of three CONNACKs") { broker in
+        Story("closes after each of three CONNACKs") { stage in
+            let broker = stage.broker
             let first = broker.connections
             broker.change { $0.welcome = .acceptAndClose }
             broker.cut()
             try await broker.connected(first + 3)
             broker.change { $0.welcome = .accept }
         },
-        Story("does not authorize for a while", words: "not authorized") { broker in
+        Story("does not authorize for a while", words: "not authorized") { stage in
+            let broker = stage.broker
             let first = broker.connections
             broker.change { $0.welcome = .refuse(5) }
             broker.cut()
             try await broker.connected(first + 1)
             broker.change { $0.welcome = .accept }
         },
-        Story("leaves the link half-open", words: "silent") { $0.freeze() },
-        Story("does not answer pings", words: "silent") { broker in
+        Story("leaves the link half-open", words: "silent") { $0.broker.freeze() },
+        Story("does not answer pings", words: "silent") { stage in
+            let broker = stage.broker
             broker.change { $0.answersPings = false }
             try await broker.connected(broker.connections + 1)
             broker.change { $0.answersPings = true }
         },
-        Story("loses its sessions") { broker in
+        Story("loses its sessions") { stage in
+            let broker = stage.broker
             broker.change { $0.keepsSessions = false }
             broker.cut()
         },
@@ -111,7 +118,7 @@ import Testing
         let stage = try await UplinkStage(story.script)
         try await stage.broker.connected(1)
         try await stage.publish(1...100)
-        async let incident: Void? = story.incident?(stage.broker)
+        async let incident: Void? = story.incident?(stage)
         try await stage.publish(101...Self.count)
         _ = try await incident
         try await stage.expectAll(1...Self.count)

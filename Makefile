@@ -51,7 +51,7 @@ faults: ## let each call to the disk of a run fail, one run after the other
 lint: ## layout and syntax; changes nothing
 	@scripts/lint.sh
 
-bench: ## measure, with Mosquitto beside: BENCH=quick (some minutes), full or broker
+bench: ## measure, with Mosquitto beside: BENCH=quick (some minutes), full, uplink or broker
 	@scripts/setup.sh
 	@scripts/setup-tests.sh
 	$(SWIFT) build $(RELEASE_FLAGS) --product sealgate

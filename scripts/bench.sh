@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The documented selection of measurements, with Mosquitto beside: bench.sh quick|full|broker
+# The documented selection of measurements, with Mosquitto beside: bench.sh quick|full|uplink|broker
 # Rows as JSON in Benchmarks/build/results.jsonl, tables on stdout.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,6 +10,8 @@ results=Benchmarks/build/results.jsonl
 tables=Benchmarks/build/tables.md
 gateway=(--sut Benchmarks/suts/sealgate.json)
 bridge=(--sut Benchmarks/suts/mosquitto-bridge.json)
+ways=(--sut Benchmarks/suts/sealgate.json --sut Benchmarks/suts/sealgate-end-to-end.json)
+newest=(--sut Benchmarks/suts/sealgate-newest-first.json)
 unsealer=(--sut Benchmarks/suts/mosquitto-unsealer.json)
 brokers=(--sut Benchmarks/suts/sealgate-broker.json --sut Benchmarks/suts/mosquitto-broker.json)
 clients=(--scenario fanin --scenario fanout --scenario idle-plain --scenario idle-tls --scenario subs --scenario storm)
@@ -34,6 +36,13 @@ quick)
     run "${gateway[@]}" "${bridge[@]}" --scenario paced --qos 1 --rate 1000 --reps 1
     run "${gateway[@]}" "${bridge[@]}" "${load[@]}" --backlog 20000 --drain-idle 8
     ;;
+uplink)
+    run "${ways[@]}" "${bridge[@]}" --scenario matrix --qos 1 --size 256 --conns 50 --messages 60000 --reps 3
+    run "${ways[@]}" "${bridge[@]}" --scenario paced --qos 1 --rate 1000 --reps 3
+    run "${ways[@]}" "${bridge[@]}" --scenario written --rate 1000
+    run "${ways[@]}" "${bridge[@]}" --scenario drain --scenario crash --scenario restart --scenario kill --drain-idle 70
+    run "${gateway[@]}" "${newest[@]}" "${bridge[@]}" --scenario million --drain-idle 130
+    ;;
 full)
     run "${gateway[@]}" "${bridge[@]}" --scenario matrix --reps 5
     run "${gateway[@]}" "${bridge[@]}" "${unsealer[@]}" --scenario sealed --session fixed,chain --reps 5
@@ -46,7 +55,7 @@ broker)
     run "${brokers[@]}" "${clients[@]}" --reps 3
     ;;
 *)
-    echo "bench.sh: quick, full or broker, not $selection" >&2
+    echo "bench.sh: quick, full, uplink or broker, not $selection" >&2
     exit 2
     ;;
 esac

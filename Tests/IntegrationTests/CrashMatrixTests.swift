@@ -14,21 +14,34 @@ import Testing
     /// Messages a second.
     private static let rate = 2_000
 
+    /// How messages go, and how they are kept.
+    enum Way: String, CaseIterable, CustomTestStringConvertible {
+        case spooled = "QoS 1, spooled"
+        case endToEnd = "QoS 1, end-to-end"
+        case exactlyOnce = "QoS 2"
+
+        var testDescription: String { self.rawValue }
+        var qos: UInt8 { self == .exactlyOnce ? 2 : 1 }
+        var uplink: [String] {
+            self == .endToEnd ? ["acknowledge = \"end-to-end\"", "patience = \"1s\""] : []
+        }
+    }
+
     @Test(
         "SIGKILL at random moments, 2,000 messages a second, an upstream that flaps: no loss, order kept",
-        arguments: [1]
+        arguments: Way.allCases
     )
-    func matrix(qos: UInt8) async throws {
+    func matrix(way: Way) async throws {
         let ledger = CrashLedger()
         var script = BrokerScript()
         script.keepsMessages = false
         let broker = try ScriptedBroker(script) { ledger.delivered($0) }
         var configuration = SiteConfiguration.plain(port: broker.port)
-        configuration.uplink.append("keep_alive = \"1s\"")
-        configuration.qos = Int(qos)
+        configuration.uplink += ["keep_alive = \"1s\""] + way.uplink
+        configuration.qos = Int(way.qos)
         let home = try GatewayProcess.Home(configuration: configuration.text)
         try await home.importDevices(SiteDevices.plain("lamp"))
-        let publisher = CrashPublisher(ledger: ledger, qos: qos, rate: Self.rate)
+        let publisher = CrashPublisher(ledger: ledger, qos: way.qos, rate: Self.rate)
         publisher.start()
         defer { publisher.end(atOnce: true) }
 
@@ -50,10 +63,12 @@ import Testing
         try await Self.wait(for: "the node's last acknowledgement") { publisher.isFinished }
         try? await Self.wait(for: "the last delivery") { ledger.isSettled }
         let outcome = ledger.outcome
-        print("crash matrix: QoS \(qos), seed \(Self.seed): \(Self.moments) kills, \(incidents) incidents; \(outcome)")
+        print(
+            "crash matrix: \(way.rawValue), seed \(Self.seed): \(Self.moments) kills, \(incidents) incidents; \(outcome)"
+        )
         #expect(outcome.acknowledged == outcome.published)
         #expect(outcome.lost.isEmpty && outcome.disorder.isEmpty && outcome.unexplained == 0, "\(outcome)")
-        if qos == 2 { #expect(outcome.duplicates == 0) }
+        if way.qos == 2 { #expect(outcome.duplicates == 0) }
         #expect(broker.violations.isEmpty)
         #expect(publisher.problem == nil)
         #expect(try await gateway.stop() == .status(0))

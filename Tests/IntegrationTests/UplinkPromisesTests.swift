@@ -1,126 +1,8 @@
 import TestSupport
 import Testing
 
-/// What an outside broker does that a good one would not, and what must become of the messages: none is lost, they arrive in
-/// order, the link comes back, and the operator is told in words.
+/// Acknowledgements, connections and commands of an outside broker that does not what a good one would, one by one.
 @Suite(.timeLimit(.minutes(3)), .serialized) struct UplinkPromisesTests {
-    /// How many messages a story has.
-    private static let count = 200
-
-    /// One behaviour, while messages 1 to ``count`` are published.
-    struct Story: Sendable, CustomTestStringConvertible {
-        let testDescription: String
-        var script = BrokerScript()
-        /// What happens when the first hundred is acknowledged to the node.
-        var incident: (@Sendable (ScriptedBroker) async throws -> Void)?
-        /// What a line of the log says.
-        var words: [String] = []
-
-        init(_ name: String, _ script: BrokerScript = .init(), words: String...) {
-            self.testDescription = name
-            self.script = script
-            self.words = words
-        }
-
-        init(_ name: String, words: String..., incident: @escaping @Sendable (ScriptedBroker) async throws -> Void) {
-            self.testDescription = name
-            self.words = words
-            self.incident = incident
-        }
-    }
-
-    static let stories: [Story] = [
-        Story("a good broker", words: "uplink connected"),
-        Story("takes a message and closes before it acknowledges", .init(.init(payload: "7", times: 1, .takeAndClose))),
-        Story("closes on a message, three times", .init(.init(payload: "7", times: 3, .close)), words: "uplink down"),
-        Story(
-            "acknowledges what was never sent",
-            .init(.init(payload: "7", times: 1, .takeAndWrite([0x40, 2, 0xEE, 0xEE]))),
-            words: "PUBACK"
-        ),
-        Story(
-            "answers with bytes that are no packet",
-            .init(.init(payload: "7", times: 1, .takeAndWrite([0, 0, 0, 0]))),
-            words: "malformed"
-        ),
-        Story(
-            "answers with a length that never ends",
-            .init(
-                .init(
-                    payload: "7",
-                    times: 1,
-                    .takeAndWrite([0x40, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF])
-                )
-            ),
-            words: "malformed"
-        ),
-        Story(
-            "sends a second CONNACK",
-            .init(.init(payload: "7", times: 1, .takeAndWrite([0x20, 2, 0, 0]))),
-            words: "unexpected connack"
-        ),
-        Story(
-            "takes a message and says nothing from then on",
-            .init(.init(payload: "7", times: 1, .takeAndFreeze)),
-            words: "silent"
-        ),
-        Story("drops one message silently, and the link ends") { broker in
-            broker.change { $0.rules = [.init(payload: "101", times: 1, .ignore)] }
-            try await broker.log.line(containing: "= 102")
-            broker.cut()
-        },
-        Story("is cut off five times") { broker in
-            for number in 1...5 {
-                try await broker.connected(number)
-                broker.cut()
-            }
-        },
-        Story("refuses connections for a while", words: "connection refused") { broker in
-            broker.stop()
-            try await Task.sleep(for: .seconds(1))
-            try broker.start()
-        },
-        Story("closes after each of three CONNACKs") { broker in
-            let first = broker.connections
-            broker.change { $0.welcome = .acceptAndClose }
-            broker.cut()
-            try await broker.connected(first + 3)
-            broker.change { $0.welcome = .accept }
-        },
-        Story("does not authorize for a while", words: "not authorized") { broker in
-            let first = broker.connections
-            broker.change { $0.welcome = .refuse(5) }
-            broker.cut()
-            try await broker.connected(first + 1)
-            broker.change { $0.welcome = .accept }
-        },
-        Story("leaves the link half-open", words: "silent") { $0.freeze() },
-        Story("does not answer pings", words: "silent") { broker in
-            broker.change { $0.answersPings = false }
-            try await broker.connected(broker.connections + 1)
-            broker.change { $0.answersPings = true }
-        },
-        Story("loses its sessions") { broker in
-            broker.change { $0.keepsSessions = false }
-            broker.cut()
-        },
-    ]
-
-    @Test("nothing is lost and the order holds over a broker that", arguments: stories)
-    func story(_ story: Story) async throws {
-        let stage = try await UplinkStage(story.script)
-        try await stage.broker.connected(1)
-        try await stage.publish(1...100)
-        async let incident: Void? = story.incident?(stage.broker)
-        try await stage.publish(101...Self.count)
-        _ = try await incident
-        try await stage.expectAll(1...Self.count)
-        if !story.words.isEmpty {
-            try await stage.gateway.log.line("\(story.words)") { line in story.words.allSatisfy { line.contains($0) } }
-        }
-        #expect(try await stage.gateway.stop() == .status(0))
-    }
-
     @Test("acknowledgements that come late hold up no more than the window, and nothing is sent twice")
     func late() async throws {
         var script = BrokerScript()
@@ -163,6 +45,34 @@ import Testing
         let again = try await stage.killed()
         try await again.expectAll(1...100)
         #expect(stage.broker.taken.count == 150)
+    }
+
+    @Test("no message is blamed for connections that never came about")
+    func away() async throws {
+        var script = BrokerScript()
+        script.acknowledging = .never
+        let stage = try await UplinkStage(script, uplink: ["dead_after = 1"])
+        try await stage.broker.connected(1)
+        try await stage.publish(1...3)
+        _ = try await stage.broker.taken(3)
+        stage.broker.change { $0.acknowledging = .atOnce }
+        stage.broker.stop()
+        _ = try await stage.gateway.log.lines(count: 4, within: .seconds(60)) { $0.contains("uplink down") }
+        try stage.broker.start()
+        _ = try await stage.broker.taken(6, within: .seconds(60))
+        try await stage.expectAll(1...3)
+        #expect(!stage.gateway.log.lines.contains { $0.contains("dead letters") })
+    }
+
+    @Test("a message that the broker closes on, each time, goes to the dead letters, and the others arrive")
+    func closesOnOne() async throws {
+        let stage = try await UplinkStage(.init(.init(payload: "7", .close)), uplink: ["dead_after = 2"])
+        try await stage.broker.connected(1)
+        try await stage.publish(1...20)
+        try await stage.gateway.logged("dead letters", "connections in a row ended on it", within: .seconds(60))
+        try await stage.broker.taken(payload: "20", within: .seconds(60))
+        #expect(Set(stage.broker.taken.map(\.text)) == Set((1...20).filter { $0 != 7 }.map(String.init)))
+        #expect(stage.broker.violations.isEmpty)
     }
 
     @Test("a command that comes twice, or over two connections, reaches the node and is acknowledged each time")

@@ -35,7 +35,12 @@ extension UplinkLink {
         if isFirst { self.hooks.changed(self) }
     }
 
-    /// The lane of a record that was under way.
+    /// The lane of a record that is under way.
+    private func lane(of sequence: Int64) -> UplinkLane {
+        self.laneOf[sequence] ?? self.normalLane
+    }
+
+    /// The lane of a record that is not under way any more.
     func takeLane(of sequence: Int64) -> UplinkLane {
         guard !self.laneOf.isEmpty else { return self.normalLane }
         return self.laneOf.removeValue(forKey: sequence) ?? self.normalLane
@@ -53,7 +58,7 @@ extension UplinkLink {
     /// What the beginning of a connection decided about what was under way.
     func resume(_ session: UplinkSession) {
         for entry in session.unreleased {
-            self.release(entry.packetID, sequence: entry.sequence, of: self.takeLane(of: entry.sequence))
+            self.release(entry.packetID, sequence: entry.sequence, of: self.lane(of: entry.sequence))
         }
         for packetID in session.forgottenReleases { self.completed(packetID) }
         for packetID in session.forgottenHeld {
@@ -61,14 +66,18 @@ extension UplinkLink {
         }
         for sequence in session.sentAtMostOnce { self.acknowledged(sequence) }
         for message in session.unsendable {
-            let lane = self.takeLane(of: message.sequence)
+            let lane = self.lane(of: message.sequence)
             switch message.reason {
             case .expired: self.expired(message.sequence, of: lane)
             case .tooLarge(let limit):
                 let detail = "the outside broker takes packets of \(limit) bytes at most"
                 self.buryUnderway(message.sequence, of: lane, .packetTooLarge, detail: detail)
             }
-            if let packetID = message.releaseID { self.release(packetID, sequence: message.sequence, of: lane) }
+            if let packetID = message.releaseID {
+                self.release(packetID, sequence: message.sequence, of: lane)
+            } else {
+                self.laneOf[message.sequence] = nil
+            }
         }
     }
 
@@ -78,13 +87,16 @@ extension UplinkLink {
         self.status.acknowledged += 1
         self.noteProgress()
         if !self.refusals.isEmpty { self.refusals[sequence] = nil }
-        self.release(packetID, sequence: sequence, of: self.takeLane(of: sequence))
+        self.release(packetID, sequence: sequence, of: self.lane(of: sequence))
     }
 
     private func release(_ packetID: UInt16, sequence: Int64, of lane: UplinkLane) {
         let uplink = self.normalLane.storeID
         let change = ReleaseChange.set(uplink: uplink, packetID: packetID, sequence: sequence, lane: lane.storeID)
-        self.noteStep(.release(change)) { $0.release(packetID: packetID, into: &$1) }
+        self.noteStep(.release(change)) { [weak self] client, output in
+            self?.laneOf[sequence] = nil
+            client.release(packetID: packetID, into: &output)
+        }
     }
 
     /// The broker has forgotten the identifier of a QoS 2 message. Until it is not written down any more, no other message gets
@@ -173,7 +185,8 @@ extension UplinkLink {
     func judge(_ failure: UplinkFailure) {
         let isToBlame =
             switch failure {
-            case .transport, .notAcknowledging, .disconnected: true
+            case .transport, .notAcknowledging: true
+            case .disconnected(let code, _): code.mayBeAboutMessage
             default: false
             }
         guard isToBlame else { return }
@@ -258,6 +271,19 @@ extension UplinkLink {
             guard var record else { return body(nil) }
             record.sequence = sequence
             body(record)
+        }
+    }
+}
+
+extension ReasonCode {
+    /// Whether a broker that ends a connection with it may have a message in mind, and not the connection or itself.
+    fileprivate var mayBeAboutMessage: Bool {
+        switch self {
+        case .success, .serverShuttingDown, .serverBusy, .keepAliveTimeout, .sessionTakenOver, .receiveMaximumExceeded,
+            .messageRateTooHigh, .administrativeAction, .useAnotherServer, .serverMoved, .connectionRateExceeded,
+            .maximumConnectTime:
+            false
+        default: true
         }
     }
 }

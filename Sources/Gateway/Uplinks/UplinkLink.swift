@@ -79,6 +79,7 @@ final class UplinkLink {
     private var timerDeadline: NIODeadline?
     private var lastFailure: String?
     private(set) var isStopping = false
+    private var isDroppingConnection = false
     /// A better connection waits for this one to have nothing in flight.
     weak var changingFrom: UplinkChannel?
 
@@ -207,11 +208,13 @@ final class UplinkLink {
     private func closed(_ failure: UplinkFailure, retryAt: NIODeadline) {
         self.channel?.close()
         self.channel = nil
+        // No message is to blame for a connection that the broker never accepted, or that the gateway ended.
+        let endedOnMessage = self.status.address != nil && !self.isDroppingConnection
         self.status.address = nil
         self.status.since = .now()
         self.status.lastError = "\(failure)"
         self.writeDown(self.unwritten.takeAll())
-        self.judge(failure)
+        if endedOnMessage { self.judge(failure) }
         self.log(failure, retryAt: retryAt)
         self.hooks.changed(self)
     }
@@ -219,7 +222,9 @@ final class UplinkLink {
     /// Ends the connection, so that the outside broker sends again what it was not acknowledged.
     func dropConnection(_ channel: UplinkChannel, reason: String) {
         channel.close()
+        self.isDroppingConnection = true
         self.uplinkDisconnected(reason: reason)
+        self.isDroppingConnection = false
     }
 
     func logDropped(_ details: Logger.Metadata) {

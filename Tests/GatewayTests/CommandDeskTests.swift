@@ -47,7 +47,7 @@ struct CommandDeskTests {
     @discardableResult
     private func hold(_ message: Message, order: Int64, at desk: CommandDesk) -> [String]? {
         guard let (topic, displaced) = desk.makeRoom(for: message, of: self.device) else { return nil }
-        desk.append(WaitingCommand(message: message, order: order, number: order), to: topic)
+        desk.append(WaitingCommand(message: message, order: order, number: order, batch: 0), to: topic)
         return displaced.map { String(buffer: $0.message.payload) }
     }
 

@@ -196,6 +196,8 @@ function Node:on_message(topic, data)
   end
   -- The ID of the payload on its way may be retained still: that payload is the one to send again.
   if not data or data == self.spent then return end
+  -- One of its own: sealed under it, a reading could be played back to it as a command.
+  for _, id in pairs(self.command_ids) do if data == id then return end end
   self.session = data
   self:advance()
 end

@@ -53,7 +53,9 @@ class Actor:
     def on_message(self, topic: str, payload: bytes):
         if topic == self.session_topic:
             session_id = payload.decode()
-            if session_id and session_id not in self.used_ids and session_id not in self.gateway_ids:
+            known = [*self.used_ids, *self.gateway_ids, *self.command_ids.values()]
+            # One of its own: sealed under it, an answer could be played back to it as a command.
+            if session_id and session_id not in known:
                 self.gateway_ids.append(session_id)
         elif topic in self.command_ids:
             self.on_command(topic, payload)

@@ -93,6 +93,9 @@ class Commands(unittest.TestCase):
         self.assertEqual(printed.getvalue().count("command n/k/cmd on"), 1)
         self.assertEqual(printed.getvalue().count("refused"), 3)
         self.assertNotEqual(node.client.published[-1][1], first)
+        before = len(node.client.published)
+        node.on_message("n/k/sessionID", node.command_ids["n/k/cmd"].encode())
+        self.assertEqual(len(node.client.published), before)  # a reading under an ID of its own would open as a command
         node.on_message("n/k/sessionID", SESSION.encode())
         topic, result = node.client.published[-1]
         self.assertEqual(topic, "n/k/result")

@@ -12,6 +12,8 @@ struct WaitingCommand {
     let order: Int64
     /// Under which the store has the message; 0: it does not.
     let number: Int64
+    /// The batch that has to be on disk before it is sealed: until then its publisher keeps it, and may send it again.
+    let batch: UInt64
 
     /// What keeping it counts for.
     var size: Int { Self.size(of: self.message) }

@@ -53,14 +53,20 @@ extension GatewayCore {
         }
         self.forget(displaced)
         self.commandDesk.append(self.written(message), to: topic)
-        self.pump(topic)
+        self.commits.whenSafe {
+            self.pump(topic)
+        } orElse: {
+            // It has left again, for its publisher keeps it.
+        }
         return true
     }
 
     /// Writes the command down, if it is to outlive a restart.
     private func written(_ message: Message) -> WaitingCommand {
         let order = self.commits.nextNumber()
-        guard message.qos != .atMostOnce else { return WaitingCommand(message: message, order: order, number: 0) }
+        guard message.qos != .atMostOnce else {
+            return WaitingCommand(message: message, order: order, number: 0, batch: 0)
+        }
         let number = self.commits.keep(message)
         let record = QueuedMessageRecord(
             session: self.commandSessionNumber(),
@@ -69,8 +75,8 @@ extension GatewayCore {
             qos: message.qos.rawValue,
             retain: message.retain
         )
-        self.commits.append(.enqueue(record))
-        return WaitingCommand(message: message, order: order, number: number)
+        let batch = self.commits.append(.enqueue(record))
+        return WaitingCommand(message: message, order: order, number: number, batch: batch)
     }
 
     private func forget(_ commands: [WaitingCommand]) {
@@ -199,7 +205,7 @@ extension GatewayCore {
             of: topic,
             "it waited for longer than its ttl"
         )
-        guard !topic.isLeaving, let first = topic.waiting.first else { return }
+        guard !topic.isLeaving, let first = topic.waiting.first, self.commits.isSafe(first.batch) else { return }
         guard self.registry.commandDevice(topic.topic) == topic.device else { return self.sendUnsealed(topic) }
         guard self.isSomebodyHere(first.message, for: topic.device),
             let (_, id) = self.commandDesk.next(of: topic)
@@ -210,17 +216,17 @@ extension GatewayCore {
         }
         // Stored sessions take it in the same commit. A crash after that makes it come again as it is, which its node tells
         // by the session ID; a crash before leaves it here.
-        let isStored = self.deliver(sealed, for: topic.device) { $0.isStored && $1 != .atMostOnce }
+        let (isTaken, isStored) = self.deliver(sealed, for: topic.device) { $0.isStored && $1 != .atMostOnce }
         if isStored { self.left(topic, first) }
         self.commits.whenSafe {
             guard isStored || topic.isLeaving else { return }
             var message = sealed
             message.leavesWhenSafe = false
-            let isWithOthers = self.deliver(message, for: topic.device) { !$0.isStored || $1 == .atMostOnce }
+            let isWithOthers = self.deliver(message, for: topic.device) { !$0.isStored || $1 == .atMostOnce }.any
             let isAttached =
                 self.attachedBrokers(for: message).count { $0.isConnected && $0.publish(command: message) } > 0
             if isStored { return }
-            guard isWithOthers || isAttached else { return self.commandDesk.stays(topic) }
+            guard isTaken || isWithOthers || isAttached else { return self.commandDesk.stays(topic) }
             self.left(topic, first)
             self.pump(topic)
         } orElse: {
@@ -254,9 +260,14 @@ extension GatewayCore {
     }
 
     /// - Parameter isMeant: Of the sessions that get it sealed, those that get it now, by the QoS of their delivery.
-    /// - Returns: Whether anybody has it.
-    private func deliver(_ message: Message, for device: DeviceID, isMeant: (Session, QoS) -> Bool) -> Bool {
-        var wasTaken = false
+    /// - Returns: Whether anybody has it, and whether somebody who is here has.
+    @discardableResult
+    private func deliver(
+        _ message: Message,
+        for device: DeviceID,
+        isMeant: (Session, QoS) -> Bool
+    ) -> (any: Bool, here: Bool) {
+        var taken = (any: false, here: false)
         var outgoing = OutgoingMessage(message)
         // Nobody would send it again: should it not reach the disk, it is tried again.
         self.commits.withoutPublisher {
@@ -270,11 +281,14 @@ extension GatewayCore {
                     retain: message.retain,
                     identifiers: grant.identifiers
                 )
-                if isWithIt { wasTaken = true }
+                if isWithIt {
+                    taken.any = true
+                    if session.connection != nil { taken.here = true }
+                }
                 return isWithIt
             }
         }
-        return wasTaken
+        return taken
     }
 
     /// What its profile says is not sealed any more goes as it is, unless there is no such device.
@@ -283,11 +297,9 @@ extension GatewayCore {
         guard let device = self.registry.device(topic.device), !device.isRevoked else {
             return self.giveUp(commands, of: topic, "the device is gone")
         }
-        self.commits.withoutPublisher {
-            for command in commands {
-                self.distribute(command.message, isStored: false)
-                for broker in self.attachedBrokers(for: command.message) { broker.publish(command: command.message) }
-            }
+        for command in commands {
+            self.deliver(command.message, for: topic.device) { _, _ in true }
+            for broker in self.attachedBrokers(for: command.message) { broker.publish(command: command.message) }
         }
         self.forget(commands)
     }
@@ -393,16 +405,27 @@ extension GatewayCore {
             guard let kept = messages[record.message] else { continue }
             var message = kept.message
             message.retain = record.retain
-            let command = WaitingCommand(message: message, order: record.order, number: record.message)
-            guard let device = self.registry.commandDevice(message.topic),
+            let command = WaitingCommand(message: message, order: record.order, number: record.message, batch: 0)
+            guard let device = self.device(ofCommandsOn: message.topic),
                 let (topic, _) = self.commandDesk.makeRoom(for: message, of: device)
             else {
-                self.commits.withoutPublisher { _ = self.distribute(message, isStored: false) }
                 self.forget([command])
+                self.counters.commandsDropped += 1
+                self.logger.warning(
+                    "a command of the last run is given up: its device is gone, or over its limits",
+                    metadata: ["topic": "\(Printable.text(message.topic.buffer))"]
+                )
                 continue
             }
             self.commandDesk.append(command, to: topic)
         }
+    }
+
+    /// Also one whose messages are not sealed any more: it gets them as they are, as soon as it is looked at.
+    private func device(ofCommandsOn topic: TopicName) -> DeviceID? {
+        if let device = self.registry.commandDevice(topic) { return device }
+        guard let filter = try? TopicFilter(validating: topic.buffer) else { return nil }
+        return self.registry.claimedDevice(subscribe: filter, clientID: nil)
     }
 
     /// What could not be written down leaves again.

@@ -171,6 +171,45 @@ import Testing
         try await stage.expectAll(1...5)
     }
 
+    // MARK: Limits of the spool
+
+    @Test("a disk that is nearly full counts as a full spool, and an MQTT 5.0 client is told")
+    func nearlyFullDisk() async throws {
+        let spool = "spool = { when_full = \"reject\", min_free = \"1000000GiB\" }"
+        let stage = try await UplinkStage(uplink: [spool])
+        try await stage.gateway.logged("the disk is nearly full", within: .seconds(15))
+        var node = MosquittoTarget(port: try stage.gateway.port())
+        node.options = ["-V", "5", "-d"]
+        let sent = try await MosquittoPublisher.publish(node, topic: "nodes/lamp/data", payload: "1")
+        #expect(sent.all.contains("Quota exceeded"), "\(sent.all)")
+        #expect(stage.broker.messages.isEmpty)
+    }
+
+    @Test("a message that outlives its route's ttl while the link is down is not sent any more")
+    func timeToLive() async throws {
+        let shortLived = """
+            [[route]]
+            direction = "out"
+            from = "nodes/%d/now"
+            to = "sites/%g/%d/now"
+            uplink = "cloud"
+            ttl = "1s"
+            """
+        let stage = try await UplinkStage(uplink: ["protocol = \"5\""], firstRoute: shortLived)
+        try await stage.gateway.logged("uplink connected")
+        stage.broker.stop()
+        try await stage.gateway.logged("uplink down")
+        try await stage.publish(1...5, topic: "nodes/lamp/now")
+        try await stage.publish(6...6)
+        try await Task.sleep(for: .seconds(1.1))  // Their whole life.
+        try stage.broker.start()
+        try await stage.broker.taken(payload: "6", within: .seconds(30))
+        #expect(stage.broker.messages.compactMap { Int($0.text) } == [6])
+        try await stage.publish(7...7, topic: "nodes/lamp/now")
+        let live = try await stage.broker.taken(payload: "7")
+        #expect(live?.properties.contains { $0.id == WireProperty.messageExpiry } == true)
+    }
+
     // MARK: QoS 2
 
     @Test("QoS 2: exactly once, over cuts of the link and crashes of the gateway")

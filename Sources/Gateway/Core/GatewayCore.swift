@@ -215,7 +215,11 @@ final class GatewayCore {
         for topic in self.broker.retained.expire(now: .now()) { self.commits.append(.clear(topic: topic.buffer)) }
         let now = self.wallClock.milliseconds
         let upTime = self.clockWatch.jumpedUpTime(now: .now(), wallMilliseconds: now)
-        for link in self.links { link.expire(nowMilliseconds: now, jumpedUpTime: upTime) }
+        let free = self.store.freeDiskBytes()
+        for link in self.links {
+            link.expire(nowMilliseconds: now, jumpedUpTime: upTime)
+            link.diskHas(free: free)
+        }
     }
 
     /// Ends in the order in which nothing acknowledged is lost and nothing safe goes unacknowledged: no more is read, what

@@ -43,6 +43,22 @@ extension UplinkLink {
         }
     }
 
+    /// Compares what is left of the disk with `min_free`.
+    ///
+    /// - Parameter bytes: nil: not known, which changes nothing.
+    func diskHas(free bytes: Int?) {
+        guard let bytes, (bytes < self.configuration.spool.minFree) != self.diskIsLow else { return }
+        self.diskIsLow.toggle()
+        if self.diskIsLow {
+            self.logger.error(
+                "the disk is nearly full: the spool counts as full",
+                metadata: ["uplink": "\(self.name)", "free": "\(bytes)"]
+            )
+        } else {
+            self.logger.notice("the disk has room again", metadata: ["uplink": "\(self.name)", "free": "\(bytes)"])
+        }
+    }
+
     private func isFull(for bytes: Int) -> Bool {
         let spool = self.configuration.spool
         return self.diskIsLow || self.waitingMessages >= spool.maxMessages || self.waitingBytes + bytes > spool.maxBytes

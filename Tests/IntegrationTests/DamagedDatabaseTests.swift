@@ -30,7 +30,7 @@ import Testing
             let start = data.count * 2 / 3
             data.replaceSubrange(start..., with: Data(count: data.count - start))
         },
-        Damage("its header overwritten", saved: 0) { data in
+        Damage("its header overwritten", saved: 150) { data in
             data.replaceSubrange(0..<100, with: Data(repeating: 0xA5, count: 100))
         },
         Damage("filled with zeros", saved: 0) { $0 = Data(count: $0.count) },

@@ -34,6 +34,7 @@ struct DamageFixture: Sendable {
         "expiry": "expires_at, key",
         "dead":
             "id, uplink, sequence, flags, died_at, reason, code, resend, detail, device, topic, properties, payload",
+        "command_session": "device, ids, used",
         "retained": "topic, payload, qos, device, stored_at, properties, expires_at",
         "session": "number, client_id, owner, expiry_interval, left_at",
         "subscription": "session, filter, options, identifier",
@@ -120,6 +121,10 @@ struct DamageFixture: Sendable {
                 .enqueue(number, number + 100, number + 200),
             ]
             batch.messages.append(.sample(number + 200, bytes: 30))
+        }
+        for number in 1...40 {
+            let ids = ByteBuffer(repeating: UInt8(number), count: 32)
+            batch.commandSessions.append(CommandSessionRecord(device: "device-\(number)", ids: ids, used: ids))
         }
         for packetID in UInt16(1)...40 {
             batch.releases.append(.set(uplink: lanes[0], packetID: 0x8000 + packetID, sequence: 1))

@@ -71,6 +71,18 @@ struct SalvagedTable {
 
     /// Found in indices and tables without row ids.
     static let small: [SalvagedTable] = [
+        // Of two records the one with more digests is the newer one: no ID must be used twice.
+        SalvagedTable(
+            name: "session IDs of commands",
+            kind: .index,
+            columns: [.text, .blob, .blob],
+            oldColumns: 3,
+            sql: """
+                INSERT INTO command_session (device, ids, used) VALUES (?1, ?2, ?3)
+                ON CONFLICT (device) DO UPDATE SET ids = ?2, used = ?3 WHERE length(used) < length(excluded.used)
+                """,
+            isPlausible: { row in row.text(0).map { (try? DeviceID($0)) != nil } ?? false }
+        ),
         SalvagedTable(
             name: "retained messages",
             kind: .index,

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// RabbitMQ with its MQTT plugin as the outside broker.
-@Suite(.timeLimit(.minutes(5)), .serialized) struct RabbitMQTests {
+@Suite(.timeLimit(.minutes(8)), .serialized) struct RabbitMQTests {
     private let certificates: TemporaryDirectory
     private let tls: RabbitMQ.TLS
 

@@ -25,7 +25,7 @@ package final class RabbitMQ: Sendable {
 
     private static let program = "/usr/lib/rabbitmq/bin/rabbitmq-server"
     /// Starting takes some seconds, more with a busy machine.
-    private static let startTime: Duration = .seconds(90)
+    private static let startTime: Duration = .seconds(180)
 
     /// Of MQTT without TLS, with user name and password.
     package let port: Int

@@ -21,16 +21,16 @@ import Testing
     private static let page = 4_096
 
     static let damages: [Damage] = [
-        Damage("a page in the middle overwritten", saved: 150) { data in
+        Damage("a page in the middle overwritten", saved: 250) { data in
             let start = data.count / 2 / Self.page * Self.page
             data.replaceSubrange(start..<start + Self.page, with: Data(repeating: 0xA5, count: Self.page))
         },
-        Damage("cut", saved: 1) { $0.removeLast($0.count * 2 / 5) },
-        Damage("its last third filled with zeros", saved: 1) { data in
+        Damage("cut", saved: 50) { $0.removeLast($0.count * 2 / 5) },
+        Damage("its last third filled with zeros", saved: 80) { data in
             let start = data.count * 2 / 3
             data.replaceSubrange(start..., with: Data(count: data.count - start))
         },
-        Damage("its header overwritten", saved: 150) { data in
+        Damage("its header overwritten", saved: 290) { data in
             data.replaceSubrange(0..<100, with: Data(repeating: 0xA5, count: 100))
         },
         Damage("filled with zeros", saved: 0) { $0 = Data(count: $0.count) },

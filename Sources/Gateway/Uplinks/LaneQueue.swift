@@ -20,6 +20,9 @@ struct LaneQueue {
     /// Whether one more record would stay in memory and go out before all that is on disk only.
     var canHold: Bool { self.order == .oldestFirst ? self.oldestFirst.canHold : self.newestFirst.canHold }
 
+    /// Whether a record can be sent without reading the disk.
+    var hasFirst: Bool { self.order == .oldestFirst ? self.oldestFirst.hasFirst : self.newestFirst.hasFirst }
+
     /// The next record to send; ``removeFirst()`` when it is on its way.
     var first: SpoolRecord? { self.order == .oldestFirst ? self.oldestFirst.first : self.newestFirst.first }
 

@@ -47,6 +47,9 @@ struct NewestFirstQueue {
         }
     }
 
+    /// Whether a record is in memory.
+    var hasFirst: Bool { !self.live.isEmpty || !self.page.isEmpty }
+
     /// The next record to send; ``removeFirst()`` when it is on its way.
     var first: SpoolRecord? { self.live.first ?? self.page.first }
 

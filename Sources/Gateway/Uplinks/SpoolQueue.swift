@@ -53,6 +53,9 @@ struct SpoolQueue {
         }
     }
 
+    /// Whether a record is in memory.
+    var hasFirst: Bool { !self.ready.isEmpty }
+
     /// The next record to send; ``removeFirst()`` when it is on its way.
     var first: SpoolRecord? { self.ready.first }
 

@@ -29,7 +29,8 @@ extension UplinkLink {
         let isFirst = self.status.lastAcknowledgement == nil
         self.status.lastAcknowledgement = .now()
         self.suspects.acknowledged()
-        if !self.suspects.isCautious, self.client.windowLimit < self.client.configuration.inFlight {
+        if self.isWindowLowered, !self.suspects.isCautious {
+            self.isWindowLowered = false
             self.client.windowLimit = self.client.configuration.inFlight
         }
         if isFirst { self.hooks.changed(self) }

@@ -18,14 +18,14 @@ extension UplinkLink {
 
     /// Sends what the window, the socket and the broker's rate have room for.
     func pump() {
-        guard let channel = self.channel, channel !== self.changingFrom, self.client.phase == .connected,
-            self.pausedUntil == .distantPast
+        guard let channel = self.channel, channel !== self.changingFrom, self.isConnected,
+            self.pausedUntil == .distantPast, self.client.freeSlots > 0
         else { return self.refill() }
-        while self.client.freeSlots > 0, channel.isWritable {
+        while channel.isWritable {
             if let (record, lane) = self.retries.first {
                 guard self.mayGo(), self.send(record, of: lane, isBacklog: true, on: channel) == .done else { break }
                 self.retries.removeFirst()
-            } else if let lane = self.lanes.first(where: { $0.queue.first != nil }), let record = lane.queue.first {
+            } else if let lane = self.lanes.first(where: { $0.queue.hasFirst }), let record = lane.queue.first {
                 // Written down while it was under way, and read back from the disk.
                 if !self.underway.isEmpty, self.underway.contains(record.sequence) {
                     lane.queue.removeFirst()
@@ -46,7 +46,7 @@ extension UplinkLink {
 
     /// Sends a QoS 0 message past the spool, if the link is up and takes bytes.
     func sendUnstored(_ message: UplinkMessage) -> Bool {
-        guard let channel = self.channel, channel.isWritable, self.client.phase == .connected else { return false }
+        guard let channel = self.channel, channel.isWritable, self.isConnected else { return false }
         return channel.write { self.client.send(message, now: .now(), into: &$0) } == .sentAtMostOnce
     }
 
@@ -59,10 +59,11 @@ extension UplinkLink {
 
     /// Whether the broker's rate lets one more message go; otherwise the sending pauses.
     private func mayGo() -> Bool {
-        guard self.pace != nil else { return true }
+        guard let pace = self.pace else { return true }
         let now = NIODeadline.now()
-        guard self.pace?.take(now: now) != true else { return true }
-        self.pausedUntil = now + (self.pace?.wait(now: now) ?? .zero)
+        let wait = pace.wait(now: now)
+        guard wait > .zero else { return true }
+        self.pausedUntil = now + wait
         return false
     }
 
@@ -93,8 +94,10 @@ extension UplinkLink {
         switch channel.write({ self.client.send(message, now: .now(), into: &$0) }) {
         case .noRoom: return .wait
         case .sent:
+            _ = self.pace?.take(now: .now())
             if lane.priority != .normal { self.laneOf[record.sequence] = lane }
         case .sentAtMostOnce:
+            _ = self.pace?.take(now: .now())
             // Nothing more will be heard of it.
             if let entry = self.unwritten.remove(record.sequence) {
                 entry.waiter?.settle()

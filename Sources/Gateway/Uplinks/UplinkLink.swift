@@ -53,6 +53,10 @@ final class UplinkLink {
     let connector: UplinkConnector
     var client: UplinkClient
     var channel: UplinkChannel?
+    /// Whether acknowledgements can come in. Kept beside the machine, which is not small, for the way of each message.
+    private(set) var isConnected = false
+    /// Fewer messages than usual may be under way, to find out on which the broker ends the connection.
+    var isWindowLowered = false
     var status = UplinkStatus()
     /// What the outside broker takes, by configuration.
     let limits: ProviderLimits
@@ -127,8 +131,6 @@ final class UplinkLink {
         self.lanes.first { $0.priority == priority } ?? self.normalLane
     }
 
-    /// Whether acknowledgements can come in.
-    var isConnected: Bool { self.client.phase == .connected }
     /// Nothing waits for the outside broker.
     var isDrained: Bool {
         self.client.inFlightCount == 0 && self.retries.isEmpty && self.lanes.allSatisfy(\.queue.isEmpty)
@@ -143,6 +145,7 @@ final class UplinkLink {
     /// Ends the link: DISCONNECT, close. What is not acknowledged stays in the spool.
     func stop() {
         self.isStopping = true
+        self.isConnected = false
         self.timer?.cancel()
         self.connector.cancel()
         if let channel = self.channel.take() {
@@ -160,10 +163,12 @@ final class UplinkLink {
         switch action {
         case .none: break
         case .connect:
-            self.client.windowLimit = self.suspects.isCautious ? 1 : self.client.configuration.inFlight
+            self.isConnected = false
+            self.isWindowLowered = self.suspects.isCautious
+            self.client.windowLimit = self.isWindowLowered ? 1 : self.client.configuration.inFlight
             self.connector.connect(delegate: self)
         case .connected(let session): self.connected(session)
-        case .acknowledged(let sequence): self.acknowledged(sequence)
+        case .acknowledged(let sequence): return self.acknowledged(sequence)  // The end of the burst arms the timer.
         case .pubrec(let sequence, let packetID): self.recorded(sequence, packetID)
         case .completed(let packetID): self.completed(packetID)
         case .refused(let sequence, let code, let reason): self.refused(sequence, code, reason)
@@ -186,6 +191,7 @@ final class UplinkLink {
     }
 
     private func connected(_ session: UplinkSession) {
+        self.isConnected = true
         self.connector.connectionWasAccepted()
         self.lastFailure = nil
         self.suspects.connected()
@@ -206,6 +212,7 @@ final class UplinkLink {
     }
 
     private func closed(_ failure: UplinkFailure, retryAt: NIODeadline) {
+        self.isConnected = false
         self.channel?.close()
         self.channel = nil
         // No message is to blame for a connection that the broker never accepted, or that the gateway ended.

@@ -10,27 +10,27 @@ import NIOCore
 final class SpoolTable {
     private let insertStatement: PreparedStatement
     private let deleteStatement: PreparedStatement
-    private let firstStatement: PreparedStatement
-    private let lastStatement: PreparedStatement
+    let firstStatement: PreparedStatement
+    let lastStatement: PreparedStatement
     private let sumStatement: PreparedStatement
-    private let oldestStatement: PreparedStatement
+    let oldestStatement: PreparedStatement
     let frontStatement: PreparedStatement
     let expiredStatement: PreparedStatement
     private let expiryStatement: PreparedStatement
     private let noExpiryStatement: PreparedStatement
     let forwardStatement: PreparedStatement
     let backwardStatement: PreparedStatement
-    private let markStatement: PreparedStatement
-    private var lanes: [LaneCount] = []
+    let markStatement: PreparedStatement
+    var lanes: [LaneCount] = []
     private var indices: [Int64: Int] = [:]
     private var lastUsed = (uplink: Int64(0), index: 0)
     /// Lanes that the current transaction has changed, as they were.
-    private var noted: [(index: Int, lane: LaneCount)] = []
+    var noted: [(index: Int, lane: LaneCount)] = []
     /// Topics, payloads and properties of all lanes.
-    private(set) var heldBytes: Int64 = 0
-    private let uncountedHoles: Int64
+    var heldBytes: Int64 = 0
+    let uncountedHoles: Int64
     /// Lanes that had to be counted when the database was opened.
-    private(set) var countedLanes: [Int64] = []
+    var countedLanes: [Int64] = []
 
     init(on connection: OpaquePointer, uncountedHoles: Int) throws(SQLiteFailure) {
         func prepare(_ sql: String) throws(SQLiteFailure) -> PreparedStatement {
@@ -102,36 +102,10 @@ final class SpoolTable {
     /// What a row counts for.
     private static let size = "(length(topic) + length(payload) + ifnull(length(properties), 0))"
 
-    private func readLanes(on connection: OpaquePointer) throws(SQLiteFailure) {
-        let expiries = try PreparedStatement("SELECT 1 FROM expiry LIMIT 1", on: connection)
-        let hasExpiries = try expiries.step()
-        let known = try PreparedStatement("SELECT id, sparse_through FROM uplink ORDER BY id", on: connection)
-        while try known.step() {
-            guard SpoolKey.uplinks.contains(known.integer(0)) else { continue }
-            let index = self.index(of: known.integer(0))
-            self.lanes[index].sparseThrough = known.integer(1)
-            try self.readTail(index)
-            guard self.lanes[index].tail.sequence > 0 else { continue }
-            self.lanes[index].isFirstKnown = false
-            self.lanes[index].isOldestKnown = false
-            self.lanes[index].mayExpire = hasExpiries
-            if self.lanes[index].sparseThrough != 0 {
-                let sum = try self.sum(SpoolKey.all(uplink: known.integer(0)))
-                try self.settle(index)
-                self.lanes[index].count(messages: sum.messages, bytes: sum.bytes)
-                self.countedLanes.append(known.integer(0))
-            } else {
-                try self.settle(index)
-            }
-            self.heldBytes += self.lanes[index].bytes
-        }
-        self.committed()
-    }
-
     /// Makes the lane one of those that the transaction has changed.
     func touch(uplink: Int64) { self.note(self.index(of: uplink)) }
 
-    private func index(of uplink: Int64) -> Int {
+    func index(of uplink: Int64) -> Int {
         if self.lastUsed.uplink == uplink { return self.lastUsed.index }
         let index: Int
         if let known = self.indices[uplink] {
@@ -146,7 +120,7 @@ final class SpoolTable {
     }
 
     /// To be called before a lane is changed.
-    private func note(_ index: Int) {
+    func note(_ index: Int) {
         if self.lanes[index].isNoted { return }
         self.noted.append((index, self.lanes[index]))
         self.lanes[index].isNoted = true
@@ -244,7 +218,7 @@ final class SpoolTable {
     /// Number and counted size of records.
     typealias Sum = (messages: Int64, bytes: Int64)
 
-    private func sum(_ keys: ClosedRange<Int64>) throws(SQLiteFailure) -> Sum {
+    func sum(_ keys: ClosedRange<Int64>) throws(SQLiteFailure) -> Sum {
         self.sumStatement.bind(keys.lowerBound, at: 1)
         self.sumStatement.bind(keys.upperBound, at: 2)
         defer { self.sumStatement.reset() }
@@ -271,116 +245,5 @@ final class SpoolTable {
             self.lanes[index].isFirstKnown = false
         }
         if SpoolKey.sequence(of: keys.upperBound) >= self.lanes[index].tail.sequence { try self.readTail(index) }
-    }
-
-    /// Finds the last row. Of a lane without any the counters go on where they are.
-    private func readTail(_ index: Int) throws(SQLiteFailure) {
-        let keys = SpoolKey.all(uplink: self.lanes[index].uplink)
-        self.lastStatement.bind(keys.lowerBound, at: 1)
-        self.lastStatement.bind(keys.upperBound, at: 2)
-        defer { self.lastStatement.reset() }
-        guard try self.lastStatement.step() else {
-            self.lanes[index].tail.sequence = 0
-            return
-        }
-        self.lanes[index].tail = LaneCount.Tail(
-            messages: self.lastStatement.integer(1) + 1,
-            bytes: self.lastStatement.integer(2),
-            sequence: SpoolKey.sequence(of: self.lastStatement.integer(0))
-        )
-    }
-
-    /// Finds the first row, if it may be another, and takes its counters.
-    private func settle(_ index: Int) throws(SQLiteFailure) {
-        let before = self.lanes[index].bytes
-        if !self.lanes[index].isFirstKnown {
-            let keys = SpoolKey.all(uplink: self.lanes[index].uplink)
-            self.lanes[index].first = try self.firstRow(in: keys)
-            self.lanes[index].isFirstKnown = true
-        }
-        self.lanes[index].settle()
-        self.heldBytes += self.lanes[index].bytes - before
-        try self.findOldest(index)
-    }
-
-    private func firstRow(in keys: ClosedRange<Int64>) throws(SQLiteFailure) -> LaneCount.First? {
-        self.firstStatement.bind(keys.lowerBound, at: 1)
-        self.firstStatement.bind(keys.upperBound, at: 2)
-        defer { self.firstStatement.reset() }
-        guard try self.firstStatement.step() else { return nil }
-        return LaneCount.First(
-            sequence: SpoolKey.sequence(of: self.firstStatement.integer(0)),
-            knownTime: SpoolFlags(rawValue: self.firstStatement.integer(4)).knownTime(self.firstStatement.integer(1)),
-            messagesBefore: self.firstStatement.integer(2),
-            bytesBefore: self.firstStatement.integer(3)
-        )
-    }
-
-    private func findOldest(_ index: Int) throws(SQLiteFailure) {
-        let lane = self.lanes[index]
-        guard let first = lane.first, !lane.isOldestKnown || first.knownTime < StoredTime.range.upperBound else {
-            return
-        }
-        if first.knownTime < StoredTime.range.upperBound {
-            self.lanes[index].oldest = (first.sequence, first.knownTime)
-        } else {
-            let from = max(first.sequence, lane.oldest?.sequence ?? 0)
-            self.oldestStatement.bind(SpoolKey.make(uplink: lane.uplink, sequence: from), at: 1)
-            self.oldestStatement.bind(SpoolKey.all(uplink: lane.uplink).upperBound, at: 2)
-            self.oldestStatement.bind(StoredTime.range.upperBound - 1, at: 3)
-            defer { self.oldestStatement.reset() }
-            let isFound = try self.oldestStatement.step()
-            self.lanes[index].oldest =
-                isFound
-                ? (SpoolKey.sequence(of: self.oldestStatement.integer(0)), self.oldestStatement.integer(1)) : nil
-        }
-        self.lanes[index].isOldestKnown = true
-    }
-
-    /// The first sequence of a lane whose time is known; nil: there is none.
-    func oldestSequence(uplink: Int64) throws(SQLiteFailure) -> Int64? {
-        let index = self.index(of: uplink)
-        if !self.lanes[index].isFirstKnown || !self.lanes[index].isOldestKnown {
-            self.note(index)
-            try self.settle(index)
-        }
-        return self.lanes[index].oldest?.sequence
-    }
-
-    /// The sizes of the lanes that this transaction has changed, in the order of their numbers; the last thing in it.
-    func changedTotals() throws(SQLiteFailure) -> [SpoolTotals] {
-        var all: [SpoolTotals] = []
-        for item in self.noted {
-            try self.settle(item.index)
-            try self.mark(item.index)
-            all.append(self.lanes[item.index].totals)
-        }
-        if all.count > 1 { all.sort { $0.uplink < $1.uplink } }
-        return all
-    }
-
-    /// Sees to it that a lane with more holes than may be forgotten is counted at the next start.
-    private func mark(_ index: Int) throws(SQLiteFailure) {
-        let lane = self.lanes[index]
-        let sparseThrough: Int64
-        if !lane.hasHoles {
-            sparseThrough = 0
-        } else if lane.sparseThrough == 0, lane.holes > self.uncountedHoles {
-            sparseThrough = 1
-        } else {
-            return
-        }
-        guard sparseThrough != lane.sparseThrough else { return }
-        self.markStatement.bind(lane.uplink, at: 1)
-        self.markStatement.bind(sparseThrough, at: 2)
-        try self.markStatement.run()
-        self.lanes[index].sparseThrough = sparseThrough
-    }
-
-    /// The size of every lane that has held a record since it was opened or had one then.
-    var totals: [SpoolTotals] {
-        self.lanes.filter { $0.tail.sequence > 0 || $0.tail.messages > 0 }.map(\.totals).sorted {
-            $0.uplink < $1.uplink
-        }
     }
 }

@@ -57,7 +57,9 @@ final class SpoolWriter {
             on: connection
         )
         let mark = try PreparedStatement("SELECT value FROM meta WHERE name = 'sequence_reserved'", on: connection)
-        self.reserved = try mark.step() ? mark.integer(0) : 0
+        let reserved = try mark.step() ? mark.integer(0) : 0
+        // One that nobody can have written is not believed; what is there says which numbers have been used.
+        self.reserved = 0...SpoolKey.sequences.upperBound - Self.reservation ~= reserved ? reserved : 0
         let floor = try PreparedStatement("SELECT value FROM meta WHERE name = 'time_floor'", on: connection)
         self.timeFloor = try floor.step() ? floor.integer(0) : 0
         self.lastSequence = max(self.reserved, self.spool.highestSequence, self.sessions.highestNumber)

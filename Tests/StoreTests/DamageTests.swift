@@ -216,6 +216,43 @@ struct DamageTests {
         #expect((left["spool"]?.count ?? 0) == (fixture.rows["spool"]?.count ?? 0) + 20)
     }
 
+    @Test("of any bytes is read without harm")
+    func anyBytes() async throws {
+        let (_, whole) = try await self.withLog()
+        let database = try #require(FileManager.default.contents(atPath: whole.database))
+        let log = try #require(FileManager.default.contents(atPath: whole.database + "-wal"))
+        let path = whole.path + "/mutant"
+        var dice = Dice(state: 77)
+        var rows = 0
+        for round in 0..<150 {
+            var bytes = (database: database, log: round % 3 == 0 ? log : Data())
+            for _ in 0..<Int.random(in: 1...400, using: &dice) {
+                // Near the beginnings of pages is what says where things are.
+                let page = Int.random(in: 0..<database.count / 4_096, using: &dice)
+                let offset = Int.random(in: 0..<(Bool.random(using: &dice) ? 40 : 4_096), using: &dice)
+                bytes.database[page * 4_096 + offset] = .random(in: 0...255, using: &dice)
+                if !bytes.log.isEmpty, round % 2 == 0 { bytes.log[Int.random(in: 0..<log.count, using: &dice)] ^= 1 }
+            }
+            try bytes.database.write(to: URL(fileURLWithPath: path))
+            try bytes.log.write(to: URL(fileURLWithPath: path + "-wal"))
+            let file = try #require(DamagedFile(path: path))
+            var facts = SalvagedFacts()
+            for kind in [DamagedFile.Kind.index, .table] {
+                for page in 1...file.pageCount {
+                    _ = try file.rows(ofPage: page, kind: kind) { row in
+                        rows += 1
+                        for table in SalvagedTable.devices + SalvagedTable.small + SalvagedTable.large
+                        where table.fits(row) {
+                            facts.note(row, of: table)
+                        }
+                        facts.note(row)
+                    }
+                }
+            }
+        }
+        #expect(rows > 10_000)
+    }
+
     // MARK: - What is special
 
     @Test("to the names of the uplinks leaves their records under a name that says so")

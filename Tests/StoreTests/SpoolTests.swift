@@ -161,6 +161,25 @@ struct SpoolTests {
         last.close()
     }
 
+    @Test(
+        "does not believe a mark of used sequences that nobody can have written",
+        arguments: [Int64.max, 1 << 48, -1]
+    )
+    func spoiltMark(mark: Int64) async throws {
+        let first = try self.state.open()
+        #expect(try first.uplinkID(named: "cloud") == 1)
+        try await self.state.commit(.inserting([.sample(7)]), to: first)
+        first.close()
+        try self.state.execute("UPDATE meta SET value = \(mark) WHERE name = 'sequence_reserved'")
+        let store = try self.state.open()
+        #expect(store.lastSequence == 7)
+        try await self.state.commit(.inserting([.sample(8)]), to: store)
+        store.close()
+        let again = try self.state.open()
+        defer { again.close() }
+        #expect(again.lastSequence == 8 + SpoolWriter.reservation)
+    }
+
     @Test("drops the oldest and says whose they were")
     func dropOldest() async throws {
         let store = try self.state.open()

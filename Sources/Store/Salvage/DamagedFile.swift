@@ -26,8 +26,8 @@ final class DamagedFile {
         self.database = open(path, O_RDONLY | O_CLOEXEC)
         self.log = open(path + "-wal", O_RDONLY | O_CLOEXEC)
         guard self.database >= 0 || self.log >= 0 else { return nil }
-        let logPages = self.readLog()
         let filePages = (Self.size(self.database) + Self.pageBytes - 1) / Self.pageBytes
+        let logPages = self.readLog(filePages: filePages)
         self.pageCount = max(filePages, logPages)
         self.readFreeList()
         self.types = [UInt8?](repeating: nil, count: self.pageCount + 1)
@@ -96,7 +96,7 @@ final class DamagedFile {
     /// Finds the pages of whole transactions, as SQLite does: up to the first frame whose checksum is wrong.
     ///
     /// - Returns: The number of pages after the last transaction; 0: there is none.
-    private func readLog() -> Int {
+    private func readLog(filePages: Int) -> Int {
         guard let header = Self.read(self.log, 0, 32), header.number(at: 0) | 1 == 0x377F_0683,
             header.number(at: 8) == Self.pageBytes
         else { return 0 }
@@ -118,7 +118,7 @@ final class DamagedFile {
             if size > 0 {
                 self.logged.merge(transaction) { $1 }
                 transaction.removeAll(keepingCapacity: true)
-                pages = size
+                pages = min(size, offset / frameBytes + 1 + filePages)
             }
             offset += frameBytes
         }

@@ -48,6 +48,7 @@ struct SalvagedFacts {
         case (nil, 2):
             guard let name = row.text(0) else { return }
             if Self.counters.contains(name), case .integer(let value) = row.values[1] {
+                guard 0..<SpoolKey.sequences.upperBound - SpoolWriter.reservation ~= value else { return }
                 self.numbers[name] = max(self.numbers[name] ?? 0, value)
             } else if name == "master_key_check", case .blob(let range) = row.values[1] {
                 self.masterKeyCheck = Array(row.bytes[range])

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The peers that the tests talk to: a real Mosquitto and its clients, a real RabbitMQ with its MQTT plugin, Lua with the libraries of
-# the NodeMCU shim, the openssl command, .venv/bin/python with cryptography and paho-mqtt, and beside it the client libraries of other
-# versions: paho-mqtt 1.6 in .venv/paho1, paho-mqtt 2 with aiomqtt and gmqtt in .venv/paho2. A peer that can't be had is a failure.
+# The peers that the tests talk to: a real Mosquitto and its clients, a real RabbitMQ with its MQTT plugin, a clock that can be wrong
+# (libfaketime), Lua with the libraries of the NodeMCU shim, the openssl command, .venv/bin/python with cryptography and paho-mqtt,
+# and beside it the client libraries of other versions: paho-mqtt 1.6 in .venv/paho1, paho-mqtt 2 with aiomqtt and gmqtt in
+# .venv/paho2. A peer that can't be had is a failure.
 set -euo pipefail
 cd "$(dirname "$0")"
 # shellcheck source=scripts/debian.sh
@@ -23,6 +24,7 @@ need mosquitto command -v mosquitto
 need mosquitto-clients command -v mosquitto_pub
 need rabbitmq-server test -x /usr/lib/rabbitmq/bin/rabbitmq-server
 need openssl command -v openssl
+need faketime command -v faketime
 need lua5.1 command -v lua5.1
 need lua-socket lua5.1 -e 'require "socket"'
 need lua-luaossl lua5.1 -e 'require "openssl.hmac"'

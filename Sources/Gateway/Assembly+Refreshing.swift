@@ -44,7 +44,7 @@ extension Assembly {
     ) {
         if let tls = broker.tls {
             let expiry = tls.current.identityExpiry
-            let now = self.verificationTime?() ?? WallClock().milliseconds / 1000
+            let now = self.wallClock.certificateTime() / 1000
             if self.refresh(owner, "files of TLS", tls.refresh), let expiry, expiry - now < Self.renewalMargin {
                 renew()
             }

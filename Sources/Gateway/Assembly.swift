@@ -26,8 +26,8 @@ struct Assembly: Sendable {
     /// In the order of the listeners; nil without TLS.
     let listenerTLS: [TLSContextSource?]
     private let keyLookup: KeyLookup
-    /// By which certificates are judged, in seconds since 1970; nil: this machine's clock.
-    let verificationTime: TLSConfiguration.VerificationTime?
+    /// The time of day, with the floor of earlier runs.
+    let wallClock: WallClock
 
     struct PreparedUplink: Sendable {
         let broker: PreparedBroker
@@ -48,18 +48,12 @@ struct Assembly: Sendable {
     }
 
     /// Reads all files and the store. Blocks.
-    ///
-    /// - Parameter verificationTime: By which certificates are judged; nil: this machine's clock.
-    init(
-        configuration: GatewayConfiguration,
-        store: Store,
-        logger: Logger,
-        verificationTime: TLSConfiguration.VerificationTime? = nil
-    ) throws {
+    init(configuration: GatewayConfiguration, store: Store, logger: Logger) throws {
         self.configuration = configuration
         self.store = store
         self.logger = logger
-        self.verificationTime = verificationTime
+        let wallClock = try Self.makeClock(configuration, store)
+        self.wallClock = wallClock
         self.devices = try store.devices()
         self.retained = try store.retained()
         self.sessions = try store.sessions()
@@ -68,16 +62,16 @@ struct Assembly: Sendable {
         let keyLookup = KeyLookup()
         self.keyLookup = keyLookup
         self.uplinks = try configuration.uplinks.map { uplink in
-            try Self.prepareUplink(uplink, configuration, store, verificationTime)
+            try Self.prepareUplink(uplink, configuration, store, wallClock)
         }
         self.attached = try configuration.attached.map {
-            try Self.prepare($0.broker, of: "listener \($0.name)", verificationTime)
+            try Self.prepare($0.broker, of: "listener \($0.name)", wallClock)
         }
         self.listenerTLS = try configuration.listeners.map { listener in
             guard listener.isTLS else { return nil }
             do {
                 return try TLSContextSource(secrets: [listener.keyPassphraseFile?.path].compactMap(\.self)) {
-                    try listener.tls(keyLookup: { keyLookup.find($0) }, time: verificationTime)
+                    try listener.tls(keyLookup: { keyLookup.find($0) }, clock: wallClock)
                 }
             } catch {
                 throw GatewayStartError.credentials(
@@ -89,11 +83,20 @@ struct Assembly: Sendable {
         }
     }
 
+    /// What the clock may show at least: the release's date and what earlier runs have seen. With `clock = "trust"` those don't
+    /// count.
+    private static func makeClock(_ configuration: GatewayConfiguration, _ store: Store) throws -> WallClock {
+        let isTrusted = configuration.clock == .trust
+        let stored = isTrusted ? 0 : try store.timeFloor()
+        let floor = TimeFloor(stored: stored, release: Version.notBefore, now: .now(), wall: 0).milliseconds
+        return WallClock(floor: floor, isTrusted: isTrusted)
+    }
+
     private static func prepareUplink(
         _ uplink: UplinkConfiguration,
         _ configuration: GatewayConfiguration,
         _ store: Store,
-        _ verificationTime: TLSConfiguration.VerificationTime?
+        _ clock: WallClock
     ) throws -> PreparedUplink {
         let used = Set(configuration.routes.filter { $0.uplink == uplink.name }.map(\.priority))
         let waiting = Set(try store.lanes().values.filter { $0.uplink == uplink.name && $0.device == nil }.map(\.lane))
@@ -105,7 +108,7 @@ struct Assembly: Sendable {
         }
         let state = try store.uplinkState(uplink: try store.uplinkID(named: uplink.name))
         return PreparedUplink(
-            broker: try Self.prepare(uplink, of: "uplink.\(uplink.name)", verificationTime),
+            broker: try Self.prepare(uplink, of: "uplink.\(uplink.name)", clock),
             lanes: lanes,
             releases: state.releases,
             held: state.held
@@ -115,14 +118,14 @@ struct Assembly: Sendable {
     private static func prepare(
         _ broker: UplinkConfiguration,
         of owner: String,
-        _ verificationTime: TLSConfiguration.VerificationTime?
+        _ clock: WallClock
     ) throws -> PreparedBroker {
         do {
             let files = [broker.psk?.keyFile, broker.keyPassphraseFile].compactMap { $0?.path }
             return PreparedBroker(
                 configuration: broker,
                 tls: broker.isTLS
-                    ? try TLSContextSource(secrets: files) { try broker.tls(time: verificationTime) } : nil,
+                    ? try TLSContextSource(secrets: files) { try broker.tls(clock: clock) } : nil,
                 clientID: try MQTTString(broker.clientID),
                 secrets: try BrokerSecrets(broker)
             )
@@ -150,7 +153,10 @@ struct Assembly: Sendable {
     /// Makes the core with its uplinks, not yet connecting. On the loop that will own it.
     func makeCore(on loop: any EventLoop) throws -> GatewayCore {
         let profiles = self.configuration.profiles.values.sorted { $0.line < $1.line }
-        let registry = DeviceRegistry(gateway: self.configuration.name)
+        let registry = DeviceRegistry(
+            gateway: self.configuration.name,
+            ownTopics: [self.configuration.stateTopics.reserved]
+        )
         _ = registry.replace(devices: self.devices, profiles: profiles)
         let routes: RouteTable
         do {
@@ -168,6 +174,7 @@ struct Assembly: Sendable {
             registry: registry,
             routes: routes,
             store: self.store,
+            wallClock: self.wallClock,
             loop: loop,
             logger: self.logger
         )
@@ -209,6 +216,8 @@ struct Assembly: Sendable {
             storedThrough: self.store.lastSequence,
             client: client,
             connector: self.makeConnector(prepared, core: core, loop: loop),
+            stateTopic: configuration.stateTopic(self.configuration.stateTopics, gateway: self.configuration.name),
+            clockRule: self.configuration.clock,
             wallClock: core.wallClock,
             loop: loop,
             logger: self.logger,

@@ -114,14 +114,33 @@ package final class Gateway: Service, Sendable {
         try await loop.submit {
             for link in core.value.links { link.start() }
             for broker in core.value.attached { broker.start() }
+            core.value.resendDeadLetters()
         }.get()
+        await self.openControlSocket(core, on: loop)
         store.watchDevices(
             every: Self.deviceInterval,
             on: loop,
             meanwhile: { assembly.refreshFiles(core, on: loop) },
+            deadLettersChanged: { core.value.resendDeadLetters() },
             changed: { devices in core.value.devicesChanged(devices) }
         )
         return bound
+    }
+
+    /// Lets `sealgate status` ask. A gateway without it does everything else.
+    private func openControlSocket(_ core: NIOLoopBound<GatewayCore>, on loop: any EventLoop) async {
+        do {
+            let descriptor = try ControlSocket.bind(in: self.configuration.stateDirectory)
+            let channel = try await loop.flatSubmit {
+                ControlSocket.start(descriptor, on: loop) { JSONText.encode(core.value.status()) }
+            }.get()
+            self.parts.withLock { $0?.servers.append(channel) }
+        } catch {
+            self.logger.warning(
+                "sealgate status can't ask this gateway: there is no control socket",
+                metadata: ["reason": "\(error)"]
+            )
+        }
     }
 
     /// Stops listening, closes connections, waits for the disk and for a moment for the outside brokers, and closes the
@@ -137,6 +156,7 @@ package final class Gateway: Service, Sendable {
             try? await loop.flatSubmit {
                 parts.core.value.drain(until: .now() + Self.drainTime)
             }.get()
+            ControlSocket.remove(from: self.configuration.stateDirectory)
             parts.store.close()
         }
         try? await self.group.shutdownGracefully()

@@ -7,13 +7,13 @@ extension ListenerConfiguration {
     ///
     /// - Parameters:
     ///   - keyLookup: Asked during handshakes, if it takes pre-shared keys.
-    ///   - time: By which certificates are judged; nil: this machine's clock.
+    ///   - clock: By which certificates are judged; nil: this machine's.
     func tls(
         keyLookup: @escaping TLSConfiguration.KeyLookup,
-        time: TLSConfiguration.VerificationTime? = nil
+        clock: WallClock? = nil
     ) throws(FileError) -> TLSConfiguration {
         var configuration = TLSConfiguration.server()
-        configuration.verificationTime = time
+        configuration.judge(by: clock)
         if self.psk { configuration.keyLookup = keyLookup }
         if let certificate = self.certificate, let key = self.key {
             configuration.identity = .files(
@@ -44,8 +44,8 @@ extension ListenerConfiguration {
 extension UplinkConfiguration {
     /// What it speaks, shows and believes. Reads the file of its pre-shared key, or of its key's passphrase: blocks.
     ///
-    /// - Parameter time: By which certificates are judged; nil: this machine's clock.
-    func tls(time: TLSConfiguration.VerificationTime? = nil) throws(FileError) -> TLSConfiguration {
+    /// - Parameter clock: By which certificates are judged; nil: this machine's.
+    func tls(clock: WallClock? = nil) throws(FileError) -> TLSConfiguration {
         var key: TLSPreSharedKey?
         if let psk = self.psk {
             key = TLSPreSharedKey(
@@ -67,10 +67,24 @@ extension UplinkConfiguration {
         }
         configuration.pins = self.pins
         configuration.applicationProtocols = self.alpn
-        configuration.verificationTime = time
+        configuration.judge(by: clock)
         configuration.minimumVersion = TLSVersion(self.tlsMin)
         configuration.maximumVersion = TLSVersion(self.tlsMax)
         return configuration
+    }
+}
+
+extension UplinkConfiguration {
+    /// Whether the broker's certificate has to be valid now: not with a pre-shared key, nor with pins alone.
+    var judgesCertificates: Bool { self.isTLS && self.psk == nil && (self.ca != nil || self.pins.isEmpty) }
+}
+
+extension TLSConfiguration {
+    /// Lets certificates be judged by this clock.
+    fileprivate mutating func judge(by clock: WallClock?) {
+        guard let clock else { return }
+        self.verificationTime = { clock.certificateTime() / 1000 }
+        self.isVerificationTimeBound = { clock.isCertificateTimeBound }
     }
 }
 

@@ -105,6 +105,9 @@ package struct TLSConfiguration: Sendable {
     package var trust: TLSTrust
     /// The time by which peers' certificates are judged; nil: this machine's clock.
     package var verificationTime: VerificationTime?
+    /// Whether ``verificationTime`` is only the earliest that it can be: then what is not valid yet may be, and is taken, and what
+    /// has expired has expired. Called like that. Nil: it is the time.
+    package var isVerificationTimeBound: (@Sendable () -> Bool)?
     /// Client only: SHA-256 of the SubjectPublicKeyInfo of a server's certificate (RFC 7469 §2.4), 32 bytes each. One of them
     /// must be the server's. With `trust: .nothing` that alone decides: neither chain nor name nor dates are looked at.
     package var pins: [[UInt8]] = []

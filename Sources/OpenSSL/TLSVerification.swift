@@ -11,7 +11,8 @@ struct TLSVerification {
     var notBefore: String
     var notAfter: String
 
-    /// For SSL_CTX_set_verify: changes no verdict, only notes the first failure on the connection.
+    /// For SSL_CTX_set_verify: notes the first failure on the connection, and changes one verdict only: what is not valid yet, by
+    /// a time that is only the earliest that it can be, passes.
     static let callback: @convention(c) (Int32, OpaquePointer?) -> Int32 = { isGood, store in
         guard isGood != 1 else { return isGood }
         let ssl = unsafe X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx())
@@ -19,6 +20,12 @@ struct TLSVerification {
             return 0
         }
         let error = unsafe X509_STORE_CTX_get_error(store)
+        if error == X509_V_ERR_CERT_NOT_YET_VALID || error == X509_V_ERR_CRL_NOT_YET_VALID,
+            connection.context.configuration.isVerificationTimeBound?() ?? false
+        {
+            unsafe X509_STORE_CTX_set_error(store, X509_V_OK)
+            return 1
+        }
         var found = unsafe TLSVerification(
             error: error,
             text: String(cString: X509_verify_cert_error_string(Int(error))),

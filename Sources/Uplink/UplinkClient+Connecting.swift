@@ -29,7 +29,7 @@ extension UplinkClient {
             clientID: clientID,
             cleanStart: self.configuration.cleanSession,
             keepAlive: self.configuration.keepAliveSeconds,
-            will: self.configuration.will,
+            will: self.will,
             userName: self.configuration.userName,
             password: self.configuration.password,
             properties: self.connectProperties

@@ -64,6 +64,8 @@ package struct UplinkClient {
 
     /// As given, or with the credentials of ``replaceCredentials(userName:password:)``.
     package internal(set) var configuration: Configuration
+    /// What the broker publishes when the gateway is lost: of the next CONNECT. The configuration's at first.
+    package var will: Will?
     /// Of every connection.
     let version: MQTTVersion
     var state: State = .idle
@@ -89,6 +91,7 @@ package struct UplinkClient {
         precondition(configuration.version != .v31, "MQTT 3.1 is not for uplinks")
         self.configuration = configuration
         self.version = configuration.version
+        self.will = configuration.will
         self.backoff = configuration.backoff
         self.generator = JitterGenerator(seed: seed)
         self.window = OutboundWindow(limit: configuration.inFlight, maxBytes: configuration.inFlightBytes)

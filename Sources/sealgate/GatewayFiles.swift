@@ -14,6 +14,11 @@ struct GatewayFiles {
         self.configuration = try option.load()
     }
 
+    /// Of a configuration that was read already.
+    init(_ configuration: GatewayConfiguration) {
+        self.configuration = configuration
+    }
+
     private var directory: StateDirectory { StateDirectory(path: self.configuration.stateDirectory) }
 
     /// Opens the store to change it, and makes one if there is none.

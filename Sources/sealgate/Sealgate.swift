@@ -24,7 +24,7 @@ struct Sealgate: AsyncParsableCommand {
         version: Version.text,
         subcommands: [
             RunCommand.self, CheckCommand.self, DemoCommand.self, DeviceCommand.self, ExplainCommand.self,
-            SealCommand.self, UnsealCommand.self, CertsCommand.self,
+            SealCommand.self, UnsealCommand.self, CertsCommand.self, StatusCommand.self, DeadCommand.self,
         ]
     )
 

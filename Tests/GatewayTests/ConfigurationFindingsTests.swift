@@ -106,6 +106,40 @@ struct ConfigurationFindingsTests {
             "9: gateway.state: is empty"
         ),
         BadFile(
+            "state topics and a clock that are none",
+            """
+            [[listener]]
+            protocol = "mqtt"
+            bind = "[::]:0"
+            anonymous = true
+            [limits]
+            state_interval = "0s"
+            [gateway]
+            name = "attic"
+            base = "sealgate/%d"
+            clock = "floors"
+            clock_wait = "2d"
+            """,
+            "6: limits.state_interval: \"0s\" is out of range: 1s to 1d",
+            "9: gateway.base: \"sealgate/%d\" has %d, but it is about the gateway, and no device",
+            "10: gateway.clock: \"floors\" is not known; did you mean \"floor\"?",
+            "11: gateway.clock_wait: \"2d\" is out of range: 0s to 1d"
+        ),
+        BadFile(
+            "bases that are no topic of the gateway's own",
+            BadFile.head.replacing(
+                "[[listener]]",
+                with: "base = \"$SYS/x\"\nclock = \"floor\"\nclock_wait = \"1s\"\n[[listener]]"
+            ),
+            "3: gateway.base: \"$SYS/x\" begins with $: such topics are each broker's own",
+            "5: gateway.clock_wait: is of use only with clock = \"wait\""
+        ),
+        BadFile(
+            "a base with a wildcard",
+            BadFile.head.replacing("[[listener]]", with: "base = \"a/+\"\n[[listener]]"),
+            "3: gateway.base: \"a/+\" has a wildcard, and has to be one topic"
+        ),
+        BadFile(
             "a longest keep alive that would become none",
             BadFile.head + "[limits]\nmax_keep_alive = \"900ms\"",
             "8: limits.max_keep_alive: is less than a second; write \"1s\" or more, or \"0s\" for no limit"
@@ -368,6 +402,23 @@ struct ConfigurationFindingsTests {
     ]
 
     private static let uplinks: [BadFile] = [
+        BadFile(
+            "with a state topic that is none",
+            BadFile.head + """
+                [uplink.a]
+                address = "mqtts://h"
+                state_topic = 5
+                [uplink.b]
+                address = "mqtts://h"
+                state_topic = "sites/%d/state"
+                [uplink.c]
+                address = "mqtts://h"
+                state_topic = "sites/#"
+                """,
+            "9: uplink.a.state_topic: expected a string, or true or false, found a whole number",
+            "12: uplink.b.state_topic: \"sites/%d/state\" has %d, but it is about the gateway, and no device",
+            "15: uplink.c.state_topic: \"sites/#\" has a wildcard, and has to be one topic"
+        ),
         BadFile(
             "with words and figures of delivery that are none",
             BadFile.head + """

@@ -9,6 +9,8 @@ struct SiteConfiguration {
     var qos = 1
     /// Lines of a `mqtts` listener besides protocol and bind; nil for none.
     var secureListener: [String]?
+    /// Whether the gateway says outside that it is there; tests that count messages want to see their own only.
+    var saysState = false
     /// Lines added to `[profile.sensor]`.
     var sensor: [String] = []
     /// A table before those routes.
@@ -69,6 +71,7 @@ struct SiteConfiguration {
         rate = "100000/s"
 
         [uplink.cloud]
+        \(self.saysState ? "" : "state_topic = false")
         \(self.uplink.joined(separator: "\n"))
 
         \(self.firstRoute)

@@ -163,6 +163,26 @@ import Testing
         }
     }
 
+    @Test("by a time that is only the earliest possible, what is not valid yet passes, and what has expired does not")
+    func earliestTime() throws {
+        let server = try self.authority.issueServer(names: ["broker.test"], validity: TLSFixture.valid)
+        var client = TLSConfiguration.client(trust: self.authority.trust)
+        client.isVerificationTimeBound = { true }
+        for (time, kind) in [
+            (TLSFixture.now - 400 * TLSFixture.day, TLSError.Kind?.none), (TLSFixture.now, nil),
+            (TLSFixture.now + 400 * TLSFixture.day, .certificateExpired),
+        ] {
+            client.verificationTime = { time }
+            #expect(try self.connect(client, server).clientError?.kind == kind)
+        }
+        client.verificationTime = { TLSFixture.now - 400 * TLSFixture.day }
+        let stranger = try CertificateAuthority(commonName: "Another authority", validity: TLSFixture.valid)
+        let foreign = try stranger.issueServer(names: ["broker.test"], validity: TLSFixture.valid)
+        #expect(try self.connect(client, foreign).clientError != nil)
+        client.isVerificationTimeBound = { false }
+        #expect(try self.connect(client, server).clientError?.kind == .certificateNotYetValid)
+    }
+
     // MARK: ALPN
 
     @Test("names of application protocols that can't be sent are a mistake")

@@ -5,6 +5,7 @@ import Testing
     private static let commands = [
         "device", "device add", "device list", "device show", "device revoke", "device restore", "device remove",
         "device password", "device import", "device export", "seal", "unseal", "explain", "certs", "certs init",
+        "status", "dead", "dead list", "dead show", "dead resend", "dead drop",
     ]
 
     @Test("every command teaches, with an example", arguments: commands)
@@ -39,7 +40,7 @@ import Testing
     func options(_ command: String) async throws {
         let harmless: Set<String> = [
             "--profile", "--seal", "--node-id", "--keys", "--keys-of", "--psk-file", "--config", "--session-id", "--id",
-            "--iv", "--directory", "--name", "--client", "--days", "--uplink",
+            "--iv", "--directory", "--name", "--client", "--days", "--uplink", "--device", "--limit",
         ]
         let home = try CommandHome.make()
         let help = try await home.sealgate(command + " --help")

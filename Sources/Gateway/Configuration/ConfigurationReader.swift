@@ -6,7 +6,7 @@ import TOMLKit
 /// Every accessor reports what it can't use and returns `nil`, so that a reader goes on and finds the rest. Each key asked
 /// for becomes a known one; ``finish(reserved:)`` reports the others. A class, as the tables inside share the document.
 final class ConfigurationReader {
-    /// What ``boolOr(_:_:)`` found.
+    /// What ``boolOr(_:_:)`` and ``boolOrString(_:)`` found.
     enum BoolOrWord { case bool(Bool), word }
 
     let document: ConfigurationDocument
@@ -109,6 +109,13 @@ final class ConfigurationReader {
             return self.refuse(key, "\(TOMLPath.printable(text)) is not known; use \(expected)")
         }
         return .word
+    }
+
+    /// True, false or any string.
+    func boolOrString(_ key: String) -> BoolOrWord? {
+        guard let value = self.value(key) else { return nil }
+        if let bool = value.bool { return .bool(bool) }
+        return value.string == nil ? self.mismatch(key, "a string, or true or false", value) : .word
     }
 
     /// A whole number in `range`.

@@ -30,6 +30,10 @@ package struct GatewayConfiguration: Sendable, Equatable {
     package var stateDirectory: String
     /// How much is logged.
     package var logLevel: LogLevel
+    /// Where the gateway says how it is.
+    package var stateTopics: StateTopicNames
+    /// By which time certificates are judged while the clock is not set.
+    package var clock: ClockRule
     /// `[limits]`.
     package var limits: GatewayLimits
     /// Where clients connect, in the order of the file.
@@ -79,6 +83,8 @@ package struct GatewayConfiguration: Sendable, Equatable {
         let name = Self.readName(gateway)
         let state = gateway?.text("state", maxBytes: 4_096) ?? "state"
         let level: LogLevel? = gateway?.choice("log_level")
+        let stateTopics = StateTopicNames(gateway, gateway: name)
+        let clock = ClockRule(gateway)
         gateway?.finish()
 
         self.file = document.file
@@ -86,6 +92,8 @@ package struct GatewayConfiguration: Sendable, Equatable {
         self.name = name
         self.stateDirectory = ConfigurationFile.resolve(state, in: directory)
         self.logLevel = level ?? .info
+        self.stateTopics = stateTopics
+        self.clock = clock
         self.limits =
             root.table("limits", example: "[limits] and keys below it").map(GatewayLimits.init) ?? GatewayLimits()
         self.profiles = [:]

@@ -59,6 +59,8 @@ package struct GatewayLimits: Sendable, Equatable {
     package var receiveMaximum = 100
     /// How often `$SYS` is published; zero: never.
     package var systemInterval: Duration = .seconds(10)
+    /// How often the figures of an uplink are published, if they have changed. Whether it is connected is said at once.
+    package var stateInterval: Duration = .seconds(10)
     /// Failures (unproven, unopened, malformed) of one address before it has to wait. The number is also the burst.
     package var failureRate = Rate(count: 10, interval: .seconds(60))
 
@@ -99,6 +101,7 @@ package struct GatewayLimits: Sendable, Equatable {
         set(\.maxInflight, reader.int("max_inflight", in: 1...65_535))
         set(\.receiveMaximum, reader.int("max_inflight_inbound", in: 1...65_535))
         set(\.systemInterval, reader.duration("sys_interval", in: .zero...(.seconds(86_400))))
+        set(\.stateInterval, reader.duration("state_interval", in: .seconds(1)...(.seconds(86_400))))
         set(\.failureRate, reader.rate("failure_rate"))
         reader.finish()
     }

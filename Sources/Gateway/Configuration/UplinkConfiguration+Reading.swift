@@ -20,6 +20,7 @@ extension UplinkConfiguration {
         self.readSessionExpiry(reader)
         if let cleanSession = reader.bool("clean_session") { self.cleanSession = cleanSession }
         self.readDelivery(reader)
+        self.stateTopicRule = StateTopicRule(reader)
         self.spool = reader.table("spool", example: "{ max_messages = …, … }").map(SpoolLimits.init) ?? SpoolLimits()
         reader.finish()
         guard !addresses.isEmpty else { return nil }

@@ -128,6 +128,8 @@ package struct UplinkConfiguration: Sendable, Equatable {
     package var providerLimits = ProviderLimits()
     /// How often the outside broker refuses a message before it goes to the dead letters.
     package var deadAfter = 3
+    /// Where the outside broker is told whether the gateway is there.
+    package var stateTopicRule = StateTopicRule.own
 
     /// As long as anything else may wait.
     package static let maxSessionExpiry: Duration = .seconds(3_650 * 86_400)

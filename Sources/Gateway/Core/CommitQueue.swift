@@ -80,6 +80,7 @@ final class CommitQueue {
     private var nextSequence: Int64
     private var isScheduled = false
     private var deletionTimer: Scheduled<Void>?
+    private var isTimeFloorDue = false
 
     init(store: Store, loop: any EventLoop, wallClock: WallClock) {
         self.store = store
@@ -97,7 +98,7 @@ final class CommitQueue {
     /// Something is not on disk yet that an acknowledgement could wait for.
     var hasUnsafe: Bool { self.newestBatch != nil }
     /// Nothing waits for the disk.
-    var isIdle: Bool { self.committing == nil && self.filling.isEmpty }
+    var isIdle: Bool { self.committing == nil && self.filling.isEmpty && !self.isTimeFloorDue }
 
     // MARK: What is to be written
 
@@ -125,6 +126,20 @@ final class CommitQueue {
         case .release(let change): self.filling.releases.append(change)
         case .hold(let change): self.filling.held.append(change)
         }
+        self.added(0)
+    }
+
+    /// Writes down the time of day below which no clock is right, with what is written next.
+    ///
+    /// - Parameter isLast: Nothing may be written after it, so that it is worth a commit of its own.
+    func note(timeFloor: Int64, isLast: Bool) {
+        self.filling.timeFloor = timeFloor
+        if isLast { self.isTimeFloorDue = true }
+    }
+
+    /// A dead letter is in the spool again, or has died again: the one of this number goes in the same commit.
+    func append(resent id: Int64) {
+        self.filling.resent.append(id)
         self.added(0)
     }
 
@@ -270,7 +285,8 @@ final class CommitQueue {
     private func submit() {
         self.deletionTimer?.cancel()
         self.deletionTimer = nil
-        guard self.committing == nil, !self.filling.isEmpty else { return }
+        guard self.committing == nil, !self.filling.isEmpty || self.isTimeFloorDue else { return }
+        self.isTimeFloorDue = false
         let batch = self.filling
         self.committing = batch
         self.committingBytes = self.fillingBytes

@@ -62,7 +62,8 @@ extension GatewayCore {
         self.spool(record, in: lane, of: link)
     }
 
-    private func spool(_ record: SpoolRecord, in lane: UplinkLane, of link: UplinkLink) {
+    /// Writes a record down, for which there is room.
+    func spool(_ record: SpoolRecord, in lane: UplinkLane, of link: UplinkLink) {
         self.counters.spooled += 1
         link.appended(bytes: record.countedBytes, in: lane)
         self.commits.append(record)
@@ -89,11 +90,14 @@ extension GatewayCore {
             storedAt: self.wallClock.stamp
         )
         if link.speaksV5, !publish.properties.isAbsent { record.properties = publish.properties.ofMessage.serialized }
+        record.isClockless = !self.wallClock.isSet
         if let lifetime = self.lifetime(of: publish, along: route) {
-            record.expiresAt = self.wallClock.milliseconds(at: .now() + lifetime)
+            let end = NIODeadline.now() + lifetime
+            // Without a clock it is known in this run only when it ends.
+            record.expiresAt =
+                record.isClockless ? self.wallClock.runMilliseconds(at: end) : self.wallClock.milliseconds(at: end)
             link.hasExpiring = true
         }
-        record.isClockless = self.wallClock.present == nil
         if let objection = limits.objection(topic: record.topic, payloadBytes: payload.readableBytes) {
             link.bury(record, of: lane, objection.reason, detail: objection.detail)
             return nil
@@ -124,13 +128,15 @@ extension GatewayCore {
         along route: RoutedTopic,
         _ link: UplinkLink
     ) -> UplinkMessage {
-        UplinkMessage(
+        var properties = publish.properties.isAbsent ? MQTTProperties() : publish.properties.ofMessage
+        if link.speaksV5, !self.wallClock.isSet { properties.userProperties.append(UplinkLink.clocklessMark) }
+        return UplinkMessage(
             sequence: 0,
             topic: route.topic,
             payload: payload,
             qos: .atMostOnce,
             retain: link.limits.retain && route.retain(publish.retain),
-            properties: publish.properties.isAbsent ? MQTTProperties() : publish.properties.ofMessage,
+            properties: properties,
             expiry: self.lifetime(of: publish, along: route).map { .now() + $0 },
             isRepeat: false
         )

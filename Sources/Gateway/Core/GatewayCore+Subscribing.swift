@@ -138,6 +138,12 @@ extension GatewayCore {
                         qos: subscription.qos,
                         identifiers
                     )
+                    self.sendStateTopics(
+                        to: session,
+                        matching: subscription.filter,
+                        qos: subscription.qos,
+                        identifiers
+                    )
                     self.sendSessionIDs(
                         to: session,
                         matching: subscription.filter,
@@ -151,7 +157,8 @@ extension GatewayCore {
 
     /// What a kept session missed while its client was away.
     func sendSessionIDs(to session: Session) {
-        for (filter, options) in session.subscriptions where !self.channels.isEmpty {
+        for (filter, options) in session.subscriptions
+        where !self.channels.isEmpty || self.hasStateTopics(matching: filter) {
             // Without retained messages, which it got when it subscribed.
             if filter.hasWildcards {
                 self.feed.add(
@@ -161,6 +168,7 @@ extension GatewayCore {
                 )
             } else {
                 let identifiers = options.identifier == 0 ? [] : [options.identifier]
+                self.sendStateTopics(to: session, matching: filter, qos: options.qos, identifiers)
                 self.sendSessionIDs(to: session, matching: filter, qos: options.qos, identifiers)
             }
         }

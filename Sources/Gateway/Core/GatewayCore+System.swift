@@ -84,7 +84,11 @@ extension GatewayCore {
             ("gateway/limits/max_half_open", "\(refusals.halfOpen + refusals.displaced)"),
             ("gateway/passwords/checked", "\(self.passwords.hashed + self.passwords.recognized)"),
         ]
-        for link in self.links { values += link.systemValues(now: self.wallClock.present) }
+        values += [
+            ("gateway/clock", self.wallClock.isSet ? "set" : "not set"),
+            ("gateway/clock/floor", JSONText.time(self.wallClock.floor)),
+        ]
+        for link in self.links { values += link.systemValues }
         return values
     }
 }
@@ -100,16 +104,19 @@ extension Message {
 
 extension UplinkLink {
     /// What `$SYS` says of the link.
-    ///
-    /// - Parameter now: In milliseconds since 1970; nil while the clock is not set.
-    fileprivate func systemValues(now: Int64?) -> [(name: String, value: String)] {
-        let age = now.flatMap { now in self.oldestStoredAt.map { max(now - $0, 0) / 1000 } } ?? 0
+    fileprivate var systemValues: [(name: String, value: String)] {
+        let report = self.report()
         let base = "gateway/uplink/\(self.name)"
         return [
-            ("\(base)/state", self.isConnected ? "connected" : "disconnected"),
-            ("\(base)/spool/messages", "\(self.waitingMessages)"),
-            ("\(base)/spool/bytes", "\(self.waitingBytes)"),
-            ("\(base)/spool/oldest", "\(age) seconds"),
+            ("\(base)/state", report.state.rawValue),
+            ("\(base)/address", report.address ?? "none"),
+            ("\(base)/spool/messages", "\(report.spool.messages)"),
+            ("\(base)/spool/bytes", "\(report.spool.bytes)"),
+            ("\(base)/spool/oldest", "\(report.spool.oldestSeconds ?? 0) seconds"),
+            ("\(base)/messages/delivered", "\(report.delivered)"),
+            ("\(base)/messages/dropped", "\(report.dropped)"),
+            ("\(base)/messages/expired", "\(report.expired)"),
+            ("\(base)/messages/dead", "\(report.dead)"),
         ]
     }
 }

@@ -79,7 +79,4 @@ extension GatewayCore {
             done(false)
         }
     }
-
-    /// Something about an uplink that people look at has changed.
-    private func uplinkChanged(_ link: UplinkLink) {}
 }

@@ -26,7 +26,12 @@ final class GatewayCore {
     let limiter: ConnectionLimiter
     let burst: WriteBurst
     let handshakes: HandshakeQueue
-    let wallClock = WallClock()
+    let wallClock: WallClock
+    /// Kept on disk, so that the next run knows how late it is at least.
+    var timeFloor: TimeFloor
+    var clockTimer: Scheduled<Void>?
+    /// As it was last said in the log.
+    var wasClockSet = true
     private var clockWatch: ClockWatch
     /// Scratch memory of all receivers.
     let workspace = V1Workspace()
@@ -39,7 +44,11 @@ final class GatewayCore {
     /// In the order of ``RouteTable/uplinks``.
     private(set) var links: [UplinkLink] = []
     /// Their lanes by the store's numbers.
-    private var lanes: [Int64: (link: UplinkLink, lane: UplinkLane)] = [:]
+    private(set) var lanes: [Int64: (link: UplinkLink, lane: UplinkLane)] = [:]
+    /// Dead letters are on their way from the store; or are to be asked for after that, or in a while.
+    var isResending = false
+    var wantsResend = false
+    var isResendScheduled = false
     /// Brokers that the gateway is a client of, to hear the nodes there.
     private(set) var attached: [AttachedBroker] = []
     /// Set once in ``start()``, after which the core is whole.
@@ -62,18 +71,33 @@ final class GatewayCore {
     /// The next time at which a session ends or a will is due.
     var sessionTimer: (deadline: NIODeadline, task: Scheduled<Void>)?
     var systemTopics: SystemTopics
+    /// What was last said of the uplinks.
+    var stateBoard = StateBoard(uplinks: 0)
+    var stateTimer: Scheduled<Void>?
+    var isNewsScheduled = false
+    /// The gateway is about to end.
+    var isOffline = false
 
     /// - Parameters:
     ///   - registry: Filled with the devices that the store has now.
     ///   - routes: Compiled from the configuration.
+    ///   - wallClock: With the floor of earlier runs.
     init(
         configuration: GatewayConfiguration,
         registry: DeviceRegistry,
         routes: RouteTable,
         store: Store,
+        wallClock: WallClock = WallClock(),
         loop: any EventLoop,
         logger: Logger
     ) {
+        self.wallClock = wallClock
+        self.timeFloor = TimeFloor(
+            stored: wallClock.floor,
+            release: Version.notBefore,
+            now: .now(),
+            wall: wallClock.milliseconds
+        )
         self.configuration = configuration
         self.loop = loop
         self.logger = logger
@@ -121,6 +145,8 @@ final class GatewayCore {
         }
         self.startHousekeeping()
         self.startSystemTopics()
+        self.startStateTopics()
+        self.startClock()
         self.commits.wasSent = { [unowned self] in
             self.broker.session(numbered: $0.session)?.wasSent(order: $0.order) ?? false
         }
@@ -213,6 +239,9 @@ final class GatewayCore {
         self.expireSessionIDs(now: .now())
         self.pumpCommands()
         for topic in self.broker.retained.expire(now: .now()) { self.commits.append(.clear(topic: topic.buffer)) }
+        self.lookAtClock()
+        for link in self.links { link.lookAtHealth(now: .now()) }
+        self.publishUplinks(withFigures: false)
         let now = self.wallClock.milliseconds
         let upTime = self.clockWatch.jumpedUpTime(now: .now(), wallMilliseconds: now)
         let free = self.store.freeDiskBytes()
@@ -229,6 +258,8 @@ final class GatewayCore {
         self.housekeeping?.cancel()
         self.sessionTimer?.task.cancel()
         self.systemTimer?.cancel()
+        self.keepTimeFloor()
+        self.stopStateTopics()
         for broker in self.attached { broker.drain() }
         self.writeDownUnwritten()
         let done = self.loop.makePromise(of: Void.self)
@@ -292,6 +323,7 @@ final class GatewayCore {
                 let (link, lane) = self.lane(record.uplink)
                 link.settled(bytes: record.countedBytes, in: lane)
             }
+            if !attempted.resent.isEmpty { self.scheduleResend() }
             self.counters.failedCommits += 1
             let now = NIODeadline.now()
             if now >= self.lastStoreProblem + .seconds(10) {

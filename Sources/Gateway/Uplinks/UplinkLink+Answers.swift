@@ -13,7 +13,7 @@ extension UplinkLink {
 
     /// The broker has a message.
     func acknowledged(_ sequence: Int64) {
-        guard sequence > 0 else { return }
+        guard sequence != Self.stateSequence else { return self.speech.acknowledged() }
         self.status.acknowledged += 1
         self.noteProgress()
         if !self.refusals.isEmpty { self.refusals[sequence] = nil }
@@ -160,7 +160,7 @@ extension UplinkLink {
 
     /// The broker refused a message by a reason code: it is tried again, then it goes to the dead letters.
     func refused(_ sequence: Int64, _ code: ReasonCode, _ reason: String?) {
-        guard sequence > 0 else { return }
+        guard sequence != Self.stateSequence else { return self.stateRefused(code, reason) }
         self.suspects.acknowledged()
         self.status.lastAcknowledgement = .now()
         let times = self.refusals[sequence, default: 0] + 1

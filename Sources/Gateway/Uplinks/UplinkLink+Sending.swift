@@ -88,7 +88,7 @@ extension UplinkLink {
             qos: record.qos,
             retain: retain,
             properties: self.properties(of: record),
-            expiry: record.isClockless ? nil : self.wallClock.deadline(at: record.expiresAt),
+            expiry: self.expiry(of: record),
             isRepeat: record.sequence <= self.storedThrough
         )
         switch channel.write({ self.client.send(message, now: .now(), into: &$0) }) {
@@ -114,8 +114,19 @@ extension UplinkLink {
 
     /// Of the message, for MQTT 5.0.
     private func properties(of record: SpoolRecord) -> MQTTProperties {
-        guard record.properties.readableBytes > 0 else { return MQTTProperties() }
-        return (try? MQTTProperties(serialized: record.properties)) ?? MQTTProperties()
+        var properties = MQTTProperties()
+        if record.properties.readableBytes > 0, let own = try? MQTTProperties(serialized: record.properties) {
+            properties = own
+        }
+        if record.isClockless, self.speaksV5 { properties.userProperties.append(Self.clocklessMark) }
+        return properties
+    }
+
+    /// When a record is worth nothing any more. What was taken without a clock says so to the run that took it only.
+    private func expiry(of record: SpoolRecord) -> NIODeadline? {
+        guard record.isClockless else { return self.wallClock.deadline(at: record.expiresAt) }
+        guard record.sequence > self.storedThrough else { return nil }
+        return record.expiresAt.map { self.wallClock.deadline(atRun: $0) }
     }
 
     /// A record has outlived its expiry, and leaves the spool.

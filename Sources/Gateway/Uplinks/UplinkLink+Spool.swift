@@ -59,6 +59,9 @@ extension UplinkLink {
         }
     }
 
+    /// Whether a record may be stored without anything else having to go.
+    func hasRoom(for record: SpoolRecord) -> Bool { !self.isFull(for: record.countedBytes) }
+
     private func isFull(for bytes: Int) -> Bool {
         let spool = self.configuration.spool
         return self.diskIsLow || self.waitingMessages >= spool.maxMessages || self.waitingBytes + bytes > spool.maxBytes
@@ -113,7 +116,9 @@ extension UplinkLink {
     ///
     /// - Returns: False if it has to be written.
     func takeUnwritten(_ record: SpoolRecord, in lane: UplinkLane, waiter: PendingAcknowledgement?) -> Bool {
-        guard case .endToEnd(let patience) = self.configuration.acknowledge, record.qos == .atLeastOnce else { return false }
+        guard case .endToEnd(let patience) = self.configuration.acknowledge, record.qos == .atLeastOnce else {
+            return false
+        }
         guard self.isConnected, !self.isStopping, lane.queue.canHold, lane.uncounted.messages == 0,
             self.unwritten.bytes < Self.maxUnwrittenBytes
         else {

@@ -58,6 +58,16 @@ final class UplinkLink {
     /// Fewer messages than usual may be under way, to find out on which the broker ends the connection.
     var isWindowLowered = false
     var status = UplinkStatus()
+    /// Whether the broker does its work.
+    var health = LinkHealth()
+    /// What the broker is told of the gateway.
+    var speech: StateSpeech
+    /// By which time certificates are judged.
+    let clockRule: ClockRule
+    /// When the link was made, for the rule's bound.
+    let created = NIODeadline.now()
+    /// The next connection waits for the clock.
+    var waitsForClock = false
     /// What the outside broker takes, by configuration.
     let limits: ProviderLimits
     var suspects: SuspectWatch
@@ -93,6 +103,8 @@ final class UplinkLink {
         storedThrough: Int64,
         client: UplinkClient,
         connector: UplinkConnector,
+        stateTopic: TopicName?,
+        clockRule: ClockRule,
         wallClock: WallClock,
         loop: any EventLoop,
         logger: Logger,
@@ -104,6 +116,8 @@ final class UplinkLink {
         self.storedThrough = storedThrough
         self.client = client
         self.connector = connector
+        self.speech = StateSpeech(topic: stateTopic)
+        self.clockRule = clockRule
         self.wallClock = wallClock
         self.loop = loop
         self.logger = logger
@@ -149,7 +163,10 @@ final class UplinkLink {
         self.timer?.cancel()
         self.connector.cancel()
         if let channel = self.channel.take() {
-            channel.write { self.client.stop(into: &$0) }
+            channel.write { output in
+                self.sayOffline(into: &output)
+                self.client.stop(into: &output)
+            }
             channel.close()
         } else {
             var nowhere = ByteBuffer()
@@ -166,7 +183,8 @@ final class UplinkLink {
             self.isConnected = false
             self.isWindowLowered = self.suspects.isCautious
             self.client.windowLimit = self.isWindowLowered ? 1 : self.client.configuration.inFlight
-            self.connector.connect(delegate: self)
+            self.client.will = self.will
+            self.connect(now: .now())
         case .connected(let session): self.connected(session)
         case .acknowledged(let sequence): return self.acknowledged(sequence)  // The end of the burst arms the timer.
         case .pubrec(let sequence, let packetID): self.recorded(sequence, packetID)
@@ -197,6 +215,8 @@ final class UplinkLink {
         self.suspects.connected()
         self.status.address = self.channel?.address
         self.status.since = .now()
+        self.health.accepted()
+        self.sayOnline()
         self.logger.notice(
             "uplink connected",
             metadata: [
@@ -215,6 +235,7 @@ final class UplinkLink {
         self.isConnected = false
         self.channel?.close()
         self.channel = nil
+        self.stateConnectionEnded(failure, wasAccepted: self.status.address != nil)
         // No message is to blame for a connection that the broker never accepted, or that the gateway ended.
         let endedOnMessage = self.status.address != nil && !self.isDroppingConnection
         self.status.address = nil
@@ -298,6 +319,7 @@ extension UplinkLink: UplinkChannelDelegate {
     func uplink(_ channel: UplinkChannel, received frame: MQTTFrame) {
         let now = NIODeadline.now()
         self.perform(channel.write { self.client.received(frame, now: now, into: &$0) })
+        if LinkHealth.isAnswer(frame.firstByte), self.health.answered(now: now) { self.hooks.changed(self) }
     }
 
     func uplink(_ channel: UplinkChannel, skipped firstByte: UInt8, packetID: UInt16, size: Int) {

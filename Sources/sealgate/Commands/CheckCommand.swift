@@ -1,5 +1,6 @@
 import ArgumentParser
 import Gateway
+import Store
 
 struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -26,12 +27,22 @@ struct CheckCommand: ParsableCommand {
         let findings = problems + configuration.checkTLS(besides: problems)
         for finding in findings { Output.error("\(finding)") }
         guard !findings.contains(where: { $0.severity == .error }) else { throw CommandFailure(.no) }
+        self.warnOfClock(configuration)
         Output.line(
             "\(self.file.path): \(Self.count(configuration.listeners.count, "listener")), "
                 + "\(Self.count(configuration.profiles.count, "profile")), "
                 + "\(Self.count(configuration.uplinks.count, "uplink")), "
                 + "\(Self.count(configuration.routes.count, "route")): good"
         )
+    }
+
+    /// A clock that the gateway would take for not set.
+    private func warnOfClock(_ configuration: GatewayConfiguration) {
+        let store = try? GatewayFiles(configuration).openExistingStore()
+        defer { store?.close() }
+        let stored = (try? store?.timeFloor()) ?? 0
+        guard let words = ClockReading(storedFloor: stored, rule: configuration.clock).problem else { return }
+        Output.error("\(self.file.path): warning: \(words)")
     }
 
     private static func count(_ count: Int, _ noun: String) -> String {

@@ -88,6 +88,8 @@ struct DemoPlan: Sendable {
         adapted.serverName = nil
         adapted.username = nil
         adapted.passwordFile = nil
+        // Exactly the nodes' messages are to arrive.
+        adapted.stateTopicRule = .none
         return adapted
     }
 

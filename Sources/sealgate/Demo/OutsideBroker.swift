@@ -32,11 +32,13 @@ struct OutsideBroker: Sendable {
             """
         var configuration = try GatewayConfiguration.parse(text, file: "outside.conf", directory: directory.path)
         let everything = [try TopicFilter("#")]
-        let profiles = [
+        var profiles = [
             try Self.profile("gateway", publish: plan.published, subscribe: plan.subscribed),
             try Self.profile("watcher", subscribe: everything),
             try Self.profile("operator", publish: plan.subscribed),
         ]
+        // What the broker says of itself has not arrived from anybody.
+        profiles[1].deny = [PolicyLine(template: configuration.stateTopics.reserved, line: 0)]
         for profile in profiles { configuration.profiles[profile.name] = profile }
         let devices = [
             Device(id: plan.outsideIdentity, profile: "gateway", psk: DemoCast.key()),

@@ -176,6 +176,7 @@ import Testing
             [uplink.second]
             address = ["mqtt://127.0.0.1:1", "mqtt://127.0.0.1:\(broker.port)"]
             client_id = "attic-second"
+            state_topic = false
 
             [[route]]
             direction = "out"

@@ -228,9 +228,14 @@ final class MQTTPeer {
 
     // MARK: Receiving
 
+    /// The next packet, but for what the gateway says of itself to whoever listens to everything.
     func next() throws -> Packet {
-        let packet = try self.raw.receivePacket()
-        return Packet(first: packet.firstByte, body: packet.body)
+        while true {
+            let bytes = try self.raw.receivePacket()
+            let packet = Packet(first: bytes.firstByte, body: bytes.body)
+            guard let message = self.message(packet), message.topic.hasPrefix("sealgate/") else { return packet }
+            if message.qos == 1 { try self.send(.puback, message.id) }
+        }
     }
 
     /// Code 0x92 of PUBREL and PUBCOMP is right for what was brought to its end before.

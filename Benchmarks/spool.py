@@ -1,5 +1,6 @@
 """Scenarios about the spool: a backlog that memory could not hold, and what a message costs the disk."""
 import json
+import signal
 import threading
 import time
 
@@ -58,11 +59,12 @@ def million(a, up, suts):
         before = cpu_snapshot(pids)
         # Messages of now beside those of yesterday: how long does the first one take once the link is back?
         fresh_ones = start_load("--port", s.port, "--topic", topic, "--id", f"node-{LIVE_NODE}", "--conns", 1, "--size", 64,
-                                "--qos", 1, "--rate", LIVE_RATE, "--messages", LIVE_RATE * 150, "--idle", a.drain_idle,
+                                "--qos", 1, "--rate", LIVE_RATE, "--timeout", 3000, "--messages", LIVE_RATE * 3000, "--idle", a.drain_idle,
                                 "--sub", "127.0.0.1", a.base_port, topic, "--sub-id", "meter-live")
         fresh_ready = wait_ready(fresh_ones)
         got = json.loads(reader.communicate(timeout=3060)[0])
         drain_cpu = cpu_used(before, cpu_snapshot(pids))[0]
+        fresh_ones.send_signal(signal.SIGTERM)
         newest = json.loads(fresh_ones.communicate(timeout=3060)[0])
         watch.stop()
         stop_suts(up, [s])

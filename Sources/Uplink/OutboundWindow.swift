@@ -9,6 +9,8 @@ internal import NIOCore
 struct OutboundWindow {
     /// Most messages, releases included. May change at any time; what is in the window stays.
     var limit: Int
+    /// Most QoS 2 messages, releases included.
+    private let exactlyOnceLimit: Int
     /// The broker's Receive Maximum.
     private(set) var receiveMaximum = 65_535
     private(set) var atLeastOnce: AtLeastOnceWindow
@@ -26,12 +28,13 @@ struct OutboundWindow {
     /// Messages that have to be written again before new ones are, in the order in which they were sent at first.
     private var toResend: Deque<UInt16> = []
 
-    init(limit: Int, maxBytes: Int) {
+    init(limit: Int, exactlyOnceLimit: Int, maxBytes: Int) {
         precondition(
             (1...Int(AtLeastOnceWindow.lastPacketID)).contains(limit),
             "in-flight limit \(limit) is not 1 to 32,767"
         )
         self.limit = limit
+        self.exactlyOnceLimit = max(1, exactlyOnceLimit)
         self.maxBytes = maxBytes
         self.atLeastOnce = AtLeastOnceWindow(capacity: limit)
     }
@@ -70,6 +73,7 @@ struct OutboundWindow {
         guard self.freeSlots > 0 else { return nil }
         guard self.bytes == 0 || self.bytes + message.size <= self.maxBytes else { return nil }
         guard qos == .exactlyOnce else { return self.atLeastOnce.nextPacketID }
+        guard self.exactlyOnce.count + self.releases.count < self.exactlyOnceLimit else { return nil }
         let packetID = ExactlyOnceWindow.packetID(of: message.sequence)
         let isTaken =
             self.exactlyOnce.contains(packetID) || self.releases.contains(packetID)
@@ -92,12 +96,16 @@ struct OutboundWindow {
         }
     }
 
-    /// A PUBACK came.
+    /// A PUBACK came. For a QoS 2 message too it says that the broker has it: RabbitMQ, which has no QoS 2, takes such a message
+    /// at QoS 1.
     ///
     /// - Returns: The message's number; `nil` if no message with this identifier waits for one.
     @inline(__always)
     mutating func acknowledge(_ packetID: UInt16) -> Int64? {
-        guard let (sequence, size) = self.atLeastOnce.acknowledge(packetID) else { return nil }
+        let taken =
+            packetID < ExactlyOnceWindow.firstPacketID
+            ? self.atLeastOnce.acknowledge(packetID) : self.exactlyOnce.acknowledge(packetID)
+        guard let (sequence, size) = taken else { return nil }
         self.bytes -= size
         self.unanswered -= 1
         return sequence

@@ -94,7 +94,11 @@ package struct UplinkClient {
         self.will = configuration.will
         self.backoff = configuration.backoff
         self.generator = JitterGenerator(seed: seed)
-        self.window = OutboundWindow(limit: configuration.inFlight, maxBytes: configuration.inFlightBytes)
+        self.window = OutboundWindow(
+            limit: configuration.inFlight,
+            exactlyOnceLimit: configuration.version == .v5 ? .max : configuration.exactlyOnceInFlight,
+            maxBytes: configuration.inFlightBytes
+        )
         self.inboundAliases = InboundTopicAliases(maximum: configuration.inboundTopicAliasMaximum)
         self.link = Link(since: .uptimeNanoseconds(0))
         self.keepAlive = KeepAlive(interval: nil, now: .uptimeNanoseconds(0))

@@ -30,6 +30,9 @@ extension UplinkClient {
         package var filtersPerSubscribe = 8
         /// Most messages at QoS 1 and 2 that wait for the broker's answer, 1 to ``UplinkClient/maxInFlight``.
         package var inFlight = 100
+        /// Most of them at QoS 2 with 3.1.1, whose brokers can't say how many they take: by default Mosquitto takes 20, others 10.
+        /// One more, also of QoS 1, Mosquitto answers as if it had taken it, and drops it.
+        package var exactlyOnceInFlight = 10
         /// Most bytes of topics and payloads in flight. A larger single message is sent when nothing else is in flight.
         package var inFlightBytes = 8 << 20
         /// Most topic aliases that are used for what is sent, where the broker allows as many; 5.0 only.

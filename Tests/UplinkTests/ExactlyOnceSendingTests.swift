@@ -250,10 +250,32 @@ import Uplink
         }
     }
 
+    @Test("a broker without QoS 2 answers with PUBACK, and has the message")
+    func pubAck() {
+        let broker = self.accepted(.v311)
+        #expect(broker.send(2, "t", "x", qos: .exactlyOnce))
+        #expect(broker.receive("40 02 8002") == [.acknowledged(sequence: 2)])
+        #expect(broker.client.inFlightCount == 0)
+        #expect(broker.send(2, "t", "x", qos: .exactlyOnce))
+    }
+
+    @Test("no more than 10 are open with 3.1.1, as a broker may drop what is over its limit", arguments: versions)
+    func limit(version: MQTTVersion) {
+        let broker = self.accepted(version)
+        for sequence in 1...10 { #expect(broker.send(Int64(sequence), "t", "x", qos: .exactlyOnce)) }
+        #expect(broker.send(21, "t", "x"))
+        #expect(broker.send(22, "t", "x", qos: .exactlyOnce) == (version == .v5))
+        #expect(broker.receive("50 02 8001").count == 1)
+        broker.release(0x8001)
+        #expect(broker.send(23, "t", "x", qos: .exactlyOnce) == (version == .v5))
+        #expect(broker.receive("70 02 8001") == [.completed(packetID: 0x8001)])
+        #expect(broker.send(24, "t", "x", qos: .exactlyOnce))
+    }
+
     @Test(
         "answers that don't fit what was sent end the connection",
         arguments: [
-            "50 02 0001", "70 02 0001", "70 02 8002", "40 02 8002", "50 02 8002 70 02 8002", "50 02 8002 40 02 8002",
+            "50 02 0001", "70 02 0001", "70 02 8002", "50 02 8002 70 02 8002", "50 02 8002 40 02 8002", "40 02 8003",
             "50 02 0000", "50 03 8002 00", "52 02 8002", "70 01 80",
         ]
     )

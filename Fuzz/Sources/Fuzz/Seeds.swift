@@ -16,7 +16,7 @@ enum Seeds {
         add([0, 0, 0x22, 0x17, 2, 0x15, 2, 0x23, 2, 0x12, 3, 1, 6, 1, 10, 1, 2, 0, 12, 13, 1], to: "connection")
         add([1, 1, 0x32, 2, 0x05, 1, 2, 0x06, 2, 6, 1, 11, 0, 0, 7, 3, 9, 3, 13, 0], to: "connection")
         // Accepted, messages at each QoS and their answers, a cut, the same again; one of the broker's at QoS 2.
-        add([0, 0x10, 0, 0x20, 1, 0x21, 2, 0x22, 3, 0x51, 0, 0x61, 0, 0x30, 0x71, 0x40, 0x10, 1, 0x20, 4], to: "uplink")
+        add([0, 0x10, 0, 0x20, 1, 0x21, 2, 0x22, 3, 0x51, 0, 0x61, 0, 0x30, 0x71, 0x40, 0x10, 1, 0x20], to: "uplink")
         add([1, 0x10, 7, 2, 2, 0x22, 1, 0x22, 2, 0x61, 0, 0x30, 0x71, 0x82, 5, 0x30, 0x91, 5, 0x30], to: "uplink")
         // A registration, an answer with an observer, changes, their acknowledgements, a copy, blocks, an Echo.
         add([1, 4, 0, 0, 1, 3, 9, 5, 1, 5, 2, 2, 0, 4, 9, 6, 100, 2, 1], to: "coap-server")

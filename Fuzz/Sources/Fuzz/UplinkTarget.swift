@@ -76,7 +76,9 @@ struct UplinkTarget {
         case 10: self.now = self.now + .seconds(Int64(input.byte()))
         case 11: self.client.windowLimit = Int(byte & 15)
         case 12: self.withdraw(Int64(input.byte()))
-        case 13: self.receive(.suback(SubAck(packetID: 0xFFFF, reasonCodes: [byte & 1 == 0 ? .success : .quotaExceeded])))
+        case 13:
+            let code: ReasonCode = byte & 1 == 0 ? .success : .quotaExceeded
+            self.receive(.suback(SubAck(packetID: 0xFFFF, reasonCodes: [code])))
         case 14: self.skip(input.byte(), packetID)
         default: self.receive(.disconnect(Disconnect(reasonCode: .serverBusy)))
         }

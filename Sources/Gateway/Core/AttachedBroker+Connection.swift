@@ -1,3 +1,4 @@
+import DequeModule
 import Devices
 import Logging
 import MQTTCodec
@@ -124,7 +125,9 @@ extension AttachedBroker: UplinkChannelDelegate {
     }
 
     func endConnection() {
-        self.current?.connection.end()
+        // At QoS 2 the machine would wait for the first copy to be stored, and not tell of the next.
+        for receipt in self.current?.connection.end() ?? [] { _ = self.machine.abandon(receipt) }
+        for (receipt, _) in self.owed { _ = self.machine.abandon(receipt) }
         self.current = nil
         self.owed.removeAll()
         self.outbox.forgetSessionIDs()

@@ -29,9 +29,12 @@ final class AttachedConnection: ClientConnection {
     }
 
     /// The connection is over: the broker sends again what it was not told of.
-    func end() {
+    ///
+    /// - Returns: The receipts of messages that nobody is going to answer for.
+    func end() -> [UplinkReceipt] {
         self.broker = nil
-        self.receipts.removeAll()
+        defer { self.receipts.removeAll() }
+        return Array(self.receipts.values)
     }
 
     /// Sends an accepted message back, opened.

@@ -50,6 +50,7 @@ let package = Package(
             swiftSettings: strict + [.strictMemorySafety()]
         ),
         .target(name: "MQTTCodec", dependencies: [.nioCore], swiftSettings: strict),
+        .target(name: "CoAPCodec", dependencies: [.nioCore], swiftSettings: strict),
         .target(name: "Sealing", dependencies: ["OpenSSL", .nioCore, .dequeModule], swiftSettings: strict),
         .target(name: "Devices", dependencies: ["MQTTCodec", "Sealing", .nioCore], swiftSettings: strict),
         .target(name: "Broker", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: strict),
@@ -97,6 +98,7 @@ let package = Package(
             dependencies: ["MQTTCodec", .nioCore, .nioTestUtils],
             swiftSettings: strict
         ),
+        .testTarget(name: "CoAPCodecTests", dependencies: ["CoAPCodec", "TestSupport", .nioCore], swiftSettings: strict),
         .testTarget(
             name: "SealingTests",
             dependencies: ["OpenSSL", "Sealing", "TestSupport", .nioCore],

@@ -30,12 +30,13 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "OpenSSL", dependencies: ["COpenSSL", .nioCore], swiftSettings: instrumented),
         .target(name: "MQTTCodec", dependencies: [.nioCore], swiftSettings: instrumented),
+        .target(name: "CoAPCodec", dependencies: [.nioCore], swiftSettings: instrumented),
         .target(name: "Sealing", dependencies: ["OpenSSL", .nioCore, .dequeModule], swiftSettings: instrumented),
         .target(name: "Broker", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: instrumented),
         .systemLibrary(name: "CLibFuzzer"),
         .executableTarget(
             name: "fuzz",
-            dependencies: ["Broker", "CLibFuzzer", "MQTTCodec", "Sealing", .nioCore],
+            dependencies: ["Broker", "CLibFuzzer", "CoAPCodec", "MQTTCodec", "Sealing", .nioCore],
             path: "Sources/Fuzz",
             swiftSettings: instrumented,
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]

@@ -21,6 +21,7 @@ mapfile -t targets < <("$fuzz" list)
 [ $# -eq 0 ] || targets=("$@")
 mkdir -p "$corpus" "$finds"
 "$fuzz" seeds "$corpus" Tests/MQTTCodecTests/*Vectors*.swift Tests/MQTTCodecTests/Topic*.swift \
+    Tests/CoAPCodecTests/*Vectors.swift \
     Tests/Support/Vectors/sealed.json
 
 each=$((seconds / ${#targets[@]}))

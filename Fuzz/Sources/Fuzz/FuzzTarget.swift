@@ -12,6 +12,7 @@ struct FuzzTarget: Sendable {
             FuzzTarget(name: "topics", check: TopicsTarget.check),
             FuzzTarget(name: "tree", check: TreeTarget.check),
             FuzzTarget(name: "sealed", check: SealedTarget.check),
+            FuzzTarget(name: "coap", check: CoAPTarget.check),
         ]
         + MQTTPacketType.allCases.map { type in
             FuzzTarget(name: "\(type)") { PacketTarget.check($0, type: type) }

@@ -20,6 +20,8 @@ enum Seeds {
             let text = Self.read(file)
             if name.hasSuffix(".json") {
                 for payload in Self.payloads(text) { add(payload, to: "sealed") }
+            } else if file.contains("CoAPCodecTests/") {
+                for bytes in Self.literals(text).compactMap(wireBytes) where bytes.count >= 4 { add(bytes, to: "coap") }
             } else if name.hasPrefix("Topic") {
                 let literals = Self.literals(text)
                 for (first, second) in zip(literals, literals.dropFirst()) {

@@ -18,6 +18,7 @@ extension Target.Dependency {
     static let nioEmbedded: Self = .product(name: "NIOEmbedded", package: "swift-nio")
     static let nioTestUtils: Self = .product(name: "NIOTestUtils", package: "swift-nio")
     static let dequeModule: Self = .product(name: "DequeModule", package: "swift-collections")
+    static let heapModule: Self = .product(name: "HeapModule", package: "swift-collections")
     static let grdb: Self = .product(name: "GRDB", package: "GRDB.swift")
     static let grdbSQLite: Self = .product(name: "GRDBSQLite", package: "GRDB.swift")
     static let tomlKit: Self = .product(name: "TOMLKit", package: "TOMLKit")
@@ -54,6 +55,11 @@ let package = Package(
         .target(name: "Sealing", dependencies: ["OpenSSL", .nioCore, .dequeModule], swiftSettings: strict),
         .target(name: "Devices", dependencies: ["MQTTCodec", "Sealing", .nioCore], swiftSettings: strict),
         .target(name: "Broker", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: strict),
+        .target(
+            name: "CoAPEndpoint",
+            dependencies: ["CoAPCodec", "OpenSSL", .nioCore, .dequeModule, .heapModule],
+            swiftSettings: strict
+        ),
         .target(
             name: "Store",
             dependencies: [
@@ -98,7 +104,11 @@ let package = Package(
             dependencies: ["MQTTCodec", .nioCore, .nioTestUtils],
             swiftSettings: strict
         ),
-        .testTarget(name: "CoAPCodecTests", dependencies: ["CoAPCodec", "TestSupport", .nioCore], swiftSettings: strict),
+        .testTarget(
+            name: "CoAPCodecTests",
+            dependencies: ["CoAPCodec", "TestSupport", .nioCore],
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "SealingTests",
             dependencies: ["OpenSSL", "Sealing", "TestSupport", .nioCore],
@@ -112,6 +122,11 @@ let package = Package(
         .testTarget(
             name: "BrokerTests",
             dependencies: ["Broker", "MQTTCodec", "TestSupport", .nioCore],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "CoAPEndpointTests",
+            dependencies: ["CoAPCodec", "CoAPEndpoint", "TestSupport", .nioCore],
             swiftSettings: strict
         ),
         .testTarget(

@@ -53,13 +53,12 @@ struct HostileBytesTests {
     private static func check(_ bytes: ByteBuffer) {
         // Not an #expect each: there are hundreds of thousands.
         guard let message = try? CoAPMessage(decoding: bytes) else { return }
-        if hex(message.encoded()) != hex(bytes) { Issue.record("\(hex(bytes)) is written as other bytes") }
+        if message.encoded() != bytes { Issue.record("\(hex(bytes)) is written as other bytes") }
         if message.options.reduce(0, { count, _ in count + 1 }) != message.options.count {
             Issue.record("\(hex(bytes)) has another number of options")
         }
         _ = CoAPRequestOptions(message.options)
         _ = try? CoAPPath.topic(of: message.options)
-        let filter = CoRELinkFilter(message.options)
-        _ = LinkTests.links.filter { filter.matches($0) }
+        _ = CoRELinkFilter(message.options).matches(LinkTests.links[0])
     }
 }

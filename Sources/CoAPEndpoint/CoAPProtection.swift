@@ -1,0 +1,38 @@
+package import CoAPCodec
+package import NIOCore
+
+/// A request that was opened, as far as its responses need it (RFC 8613 §5.4: `request_kid`, `request_piv`).
+package struct CoAPProtectedRequest: Sendable {
+    /// The owner's number of the security context, not 0.
+    package let context: UInt64
+    package let requestKID: ByteBuffer
+    package let requestPIV: ByteBuffer
+
+    package init(context: UInt64, requestKID: ByteBuffer, requestPIV: ByteBuffer) {
+        self.context = context
+        self.requestKID = requestKID
+        self.requestPIV = requestPIV
+    }
+}
+
+/// What became of a request with an OSCORE option.
+package enum CoAPOpenedRequest: Sendable {
+    /// The message inside; its type, Message ID and token are not looked at.
+    case request(CoAPMessage, CoAPProtectedRequest)
+    /// Not opened: the response goes out unprotected (RFC 8613 §8.2).
+    case refused(CoAPResponse)
+    /// Opened, but not to be believed yet: a protected response, such as 4.01 with Echo (RFC 8613 Appendix B.1.2).
+    case challenged(CoAPResponse, CoAPProtectedRequest)
+}
+
+/// OSCORE as the server sees it: opens requests between the message layer and everything above, seals what goes back.
+/// Does no I/O. Replays are its to refuse; a message that merely came twice never gets here.
+package protocol CoAPProtection: AnyObject {
+    /// A request whose options hold OSCORE.
+    func open(_ request: CoAPMessage, from peer: CoAPPeer, now: NIODeadline) -> CoAPOpenedRequest
+
+    /// A response to such a request, as it goes out; token, type and Message ID are set by the server.
+    ///
+    /// - Parameter isNotification: Needs a Partial IV of its own (RFC 8613 §8.3).
+    func seal(_ response: CoAPMessage, to request: CoAPProtectedRequest, isNotification: Bool) -> CoAPMessage
+}

@@ -1,0 +1,233 @@
+internal import CoAPCodec
+package import NIOCore
+
+extension CoAPServer {
+    /// Tells an observer of a new representation (RFC 7641 §4.2).
+    ///
+    /// One notification is under way to an observer at a time; of those that come meanwhile the newest is sent. A response
+    /// that is no success, or that has another Content-Format than the first, is the last: the observation ends.
+    ///
+    /// - Returns: False if there is no such observation.
+    @discardableResult
+    package func notify(
+        _ id: CoAPObservationID,
+        _ response: CoAPResponse,
+        now: NIODeadline,
+        into actions: inout [CoAPAction]
+    ) -> Bool {
+        guard let observation = self.observations[id] else { return false }
+        let hasFormat = response.code.isSuccess && response.contentFormat == observation.contentFormat
+        guard hasFormat else {
+            let last = response.code.isSuccess ? CoAPResponse.error(.notAcceptable) : response
+            self.withdraw(observation, last, now: now, into: &actions)
+            return true
+        }
+        if observation.isUnderWay {
+            if observation.pending != nil { self.counts.notificationsSuperseded += 1 }
+            observation.pending = response
+        } else if self.isConfirmable(observation, now: now) {
+            self.queue(response, to: observation, now: now, into: &actions)
+        } else {
+            self.sendNonConfirmable(response, to: observation, now: now, into: &actions)
+        }
+        return true
+    }
+
+    // MARK: Coming and going
+
+    /// Takes the client as an observer; `nil`: there is no room.
+    func observe(
+        _ exchange: Exchange,
+        _ response: CoAPResponse,
+        now: NIODeadline,
+        into actions: inout [CoAPAction]
+    ) -> Observation? {
+        self.endObservation(of: exchange, .replaced, into: &actions)
+        let state = exchange.owner
+        guard state.observations.count < self.configuration.maxObservationsPerPeer,
+            self.observations.count < self.configuration.maxObservations, !exchange.isMulticast
+        else {
+            self.counts.observationsTurnedAway += 1
+            return nil
+        }
+        let limit = self.configuration.blockSizeExponent
+        let observation = Observation(
+            id: self.nextID(),
+            exchange: exchange,
+            contentFormat: response.contentFormat,
+            blockSizeExponent: min(exchange.read.block2?.sizeExponent ?? limit, limit),
+            now: now
+        )
+        state.observations.append(observation)
+        self.observations[observation.id] = observation
+        self.lookAtObservers(now: now)
+        return observation
+    }
+
+    /// Ends the observation that has the token of this request.
+    func endObservation(of exchange: Exchange, _ reason: CoAPObservationEnd, into actions: inout [CoAPAction]) {
+        if let observation = exchange.owner.observation(of: exchange.token, context: exchange.context) {
+            self.end(observation, reason, into: &actions)
+        }
+    }
+
+    /// Whatever is under way to it is not sent again. The caller sends what waited behind.
+    func end(_ observation: Observation, _ reason: CoAPObservationEnd, into actions: inout [CoAPAction]) {
+        guard self.observations[observation.id] != nil else { return }
+        self.remove(observation)
+        actions.append(.observationEnded(observation.id, reason))
+    }
+
+    func remove(_ observation: Observation) {
+        self.observations[observation.id] = nil
+        observation.pending = nil
+        let state = observation.owner
+        state.observations.removeAll { $0 === observation }
+        state.inFlight.removeAll { transmission in
+            if case .notification(let notified) = transmission.purpose { notified === observation } else { false }
+        }
+    }
+
+    /// The last notification: without Observe, so that the client knows (RFC 7641 §3.2).
+    private func withdraw(
+        _ observation: Observation,
+        _ response: CoAPResponse,
+        now: NIODeadline,
+        into actions: inout [CoAPAction]
+    ) {
+        let state = observation.owner
+        var message = self.message(
+            response,
+            token: observation.token,
+            observation.protection,
+            isNotification: true
+        )
+        message.type = .confirmable
+        self.end(observation, .withdrawn, into: &actions)
+        state.waiting.append(.response(message, budget: self.budget(of: observation)))
+        self.sendWaiting(of: state, now: now, into: &actions)
+    }
+
+    // MARK: Sending
+
+    /// In how many steps of the interval observers are looked at.
+    private static let looksPerInterval: Int64 = 16
+
+    private func budget(of observation: Observation) -> Int {
+        observation.owner.isProven || observation.protection != nil ? .max : observation.budget
+    }
+
+    /// Whether the next notification has to be acknowledged (RFC 7641 §4.5).
+    private func isConfirmable(_ observation: Observation, now: NIODeadline) -> Bool {
+        observation.isConfirmable || self.budget(of: observation) != .max
+            || observation.unconfirmed >= self.configuration.confirmEvery
+            || now - observation.lastConfirmed >= self.configuration.confirmInterval
+            || now - observation.lastSent < self.configuration.nonConfirmableSpacing
+    }
+
+    private func queue(
+        _ response: CoAPResponse,
+        to observation: Observation,
+        now: NIODeadline,
+        into actions: inout [CoAPAction]
+    ) {
+        observation.isUnderWay = true
+        observation.pending = response
+        observation.owner.waiting.append(.notification(observation))
+        self.sendWaiting(of: observation.owner, now: now, into: &actions)
+    }
+
+    /// It is this one's turn.
+    func sendConfirmable(
+        _ response: CoAPResponse,
+        to observation: Observation,
+        now: NIODeadline,
+        into actions: inout [CoAPAction]
+    ) {
+        let state = observation.owner
+        var message = self.notification(response, to: observation)
+        let budget = self.budget(of: observation)
+        guard message.encodedSize <= budget else {
+            observation.isUnderWay = false  // What was sent before has to be acknowledged first.
+            self.counts.amplificationsHeldBack += 1
+            return
+        }
+        if budget != .max { observation.budget -= message.encodedSize }
+        message.type = .confirmable
+        message.messageID = state.nextMessageID()
+        observation.noteSent(message.messageID)
+        observation.lastSent = now
+        self.transmit(message, .notification(observation), to: state, budget: budget, now: now, into: &actions)
+    }
+
+    private func sendNonConfirmable(
+        _ response: CoAPResponse,
+        to observation: Observation,
+        now: NIODeadline,
+        into actions: inout [CoAPAction]
+    ) {
+        var message = self.notification(response, to: observation)
+        message.messageID = observation.owner.nextMessageID()
+        observation.noteSent(message.messageID)
+        observation.unconfirmed += 1
+        observation.lastSent = now
+        actions.append(.send(message.encoded(), to: observation.owner.peer))
+    }
+
+    /// The first block of a representation, or all of it; the client fetches the rest (RFC 7959 §3.4).
+    func notification(_ response: CoAPResponse, to observation: Observation) -> CoAPMessage {
+        var response = response
+        response.options.append(.observe, uint: self.nextSequence())
+        let budget = self.budget(of: observation)
+        let exponents = (budget == .max ? observation.blockSizeExponent : 0)...observation.blockSizeExponent
+        var smallest: CoAPMessage?
+        for exponent in exponents.reversed() {
+            let isAsked = exponent < observation.blockSizeExponent
+            let part = self.part(of: response, offset: 0, exponent: exponent, isAsked: isAsked) { false }
+            let message = self.message(
+                part,
+                token: observation.token,
+                observation.protection,
+                isNotification: true
+            )
+            if message.encodedSize <= budget { return message }
+            smallest = message
+        }
+        guard let smallest else { preconditionFailure("no size of blocks") }
+        return smallest
+    }
+
+    /// The client has acknowledged a notification.
+    func confirmed(_ observation: Observation, now: NIODeadline, into actions: inout [CoAPAction]) {
+        observation.isUnderWay = false
+        observation.unconfirmed = 0
+        observation.lastConfirmed = now
+        if let newer = observation.pending { self.queue(newer, to: observation, now: now, into: &actions) }
+    }
+
+    /// Higher than all before, modulo 24 bits (RFC 7641 §3.4).
+    func nextSequence() -> UInt32 {
+        self.observeSequence = (self.observeSequence + 1) & CoAPObserve.sequenceMask
+        return self.observeSequence
+    }
+
+    // MARK: Asking whether they are still there
+
+    private func lookAtObservers(now: NIODeadline) {
+        guard !self.looksAtObservers, !self.observations.isEmpty else { return }
+        self.looksAtObservers = true
+        let wait = max(self.configuration.confirmInterval.nanoseconds / Self.looksPerInterval, 1_000_000)
+        self.setTimer(now + .nanoseconds(wait), .observers)
+    }
+
+    /// Observers of whom nothing was heard for the interval (RFC 7641 §4.5): the owner notifies them, and what goes out
+    /// then is confirmable.
+    func askObservers(now: NIODeadline, into actions: inout [CoAPAction]) {
+        self.looksAtObservers = false
+        for observation in self.observations.values
+        where !observation.isUnderWay && now - observation.lastConfirmed >= self.configuration.confirmInterval {
+            actions.append(.observationDue(observation.id))
+        }
+        self.lookAtObservers(now: now)
+    }
+}

@@ -1,0 +1,62 @@
+import CoAPCodec
+import NIOCore
+
+/// One request until it is answered: what the answer needs to know. Then only a ``RememberedRequest`` is left of it.
+final class Exchange {
+    let id: CoAPRequest.ID
+    unowned let owner: PeerState
+    let messageID: UInt16
+    let token: CoAPToken
+    let isConfirmable: Bool
+    let isMulticast: Bool
+    /// Bytes that may still be sent for it; no bound to an address that is proven.
+    var budget: Int
+
+    // Set when the request is read.
+    var method = CoAPCode.empty
+    var options = CoAPOptions()
+    var read = CoAPRequestOptions(CoAPOptions())
+    var protection: CoAPProtectedRequest?
+    var wantsObservation = false
+    /// Block1 of the response.
+    var answeredBlock1: CoAPBlock?
+
+    /// False: answered.
+    var isOpen = true
+    /// An empty ACK went out.
+    var isAcknowledged = false
+
+    init(id: CoAPRequest.ID, owner: PeerState, message: CoAPMessage, isMulticast: Bool, budget: Int) {
+        self.id = id
+        self.owner = owner
+        self.messageID = message.messageID
+        self.token = message.token
+        self.isConfirmable = message.type == .confirmable
+        self.isMulticast = isMulticast
+        self.budget = budget
+    }
+
+    var context: UInt64 { self.protection?.context ?? 0 }
+
+    /// Tells which requests belong to one body.
+    var bodyKey: BodyKey {
+        BodyKey(self.owner.peer, context: self.context, method: self.method, options: self.options)
+    }
+}
+
+/// A request that may come again, and what went out for it.
+struct RememberedRequest {
+    let id: CoAPRequest.ID
+    let messageID: UInt16
+    /// Of the whole datagram.
+    let digest: Int
+    let isConfirmable: Bool
+    /// From then on a message like this is another one.
+    let expires: NIODeadline
+    /// Waits for the owner.
+    var isOpen = true
+    /// An empty ACK went out.
+    var isAcknowledged = false
+    /// What went out in the ACK.
+    var reply: ByteBuffer?
+}

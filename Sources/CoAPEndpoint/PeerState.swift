@@ -1,0 +1,118 @@
+internal import CoAPCodec
+internal import DequeModule
+internal import NIOCore
+
+/// What the server remembers of one peer.
+final class PeerState {
+    /// A confirmable message that waits for its turn (NSTART).
+    enum Waiting {
+        case response(CoAPMessage, budget: Int)
+        case notification(Observation)
+    }
+
+    let peer: CoAPPeer
+    /// Whether it is known to receive at its address.
+    var isProven: Bool
+    /// ACKs and RSTs that answer nothing. Somebody who guesses Message IDs has many.
+    var strayAnswers = 0
+    /// Oldest first, so in the order of their numbers.
+    private(set) var history: Deque<RememberedRequest> = []
+    private(set) var replyBytes = 0
+    /// Requests that wait for the owner.
+    var openCount = 0
+    private var lastMessageID: UInt16
+    /// At most NSTART.
+    var inFlight: [Transmission] = []
+    var waiting: Deque<Waiting> = []
+    var observations: [Observation] = []
+
+    // Places in a list of ``PeerTable``.
+    unowned var previous: PeerState?
+    unowned var next: PeerState?
+
+    /// - Parameter messageID: Random: whoever does not see what is sent to the peer shall not know it.
+    init(_ peer: CoAPPeer, messageID: UInt16) {
+        self.peer = peer
+        self.isProven = peer.isSecure
+        self.lastMessageID = messageID
+    }
+
+    /// Whether something is under way, so that it can't be forgotten.
+    var isBusy: Bool {
+        self.openCount > 0 || !self.inFlight.isEmpty || !self.waiting.isEmpty || !self.observations.isEmpty
+    }
+
+    /// For a message of the server's own (RFC 7252 §4.4).
+    func nextMessageID() -> UInt16 {
+        self.lastMessageID &+= 1
+        return self.lastMessageID
+    }
+
+    /// The observation of this token (RFC 7641 §4.1).
+    func observation(of token: CoAPToken, context: UInt64) -> Observation? {
+        self.observations.first { $0.token == token && $0.context == context }
+    }
+
+    // MARK: Requests that came
+
+    /// This very message, if it came before. A node that has restarted uses the same Message IDs for other messages,
+    /// which is why the digest counts.
+    func recall(_ messageID: UInt16, digest: Int, now: NIODeadline) -> RememberedRequest? {
+        for index in self.history.indices.reversed()
+        where self.history[index].messageID == messageID && self.history[index].digest == digest {
+            return self.history[index].expires > now || self.history[index].isOpen ? self.history[index] : nil
+        }
+        return nil
+    }
+
+    func remembered(_ id: CoAPRequest.ID) -> RememberedRequest? { self.index(of: id).map { self.history[$0] } }
+
+    func remember(_ request: RememberedRequest) { self.history.append(request) }
+
+    func noteAcknowledged(_ id: CoAPRequest.ID) {
+        if let index = self.index(of: id) { self.history[index].isAcknowledged = true }
+    }
+
+    func noteClosed(_ id: CoAPRequest.ID) {
+        if let index = self.index(of: id) { self.history[index].isOpen = false }
+    }
+
+    /// Keeps a reply to be sent again; false if its request is no longer remembered.
+    func keep(_ reply: ByteBuffer, of id: CoAPRequest.ID) -> Bool {
+        guard let index = self.index(of: id) else { return false }
+        self.history[index].reply = reply
+        self.replyBytes += reply.readableBytes
+        return true
+    }
+
+    /// Forgets the oldest that is not open; bytes of its reply, or `nil` if there is none.
+    func forgetOldest() -> Int? {
+        self.history.firstIndex { !$0.isOpen }.map { self.forget(at: $0) }
+    }
+
+    /// Forgets one; bytes of its reply, or `nil` if it is not remembered.
+    func forget(_ id: CoAPRequest.ID) -> Int? { self.index(of: id).map { self.forget(at: $0) } }
+
+    /// Forgets all of them.
+    func forgetAll() {
+        self.history.removeAll()
+        self.replyBytes = 0
+    }
+
+    private func forget(at index: Int) -> Int {
+        let bytes = self.history.remove(at: index).reply?.readableBytes ?? 0
+        self.replyBytes -= bytes
+        return bytes
+    }
+
+    /// By halves: the numbers are in order.
+    private func index(of id: CoAPRequest.ID) -> Int? {
+        var low = 0
+        var high = self.history.count
+        while low < high {
+            let middle = (low + high) / 2
+            if self.history[middle].id < id { low = middle + 1 } else { high = middle }
+        }
+        return low < self.history.count && self.history[low].id == id ? low : nil
+    }
+}

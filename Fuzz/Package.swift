@@ -17,6 +17,7 @@ let instrumented: [SwiftSetting] = [
 extension Target.Dependency {
     static let nioCore: Self = .product(name: "NIOCore", package: "swift-nio")
     static let dequeModule: Self = .product(name: "DequeModule", package: "swift-collections")
+    static let heapModule: Self = .product(name: "HeapModule", package: "swift-collections")
 }
 
 let package = Package(
@@ -33,10 +34,15 @@ let package = Package(
         .target(name: "CoAPCodec", dependencies: [.nioCore], swiftSettings: instrumented),
         .target(name: "Sealing", dependencies: ["OpenSSL", .nioCore, .dequeModule], swiftSettings: instrumented),
         .target(name: "Broker", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: instrumented),
+        .target(
+            name: "CoAPEndpoint",
+            dependencies: ["CoAPCodec", "OpenSSL", .nioCore, .dequeModule, .heapModule],
+            swiftSettings: instrumented
+        ),
         .systemLibrary(name: "CLibFuzzer"),
         .executableTarget(
             name: "fuzz",
-            dependencies: ["Broker", "CLibFuzzer", "CoAPCodec", "MQTTCodec", "Sealing", .nioCore],
+            dependencies: ["Broker", "CLibFuzzer", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "Sealing", .nioCore],
             path: "Sources/Fuzz",
             swiftSettings: instrumented,
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]

@@ -5,13 +5,25 @@ package import NIOCore
 package struct CoAPProtectedRequest: Sendable {
     /// The owner's number of the security context, not 0.
     package let context: UInt64
-    package let requestKID: ByteBuffer
-    package let requestPIV: ByteBuffer
+    package let requestKID: [UInt8]
+    package let requestPIV: [UInt8]
+    /// FETCH outside: responses are 2.05 outside.
+    package let isFetch: Bool
+    /// It may be a replay, which was answered under its nonce before: the response must have one of its own.
+    package let needsOwnPartialIV: Bool
 
-    package init(context: UInt64, requestKID: ByteBuffer, requestPIV: ByteBuffer) {
+    package init(
+        context: UInt64,
+        requestKID: [UInt8],
+        requestPIV: [UInt8],
+        isFetch: Bool,
+        needsOwnPartialIV: Bool = false
+    ) {
         self.context = context
         self.requestKID = requestKID
         self.requestPIV = requestPIV
+        self.isFetch = isFetch
+        self.needsOwnPartialIV = needsOwnPartialIV
     }
 }
 
@@ -33,6 +45,12 @@ package protocol CoAPProtection: AnyObject {
 
     /// A response to such a request, as it goes out; token, type and Message ID are set by the server.
     ///
-    /// - Parameter isNotification: Needs a Partial IV of its own (RFC 8613 §8.3).
-    func seal(_ response: CoAPMessage, to request: CoAPProtectedRequest, isNotification: Bool) -> CoAPMessage
+    /// - Parameter withOwnPartialIV: The request's nonce may not be used: for a notification, or because the request says
+    ///   so. All others come once for each request (RFC 8613 §8.3).
+    /// - Returns: `nil`: it can't be sealed, so nothing is sent.
+    func seal(
+        _ response: CoAPMessage,
+        to request: CoAPProtectedRequest,
+        withOwnPartialIV: Bool
+    ) -> CoAPMessage?
 }

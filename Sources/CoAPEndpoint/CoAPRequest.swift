@@ -110,6 +110,8 @@ package enum CoAPObservationEnd: Equatable, Sendable {
     case replaced
     /// The resource is no longer there, or has another format: the client was told (RFC 7641 §4.2).
     case withdrawn
+    /// The address was not proven, and there was no room for one that is.
+    case crowdedOut
     /// The owner forgot the peer.
     case forgotten
 }

@@ -42,8 +42,13 @@ extension CoAPServer {
         now: NIODeadline,
         into actions: inout [CoAPAction]
     ) -> Observation? {
-        self.endObservation(of: exchange, .replaced, into: &actions)
+        self.endObservation(of: exchange, .replaced, now: now, into: &actions)
         let state = exchange.owner
+        if self.observations.count >= self.configuration.maxObservations, self.isProven(exchange),
+            let other = self.observations.values.first(where: { self.budget(of: $0) != .max })
+        {
+            self.end(other, .crowdedOut, now: now, into: &actions)
+        }
         guard state.observations.count < self.configuration.maxObservationsPerPeer,
             self.observations.count < self.configuration.maxObservations, !exchange.isMulticast
         else {
@@ -64,18 +69,31 @@ extension CoAPServer {
         return observation
     }
 
+    private func isProven(_ exchange: Exchange) -> Bool { exchange.owner.isProven || exchange.protection != nil }
+
     /// Ends the observation that has the token of this request.
-    func endObservation(of exchange: Exchange, _ reason: CoAPObservationEnd, into actions: inout [CoAPAction]) {
+    func endObservation(
+        of exchange: Exchange,
+        _ reason: CoAPObservationEnd,
+        now: NIODeadline,
+        into actions: inout [CoAPAction]
+    ) {
         if let observation = exchange.owner.observation(of: exchange.token, context: exchange.context) {
-            self.end(observation, reason, into: &actions)
+            self.end(observation, reason, now: now, into: &actions)
         }
     }
 
-    /// Whatever is under way to it is not sent again. The caller sends what waited behind.
-    func end(_ observation: Observation, _ reason: CoAPObservationEnd, into actions: inout [CoAPAction]) {
+    /// Whatever is under way to it is not sent again, and what waited behind is sent.
+    func end(
+        _ observation: Observation,
+        _ reason: CoAPObservationEnd,
+        now: NIODeadline,
+        into actions: inout [CoAPAction]
+    ) {
         guard self.observations[observation.id] != nil else { return }
         self.remove(observation)
         actions.append(.observationEnded(observation.id, reason))
+        self.sendWaiting(of: observation.owner, now: now, into: &actions)
     }
 
     func remove(_ observation: Observation) {
@@ -96,14 +114,15 @@ extension CoAPServer {
         into actions: inout [CoAPAction]
     ) {
         let state = observation.owner
-        var message = self.message(
+        let last = self.message(
             response,
             token: observation.token,
             observation.protection,
             isNotification: true
         )
+        self.end(observation, .withdrawn, now: now, into: &actions)
+        guard var message = last else { return }
         message.type = .confirmable
-        self.end(observation, .withdrawn, into: &actions)
         state.waiting.append(.response(message, budget: self.budget(of: observation)))
         self.sendWaiting(of: state, now: now, into: &actions)
     }
@@ -112,6 +131,8 @@ extension CoAPServer {
 
     /// In how many steps of the interval observers are looked at.
     private static let looksPerInterval: Int64 = 16
+    /// Made-up addresses shall not take the places of others for long.
+    private static let unprovenInterval: TimeAmount = .seconds(30)
 
     private func budget(of observation: Observation) -> Int {
         observation.owner.isProven || observation.protection != nil ? .max : observation.budget
@@ -145,9 +166,8 @@ extension CoAPServer {
         into actions: inout [CoAPAction]
     ) {
         let state = observation.owner
-        var message = self.notification(response, to: observation)
         let budget = self.budget(of: observation)
-        guard message.encodedSize <= budget else {
+        guard var message = self.notification(response, to: observation), message.encodedSize <= budget else {
             observation.isUnderWay = false  // What was sent before has to be acknowledged first.
             self.counts.amplificationsHeldBack += 1
             return
@@ -166,7 +186,7 @@ extension CoAPServer {
         now: NIODeadline,
         into actions: inout [CoAPAction]
     ) {
-        var message = self.notification(response, to: observation)
+        guard var message = self.notification(response, to: observation) else { return }
         message.messageID = observation.owner.nextMessageID()
         observation.noteSent(message.messageID)
         observation.unconfirmed += 1
@@ -174,8 +194,9 @@ extension CoAPServer {
         actions.append(.send(message.encoded(), to: observation.owner.peer))
     }
 
-    /// The first block of a representation, or all of it; the client fetches the rest (RFC 7959 §3.4).
-    func notification(_ response: CoAPResponse, to observation: Observation) -> CoAPMessage {
+    /// The first block of a representation, or all of it; the client fetches the rest (RFC 7959 §3.4). `nil`: it can't be
+    /// sealed.
+    func notification(_ response: CoAPResponse, to observation: Observation) -> CoAPMessage? {
         var response = response
         response.options.append(.observe, uint: self.nextSequence())
         let budget = self.budget(of: observation)
@@ -190,10 +211,9 @@ extension CoAPServer {
                 observation.protection,
                 isNotification: true
             )
-            if message.encodedSize <= budget { return message }
+            guard let message, message.encodedSize > budget else { return message }
             smallest = message
         }
-        guard let smallest else { preconditionFailure("no size of blocks") }
         return smallest
     }
 
@@ -216,17 +236,18 @@ extension CoAPServer {
     private func lookAtObservers(now: NIODeadline) {
         guard !self.looksAtObservers, !self.observations.isEmpty else { return }
         self.looksAtObservers = true
-        let wait = max(self.configuration.confirmInterval.nanoseconds / Self.looksPerInterval, 1_000_000)
-        self.setTimer(now + .nanoseconds(wait), .observers)
+        let step = max(self.configuration.confirmInterval.nanoseconds / Self.looksPerInterval, 1_000_000)
+        self.setTimer(now + min(.nanoseconds(step), Self.unprovenInterval), .observers)
     }
 
     /// Observers of whom nothing was heard for the interval (RFC 7641 §4.5): the owner notifies them, and what goes out
     /// then is confirmable.
     func askObservers(now: NIODeadline, into actions: inout [CoAPAction]) {
         self.looksAtObservers = false
-        for observation in self.observations.values
-        where !observation.isUnderWay && now - observation.lastConfirmed >= self.configuration.confirmInterval {
-            actions.append(.observationDue(observation.id))
+        for observation in self.observations.values where !observation.isUnderWay {
+            let isProven = self.budget(of: observation) == .max
+            let interval = isProven ? self.configuration.confirmInterval : Self.unprovenInterval
+            if now - observation.lastConfirmed >= interval { actions.append(.observationDue(observation.id)) }
         }
         self.lookAtObservers(now: now)
     }

@@ -157,7 +157,7 @@ extension CoAPServer {
             exchange.budget = .max
         }
         if message.code == .get, exchange.read.observe == CoAPObserve.deregister {
-            self.endObservation(of: exchange, .deregistered, into: &actions)
+            self.endObservation(of: exchange, .deregistered, now: now, into: &actions)
         }
         guard let body = self.body(of: message, exchange, now: now, into: &actions) else { return }
         let request = CoAPRequest(

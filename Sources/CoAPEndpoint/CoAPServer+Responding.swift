@@ -19,7 +19,7 @@ extension CoAPServer {
         guard let exchange = self.open[id] else { return nil }
         guard observing, exchange.wantsObservation, response.code.isSuccess else {
             if exchange.wantsObservation {  // What was registered under this token is no longer (RFC 7641 §4.1).
-                self.endObservation(of: exchange, .replaced, into: &actions)
+                self.endObservation(of: exchange, .replaced, now: now, into: &actions)
             }
             self.finish(exchange, response, now: now, into: &actions)
             return nil
@@ -96,11 +96,13 @@ extension CoAPServer {
         }
         if let block = exchange.answeredBlock1 { response.options.append(.block1, uint: block.value) }
         if observation != nil { response.options.append(.observe, uint: self.nextSequence()) }
-        guard let cut = self.fitted(response, exchange, now: now) else {
+        let isNotification = observation != nil
+        guard let cut = self.fitted(response, exchange, now: now),
+            let message = self.message(cut, token: exchange.token, exchange.protection, isNotification: isNotification)
+        else {
             self.finishSilently(exchange, into: &actions)
             return false
         }
-        let message = self.message(cut, token: exchange.token, exchange.protection, isNotification: observation != nil)
         self.deliver(message, for: exchange, now: now, into: &actions)
         observation?.budget = exchange.budget
         return cut.code.isSuccess
@@ -247,13 +249,13 @@ extension CoAPServer {
         return part
     }
 
-    /// Sealed, if the request was.
+    /// Sealed, if the request was; `nil`: it can't be.
     func message(
         _ response: CoAPResponse,
         token: CoAPToken,
         _ protected: CoAPProtectedRequest?,
         isNotification: Bool
-    ) -> CoAPMessage {
+    ) -> CoAPMessage? {
         let plain = CoAPMessage(
             type: .nonConfirmable,
             code: response.code,
@@ -263,8 +265,9 @@ extension CoAPServer {
             payload: response.payload
         )
         guard let protected, let protection = self.protection else { return plain }
-        var sealed = protection.seal(plain, to: protected, isNotification: isNotification)
-        sealed.token = token
+        let needsOwn = isNotification || protected.needsOwnPartialIV
+        var sealed = protection.seal(plain, to: protected, withOwnPartialIV: needsOwn)
+        sealed?.token = token
         return sealed
     }
 }

@@ -67,7 +67,7 @@ extension CoAPServer {
             state.inFlight.remove(at: index)
             self.counts.unacknowledged += 1
             if case .notification(let observation) = transmission.purpose {
-                self.end(observation, .unreachable, into: &actions)
+                self.end(observation, .unreachable, now: now, into: &actions)
             }
             return self.sendWaiting(of: state, now: now, into: &actions)
         }
@@ -75,12 +75,13 @@ extension CoAPServer {
         if case .notification(let observation) = transmission.purpose, let newer = observation.pending {
             // The newer value goes in place of the old, and counts as its repetition (RFC 7641 §4.5.2).
             observation.pending = nil
-            transmission.messageID = state.nextMessageID()
-            var message = self.notification(newer, to: observation)
-            message.type = .confirmable
-            message.messageID = transmission.messageID
-            transmission.datagram = message.encoded()
-            observation.noteSent(transmission.messageID)
+            if var message = self.notification(newer, to: observation) {
+                message.type = .confirmable
+                message.messageID = state.nextMessageID()
+                transmission.messageID = message.messageID
+                transmission.datagram = message.encoded()
+                observation.noteSent(message.messageID)
+            }
         }
         self.send(transmission, to: state, into: &actions)
     }
@@ -100,8 +101,12 @@ extension CoAPServer {
                 return
             }
             // A notification that was not confirmable, or that a newer one took the place of.
-            if isReset { self.end(observation, .rejected, into: &actions) } else { observation.lastConfirmed = now }
-            return self.sendWaiting(of: state, now: now, into: &actions)
+            if isReset {
+                self.end(observation, .rejected, now: now, into: &actions)
+            } else {
+                observation.lastConfirmed = now
+            }
+            return
         }
         let transmission = state.inFlight.remove(at: index)
         if !isReset, state.strayAnswers < Self.strayLimit {
@@ -111,7 +116,7 @@ extension CoAPServer {
         }
         if case .notification(let observation) = transmission.purpose {
             if isReset {
-                self.end(observation, .rejected, into: &actions)
+                self.end(observation, .rejected, now: now, into: &actions)
             } else {
                 self.confirmed(observation, now: now, into: &actions)
             }

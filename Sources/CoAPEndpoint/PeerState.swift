@@ -26,7 +26,10 @@ final class PeerState {
     var waiting: Deque<Waiting> = []
     var observations: [Observation] = []
 
-    // Places in a list of ``PeerTable``.
+    /// A list of ``PeerTable``.
+    enum Place { case unproven, proven, parked }
+
+    var place = Place.unproven
     unowned var previous: PeerState?
     unowned var next: PeerState?
 

@@ -22,23 +22,14 @@ struct PeerTable {
             state.previous = nil
             state.next = nil
         }
-
-        /// The first that nothing is under way with. Looks at a few only.
-        var idle: PeerState? {
-            var state = self.first
-            for _ in 0..<16 {
-                guard let present = state else { return nil }
-                if !present.isBusy { return present }
-                state = present.next
-            }
-            return nil
-        }
     }
 
     private let limit: Int
     private var states: [CoAPPeer: PeerState] = [:]
     private var proven = List()
     private var unproven = List()
+    /// Those that something was under way with when one was looked for that could go.
+    private var parked = List()
 
     init(limit: Int) {
         self.limit = limit
@@ -50,40 +41,70 @@ struct PeerTable {
 
     /// The peer was heard of.
     mutating func touch(_ state: PeerState) {
-        if state.isProven {
-            guard self.proven.last !== state else { return }
-            self.proven.remove(state)
-            self.proven.append(state)
-        } else {
-            guard self.unproven.last !== state else { return }
-            self.unproven.remove(state)
-            self.unproven.append(state)
+        switch state.place {
+        case .proven where self.proven.last === state, .unproven where self.unproven.last === state: return
+        case .proven, .unproven, .parked: self.move(state, to: state.isProven ? .proven : .unproven)
         }
     }
 
     /// The peer is known to receive at its address.
     mutating func prove(_ state: PeerState) {
         guard !state.isProven else { return }
-        self.unproven.remove(state)
         state.isProven = true
-        self.proven.append(state)
+        self.move(state, to: .proven)
     }
 
     /// The one to go before another can come; `nil`: there is room, or nobody can go.
-    func candidateToGo() -> PeerState? {
-        self.states.count < self.limit ? nil : self.unproven.idle ?? self.proven.idle
+    mutating func candidateToGo() -> PeerState? {
+        guard self.states.count >= self.limit else { return nil }
+        // Each is parked once until it is heard of again, so this is no work for those who come.
+        while let state = self.unproven.first ?? self.proven.first {
+            if !state.isBusy { return state }
+            self.move(state, to: .parked)
+        }
+        // All are parked. Some may have become idle.
+        for _ in 0..<32 {
+            guard let state = self.parked.first else { return nil }
+            if !state.isBusy { return state }
+            self.move(state, to: .parked)
+        }
+        return nil
     }
 
     /// - Returns: False if there is no room.
     mutating func insert(_ state: PeerState) -> Bool {
         guard self.states.count < self.limit else { return false }
         self.states[state.peer] = state
-        if state.isProven { self.proven.append(state) } else { self.unproven.append(state) }
+        state.place = state.isProven ? .proven : .unproven
+        self.append(state)
         return true
     }
 
     mutating func remove(_ state: PeerState) {
         guard self.states.removeValue(forKey: state.peer) != nil else { return }
-        if state.isProven { self.proven.remove(state) } else { self.unproven.remove(state) }
+        self.unlink(state)
+    }
+
+    private mutating func move(_ state: PeerState, to place: PeerState.Place) {
+        self.unlink(state)
+        state.place = place
+        self.append(state)
+    }
+
+    /// To the end of its list.
+    private mutating func append(_ state: PeerState) {
+        switch state.place {
+        case .proven: self.proven.append(state)
+        case .unproven: self.unproven.append(state)
+        case .parked: self.parked.append(state)
+        }
+    }
+
+    private mutating func unlink(_ state: PeerState) {
+        switch state.place {
+        case .proven: self.proven.remove(state)
+        case .unproven: self.unproven.remove(state)
+        case .parked: self.parked.remove(state)
+        }
     }
 }

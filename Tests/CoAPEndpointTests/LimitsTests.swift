@@ -108,6 +108,21 @@ struct LimitsTests {
         #expect(site.takeRequests().count == 3)
     }
 
+    @Test("observers who are silent for long don't keep the table from taking others")
+    func observers() {
+        let site = Site { $0.maxPeers = 200 }
+        site.observable = true
+        site.resource = { _ in response(.content) }
+        for number in 1...150 {
+            site.receive(request(.get, "t", [ObserveTests.register]), from: Self.peer(number, session: 1))
+        }
+        for number in 151...1000 {
+            #expect(site.receive(request(.get, "t"), from: Self.peer(number, session: 1)).count == 1)
+        }
+        #expect(site.server.observationCount == 150)
+        #expect(site.server.counters.peersTurnedAway < 10)
+    }
+
     @Test("a datagram over the limit is reset, if it is CON")
     func datagrams() {
         let site = Site { $0.maxMessageBytes = 64 }

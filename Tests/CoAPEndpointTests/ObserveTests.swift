@@ -232,6 +232,30 @@ struct ObserveTests {
         #expect(site.receive(empty(.reset, sent[0].messageID), from: Site.secure).map(\.text) == ["1"])
     }
 
+    @Test("what waits behind a notification goes out when its observation ends")
+    func endInTurn() throws {
+        let (site, first, _) = try Self.observed()
+        site.receive(request(.get, "u", id: 2, token: "u", [Self.register]), from: Site.secure)
+        site.notify(first, self.value("1"))
+        site.notify(try #require(site.observations.last), self.value("2"))
+        #expect(site.take().map(\.text) == ["1"])
+        let sent = site.receive(request(.get, "t", id: 3, [Self.deregister]), from: Site.secure)
+        #expect(sent.map(\.text) == ["2", "0"])
+        site.pass(.seconds(4))
+        #expect(site.take().map(\.text) == ["2"], "and the first is not sent again")
+    }
+
+    @Test("an observer whose address is not proven is asked soon, and makes room for one whose address is")
+    func unproven() throws {
+        let (site, observation, _) = try Self.observed(by: Site.node) { $0.maxObservations = 1 }
+        site.pass(.seconds(31))
+        #expect(site.takeDue() == [observation])
+        let other = CoAPPeer(ipv4: 8, port: 8)
+        #expect(site.receive(request(.get, "t", [Self.register]), from: other).first?.number(.observe) == nil)
+        #expect(site.receive(request(.get, "t", [Self.register]), from: Site.secure).first?.number(.observe) != nil)
+        #expect(site.takeEnded() == [.crowdedOut])
+    }
+
     @Test("numbers go on rising over a restart, and wrap at 24 bits")
     func sequence() throws {
         let begin = NIODeadline.uptimeNanoseconds(5_000_000_000)

@@ -8,8 +8,9 @@ import Testing
 struct ProtectionTests {
     final class Inverting: CoAPProtection {
         private(set) var opened = 0
-        private(set) var notifications = 0
+        private(set) var own = 0
         var challenges = false
+        var isExhausted = false
 
         static func invert(_ bytes: ByteBuffer) -> ByteBuffer { ByteBuffer(bytes: bytes.readableBytesView.map { ~$0 }) }
 
@@ -29,13 +30,23 @@ struct ProtectionTests {
         func open(_ request: CoAPMessage, from peer: CoAPPeer, now: NIODeadline) -> CoAPOpenedRequest {
             guard let inner = try? Self.unseal(request) else { return .refused(.error(.badRequest)) }
             self.opened += 1
-            let protected = CoAPProtectedRequest(context: 7, requestKID: ByteBuffer(), requestPIV: ByteBuffer())
+            let protected = CoAPProtectedRequest(
+                context: 7,
+                requestKID: [1],
+                requestPIV: [0],
+                isFetch: false,
+                needsOwnPartialIV: self.challenges
+            )
             return self.challenges ? .challenged(.error(.unauthorized), protected) : .request(inner, protected)
         }
 
-        func seal(_ response: CoAPMessage, to request: CoAPProtectedRequest, isNotification: Bool) -> CoAPMessage {
-            if isNotification { self.notifications += 1 }
-            return Self.seal(response)
+        func seal(
+            _ response: CoAPMessage,
+            to request: CoAPProtectedRequest,
+            withOwnPartialIV: Bool
+        ) -> CoAPMessage? {
+            if withOwnPartialIV { self.own += 1 }
+            return self.isExhausted ? nil : Self.seal(response)
         }
     }
 
@@ -73,6 +84,7 @@ struct ProtectionTests {
         self.protection.challenges = true
         let challenge = try #require(site.receive(Inverting.seal(request(.get, "a", id: 2))).first)
         #expect(try Inverting.unseal(challenge).code == .unauthorized)
+        #expect(self.protection.own == 1, "what may be a replay is not answered under its own nonce")
         #expect(site.takeRequests().isEmpty)
     }
 
@@ -82,6 +94,20 @@ struct ProtectionTests {
         let inner = request(.get, "a", type: .nonConfirmable, [(CoAPOptionNumber(rawValue: 9999), [])])
         let answer = try #require(site.receive(Inverting.seal(inner)).first)
         #expect(try Inverting.unseal(answer).code == .badOption)
+    }
+
+    @Test("what can't be sealed is not sent")
+    func exhausted() throws {
+        let site = self.site()
+        site.receive(Inverting.seal(request(.get, "a", [ObserveTests.register])))
+        let observation = try #require(site.observations.first)
+        self.protection.isExhausted = true
+        site.notify(observation, response(.content, "1"))
+        #expect(site.take().isEmpty)
+        #expect(site.receive(Inverting.seal(request(.post, "a", id: 2))) == [empty(.acknowledgement, 2)])
+        self.protection.isExhausted = false
+        site.notify(observation, response(.content, "2"))
+        #expect(site.take().count == 1)
     }
 
     @Test("observing and blocks go on inside")
@@ -94,7 +120,7 @@ struct ProtectionTests {
         let notification = try Inverting.unseal(try #require(site.take().first))
         #expect(notification.block(.block2)?.hasMore == true)
         #expect(notification.number(.observe) != nil)
-        #expect(self.protection.notifications == 2)
+        #expect(self.protection.own == 2)
         // A registration with the same token that is not protected is another one.
         site.receive(request(.get, "a", id: 9, [ObserveTests.register]))
         #expect(site.takeEnded().isEmpty)

@@ -13,6 +13,7 @@ struct FuzzTarget: Sendable {
             FuzzTarget(name: "tree", check: TreeTarget.check),
             FuzzTarget(name: "sealed", check: SealedTarget.check),
             FuzzTarget(name: "coap", check: CoAPTarget.check),
+            FuzzTarget(name: "coap-server", check: CoAPServerTarget.check),
         ]
         + MQTTPacketType.allCases.map { type in
             FuzzTarget(name: "\(type)") { PacketTarget.check($0, type: type) }

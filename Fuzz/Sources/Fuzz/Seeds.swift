@@ -15,6 +15,9 @@ enum Seeds {
         // CONNECT of 5.0, messages by name and alias, their ends, a subscription, DISCONNECT: all of them good packets.
         add([0, 0, 0x22, 0x17, 2, 0x15, 2, 0x23, 2, 0x12, 3, 1, 6, 1, 10, 1, 2, 0, 12, 13, 1], to: "connection")
         add([1, 1, 0x32, 2, 0x05, 1, 2, 0x06, 2, 6, 1, 11, 0, 0, 7, 3, 9, 3, 13, 0], to: "connection")
+        // A registration, an answer with an observer, changes, their acknowledgements, a copy, blocks, an Echo.
+        add([1, 4, 0, 0, 1, 3, 9, 5, 1, 5, 2, 2, 0, 4, 9, 6, 100, 2, 1], to: "coap-server")
+        add([1, 3, 2, 1, 0, 0, 1, 3, 2, 1, 1, 1, 3, 9, 1, 0, 0, 4, 2, 7, 1, 0, 0, 5, 3, 8, 6, 255], to: "coap-server")
         for file in files {
             let name = file.split(separator: "/").last.map(String.init) ?? file
             let text = Self.read(file)

@@ -52,7 +52,7 @@ let package = Package(
         ),
         .target(name: "MQTTCodec", dependencies: [.nioCore], swiftSettings: strict),
         .target(name: "CoAPCodec", dependencies: [.nioCore], swiftSettings: strict),
-        .target(name: "Sealing", dependencies: ["OpenSSL", .nioCore, .dequeModule], swiftSettings: strict),
+        .target(name: "Sealing", dependencies: ["CoAPCodec", "OpenSSL", .nioCore, .dequeModule], swiftSettings: strict),
         .target(name: "Devices", dependencies: ["MQTTCodec", "Sealing", .nioCore], swiftSettings: strict),
         .target(name: "Broker", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: strict),
         .target(
@@ -111,7 +111,7 @@ let package = Package(
         ),
         .testTarget(
             name: "SealingTests",
-            dependencies: ["OpenSSL", "Sealing", "TestSupport", .nioCore],
+            dependencies: ["CoAPCodec", "OpenSSL", "Sealing", "TestSupport", .nioCore],
             swiftSettings: strict
         ),
         .testTarget(

@@ -32,7 +32,11 @@ let package = Package(
         .target(name: "OpenSSL", dependencies: ["COpenSSL", .nioCore], swiftSettings: instrumented),
         .target(name: "MQTTCodec", dependencies: [.nioCore], swiftSettings: instrumented),
         .target(name: "CoAPCodec", dependencies: [.nioCore], swiftSettings: instrumented),
-        .target(name: "Sealing", dependencies: ["OpenSSL", .nioCore, .dequeModule], swiftSettings: instrumented),
+        .target(
+            name: "Sealing",
+            dependencies: ["CoAPCodec", "OpenSSL", .nioCore, .dequeModule],
+            swiftSettings: instrumented
+        ),
         .target(name: "Broker", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: instrumented),
         .target(name: "Uplink", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: instrumented),
         .target(
@@ -43,7 +47,9 @@ let package = Package(
         .systemLibrary(name: "CLibFuzzer"),
         .executableTarget(
             name: "fuzz",
-            dependencies: ["Broker", "CLibFuzzer", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "Sealing", "Uplink", .nioCore],
+            dependencies: [
+                "Broker", "CLibFuzzer", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", "Sealing", "Uplink", .nioCore,
+            ],
             path: "Sources/Fuzz",
             swiftSettings: instrumented,
             linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]

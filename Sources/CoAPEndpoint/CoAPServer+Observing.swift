@@ -131,6 +131,8 @@ extension CoAPServer {
 
     /// In how many steps of the interval observers are looked at.
     private static let looksPerInterval: Int64 = 16
+    /// Observers that are asked in one look; the others follow a second later.
+    private static let mostAsked = 500
     /// Made-up addresses shall not take the places of others for long.
     private static let unprovenInterval: TimeAmount = .seconds(30)
 
@@ -167,10 +169,14 @@ extension CoAPServer {
     ) {
         let state = observation.owner
         let budget = self.budget(of: observation)
-        guard var message = self.notification(response, to: observation), message.encodedSize <= budget else {
-            observation.isUnderWay = false  // What was sent before has to be acknowledged first.
-            self.counts.amplificationsHeldBack += 1
+        guard var message = self.notification(response, to: observation) else {
+            observation.isUnderWay = false
             return
+        }
+        guard message.encodedSize <= budget else {
+            // Nothing can be sent that would prove the address.
+            self.counts.amplificationsHeldBack += 1
+            return self.end(observation, .unreachable, now: now, into: &actions)
         }
         if budget != .max { observation.budget -= message.encodedSize }
         message.type = .confirmable
@@ -233,22 +239,28 @@ extension CoAPServer {
 
     // MARK: Asking whether they are still there
 
-    private func lookAtObservers(now: NIODeadline) {
+    private func lookAtObservers(now: NIODeadline, soon: Bool = false) {
         guard !self.looksAtObservers, !self.observations.isEmpty else { return }
         self.looksAtObservers = true
         let step = max(self.configuration.confirmInterval.nanoseconds / Self.looksPerInterval, 1_000_000)
-        self.setTimer(now + min(.nanoseconds(step), Self.unprovenInterval), .observers)
+        let wait = soon ? .seconds(1) : min(.nanoseconds(step), Self.unprovenInterval)
+        self.setTimer(now + wait, .observers)
     }
 
     /// Observers of whom nothing was heard for the interval (RFC 7641 §4.5): the owner notifies them, and what goes out
     /// then is confirmable.
     func askObservers(now: NIODeadline, into actions: inout [CoAPAction]) {
         self.looksAtObservers = false
+        var asked = 0
         for observation in self.observations.values where !observation.isUnderWay {
             let isProven = self.budget(of: observation) == .max
             let interval = isProven ? self.configuration.confirmInterval : Self.unprovenInterval
-            if now - observation.lastConfirmed >= interval { actions.append(.observationDue(observation.id)) }
+            guard now - observation.lastConfirmed >= interval, now - observation.lastAsked >= interval else { continue }
+            observation.lastAsked = now
+            actions.append(.observationDue(observation.id))
+            asked += 1
+            if asked == Self.mostAsked { break }
         }
-        self.lookAtObservers(now: now)
+        self.lookAtObservers(now: now, soon: asked == Self.mostAsked)
     }
 }

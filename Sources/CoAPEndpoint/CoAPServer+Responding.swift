@@ -96,7 +96,10 @@ extension CoAPServer {
         }
         if let block = exchange.answeredBlock1 { response.options.append(.block1, uint: block.value) }
         if observation != nil { response.options.append(.observe, uint: self.nextSequence()) }
+        // What has to be cut leaves half for the first notification, whose acknowledgement proves the address.
         let isNotification = observation != nil
+        let reserve = isNotification && !self.fits(response, exchange) ? exchange.budget / 2 : 0
+        exchange.budget -= reserve
         guard let cut = self.fitted(response, exchange, now: now),
             let message = self.message(cut, token: exchange.token, exchange.protection, isNotification: isNotification)
         else {
@@ -104,7 +107,7 @@ extension CoAPServer {
             return false
         }
         self.deliver(message, for: exchange, now: now, into: &actions)
-        observation?.budget = exchange.budget
+        observation?.budget = exchange.budget + reserve
         return cut.code.isSuccess
     }
 

@@ -27,6 +27,8 @@ final class Observation {
     var lastSent: NIODeadline
     /// When the client last showed that it is there.
     var lastConfirmed: NIODeadline
+    /// When the owner was last told to ask it.
+    var lastAsked: NIODeadline
     private var messageIDs: [UInt16] = []
 
     init(
@@ -46,6 +48,7 @@ final class Observation {
         self.budget = exchange.budget
         self.lastSent = now
         self.lastConfirmed = now
+        self.lastAsked = now
     }
 
     var context: UInt64 { self.protection?.context ?? 0 }

@@ -156,6 +156,35 @@ struct AddressTests {
         }
     }
 
+    @Test(
+        "a large value is observed: room is left for the notification that proves the address, and then there is no bound"
+    )
+    func largeObserver() throws {
+        let site = Self.serving()
+        let message = request(.get, "a-path-of-some-length", [ObserveTests.register])
+        let first = try #require(site.receive(message).first)
+        #expect(first.number(.observe) != nil && first.block(.block2)?.hasMore == true)
+        let observation = try #require(site.observations.first)
+        site.notify(observation, response(.content, Self.text + "1"))
+        let second = try #require(site.take().first)
+        #expect(self.size([first, second]) <= 3 * message.encodedSize)
+        site.receive(empty(.acknowledgement, second.messageID))
+        site.notify(observation, response(.content, Self.text + "2"))
+        #expect(site.take().map(\.payload.readableBytes) == [1024])
+    }
+
+    @Test("an observation that nothing can be sent for ends")
+    func starvedObserver() throws {
+        let site = Self.serving("0")
+        site.receive(request(.get, "t", type: .nonConfirmable, token: "", [ObserveTests.register]))
+        let observation = try #require(site.observations.first)
+        var response = response(.content, "1")
+        response.options.append(.eTag, ByteBuffer(repeating: 1, count: 8))
+        site.notify(observation, response)
+        #expect(site.take().isEmpty)
+        #expect(site.takeEnded() == [.unreachable])
+    }
+
     @Test("a RST proves nothing, and neither does an acknowledgement after many wrong ones")
     func guesses() throws {
         let site = Self.serving("0")

@@ -245,6 +245,29 @@ struct ObserveTests {
         #expect(site.take().map(\.text) == ["2"], "and the first is not sent again")
     }
 
+    @Test("thousands that are due are asked little by little, each once in its interval")
+    func manyDue() {
+        let site = Site { $0.confirmInterval = .minutes(10) }
+        site.observable = true
+        site.resource = { _ in response(.content) }
+        for number in 0..<1200 as Range<UInt32> {
+            site.receive(
+                request(.get, "t", type: .nonConfirmable, [Self.register]),
+                from: CoAPPeer(ipv4: number, port: 1, session: 1)
+            )
+        }
+        var most = 0
+        var due: [CoAPObservationID] = []
+        for _ in 0..<660 {
+            site.pass(.seconds(1))
+            let asked = site.takeDue()
+            most = max(most, asked.count)
+            due += asked
+        }
+        #expect(most == 500)
+        #expect(due.count == 1200 && Set(due).count == 1200)
+    }
+
     @Test("an observer whose address is not proven is asked soon, and makes room for one whose address is")
     func unproven() throws {
         let (site, observation, _) = try Self.observed(by: Site.node) { $0.maxObservations = 1 }
@@ -256,7 +279,7 @@ struct ObserveTests {
         #expect(site.takeEnded() == [.crowdedOut])
     }
 
-    @Test("numbers go on rising over a restart, and wrap at 24 bits")
+    @Test("numbers go on rising over a restart")
     func sequence() throws {
         let begin = NIODeadline.uptimeNanoseconds(5_000_000_000)
         func first(at time: NIODeadline) throws -> UInt32 {
@@ -272,6 +295,24 @@ struct ObserveTests {
         let before = try first(at: begin)
         #expect(CoAPObserve.isFresh(try first(at: begin + .seconds(2)), after: before, elapsed: .seconds(2)))
         #expect(CoAPObserve.isFresh(try first(at: begin + .hours(2)), after: before, elapsed: .seconds(2)))
+    }
+
+    @Test("numbers wrap at 24 bits, and notifications go on (go-coap 179)")
+    func wrapping() throws {
+        let begin = NIODeadline.uptimeNanoseconds(0xFF_FFFC << 20)
+        let site = Site(now: begin)
+        site.observable = true
+        site.resource = { _ in response(.content, "0") }
+        site.receive(request(.get, "t", [Self.register]), from: Site.secure)
+        let observation = try #require(site.observations.first)
+        var numbers: [UInt64?] = []
+        for round in 0..<4 {
+            site.notify(observation, response(.content, "\(round)"))
+            let message = try #require(site.take().first)
+            numbers.append(message.number(.observe))
+            site.receive(empty(.acknowledgement, message.messageID), from: Site.secure)
+        }
+        #expect(numbers == [0xFF_FFFE, 0xFF_FFFF, 0, 1])
     }
 
     @Test("a large value is notified by its first block, and the rest is fetched (RFC 7959 §3.4)")

@@ -11,7 +11,7 @@ final class Site {
     static let secure = CoAPPeer(ipv4: 0x0A00_0003, port: 40_001, session: 1)
 
     let server: CoAPServer
-    private(set) var now = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
+    private(set) var now: NIODeadline
     /// What the server asked for, besides sending, since the last ``takeEvents()``.
     private(set) var events: [CoAPAction] = []
     /// What went out and was not taken yet.
@@ -26,11 +26,13 @@ final class Site {
     init(
         seed: UInt64 = 1,
         protection: (any CoAPProtection)? = nil,
+        now: NIODeadline = .uptimeNanoseconds(1_000_000_000_000),
         _ change: (inout CoAPServerConfiguration) -> Void = { _ in }
     ) {
         var configuration = CoAPServerConfiguration()
         change(&configuration)
-        self.server = CoAPServer(configuration, protection: protection, seed: seed, now: self.now)
+        self.now = now
+        self.server = CoAPServer(configuration, protection: protection, seed: seed, now: now)
     }
 
     // MARK: Going on

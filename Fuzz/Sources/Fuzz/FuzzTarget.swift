@@ -13,6 +13,7 @@ struct FuzzTarget: Sendable {
             FuzzTarget(name: "topics", check: TopicsTarget.check),
             FuzzTarget(name: "tree", check: TreeTarget.check),
             FuzzTarget(name: "sealed", check: SealedTarget.check),
+            FuzzTarget(name: "oscore", check: OSCORETarget.check),
             FuzzTarget(name: "coap", check: CoAPTarget.check),
             FuzzTarget(name: "coap-server", check: CoAPServerTarget.check),
         ]

@@ -27,7 +27,10 @@ enum Seeds {
             if name.hasSuffix(".json") {
                 for payload in Self.payloads(text) { add(payload, to: "sealed") }
             } else if file.contains("CoAPCodecTests/") {
-                for bytes in Self.literals(text).compactMap(wireBytes) where bytes.count >= 4 { add(bytes, to: "coap") }
+                for bytes in Self.literals(text).compactMap(wireBytes) where bytes.count >= 4 {
+                    add(bytes, to: "coap")
+                    add([3, 9, 0x14, 7, bytes[1]] + bytes.dropFirst(4), to: "oscore")
+                }
             } else if name.hasPrefix("Topic") {
                 let literals = Self.literals(text)
                 for (first, second) in zip(literals, literals.dropFirst()) {

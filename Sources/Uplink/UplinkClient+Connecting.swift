@@ -106,7 +106,7 @@ extension UplinkClient {
         self.link = Link(since: now, isSessionPresent: isSessionPresent, lastProgress: now)
         self.server = server
         if let assigned = server.assignedClientID { self.assignedClientID = assigned }  // [MQTT-3.2.2-16]
-        if let seconds = server.keepAlive { self.watch(seconds: seconds, now: now) }  // [MQTT-3.1.2-21]
+        if server.keepAlive != nil { self.watch(seconds: self.keepAliveSeconds, now: now) }
         // Aliases die with the connection: what is sent again carries its topic [MQTT-3.3.2-7].
         let aliases = min(server.topicAliasMaximum, self.configuration.maxOutboundTopicAliases)
         self.outboundAliases = OutboundTopicAliases(maximum: aliases)

@@ -219,8 +219,7 @@ package struct UplinkClient {
             switch self.keepAlive.check(now) {
             case .fine: break
             case .dead:
-                let seconds = self.server.keepAlive ?? self.configuration.keepAliveSeconds
-                return self.fail(.silent(keepAlive: .seconds(seconds)), now: now)
+                return self.fail(.silent(keepAlive: .seconds(self.keepAliveSeconds)), now: now)
             case .ping:
                 output.writeInteger(0xC000, as: UInt16.self)  // PINGREQ [MQTT-3.1.2-20], [MQTT-3.1.2-23 of 3.1.1]
                 self.keepAlive.sent(now)
@@ -258,6 +257,14 @@ package struct UplinkClient {
             }
             return self.receivedPacket(frame, now: now, into: &output)
         }
+    }
+
+    /// Seconds between two signs of life; 0: none are asked for. As often as the broker wants them `[MQTT-3.1.2-21]`, and not
+    /// less often than the gateway itself does: a broker that wants none must not keep it from noticing that the link is dead.
+    var keepAliveSeconds: UInt16 {
+        let own = self.configuration.keepAliveSeconds
+        guard let server = self.server.keepAlive, server > 0 else { return own }
+        return own > 0 ? min(own, server) : server
     }
 
     /// Asks for the watch over a connection on which something was sent and received just now.

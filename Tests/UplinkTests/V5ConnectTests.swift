@@ -106,7 +106,7 @@ import Uplink
         #expect(broker.client.server == ServerLimits())
     }
 
-    @Test("the broker's keep alive replaces the gateway's [MQTT-3.1.2-21]")
+    @Test("the broker's keep alive replaces the gateway's where it is shorter [MQTT-3.1.2-21]")
     func keepAlive() {
         let broker = Broker.accepted(.v5, connAck: Self.connAck("13 000a"))
         broker.pass(.seconds(10))
@@ -115,10 +115,19 @@ import Uplink
         broker.pass(.seconds(5))
         guard case .close(.silent(keepAlive: .seconds(10)), _) = broker.tick() else { Issue.record(); return }
 
-        let off = Broker.accepted(.v5, connAck: Self.connAck("13 0000"))
-        off.pass(.hours(20))
-        #expect(off.tick() == .none)
-        #expect(off.sent().isEmpty)
+    }
+
+    @Test(
+        "a broker that wants no signs of life, or seldom, keeps nobody from noticing that the link is dead",
+        arguments: [0, 9_000]
+    )
+    func seldomKeepAlive(seconds: UInt16) {
+        let broker = Broker.accepted(.v5, connAck: Self.connAck(seconds == 0 ? "13 0000" : "13 2328"))
+        broker.pass(.seconds(60))
+        #expect(broker.tick() == .none)
+        #expect(broker.sent() == ["c0 "])
+        broker.pass(.seconds(30))
+        guard case .close(.silent(keepAlive: .seconds(60)), _) = broker.tick() else { Issue.record(); return }
     }
 
     @Test("a client without an identifier keeps the one that it was given")

@@ -43,10 +43,13 @@ extension GatewayCore {
         ) { page in own.value.done(own.value.core, page) }
     }
 
-    private func fetch(_ sequence: Int64, of lane: UplinkLane, _ done: @escaping (SpoolRecord?) -> Void) {
+    private func fetch(
+        _ sequence: Int64,
+        of lane: UplinkLane,
+        _ done: @escaping (Result<SpoolRecord?, StoreError>) -> Void
+    ) {
         self.load(lane, .after(sequence - 1), maxMessages: 1) { _, page in
-            let record = try? page.get().records.first
-            done(record?.sequence == sequence ? record : nil)
+            done(page.map { page in page.records.first.flatMap { $0.sequence == sequence ? $0 : nil } })
         }
     }
 

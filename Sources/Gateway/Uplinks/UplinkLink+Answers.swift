@@ -8,6 +8,8 @@ import Uplink
 
 /// What the outside broker says of the messages that went to it, and the messages that come from it.
 extension UplinkLink {
+    /// When a record that the disk did not give is asked for again.
+    private static let readAgainAfter = TimeAmount.seconds(5)
     /// The longest pause after a refusal.
     private static let longestPause = TimeAmount.seconds(60)
 
@@ -268,10 +270,22 @@ extension UplinkLink {
     /// Calls `body` with a record that was sent, under the sequence that it was sent with; with nil if it is gone.
     private func withRecord(_ sequence: Int64, of lane: UplinkLane, _ body: @escaping (SpoolRecord?) -> Void) {
         if let entry = self.unwritten[sequence] { return body(entry.record) }
-        self.hooks.fetch(lane, self.aliases[sequence] ?? sequence) { record in
-            guard var record else { return body(nil) }
-            record.sequence = sequence
-            body(record)
+        self.hooks.fetch(lane, self.aliases[sequence] ?? sequence) { [weak self] found in
+            switch found {
+            case .success(var record):
+                record?.sequence = sequence
+                body(record)
+            case .failure(let error):
+                // It is in no queue: only here is it known that it has yet to be sent.
+                guard let self, !self.isStopping else { return }
+                self.logger.error(
+                    "could not read a message of the spool again",
+                    metadata: ["uplink": "\(self.name)", "error": "\(error)"]
+                )
+                self.loop.assumeIsolated().scheduleTask(in: Self.readAgainAfter) { [weak self] in
+                    self?.withRecord(sequence, of: lane, body)
+                }
+            }
         }
     }
 }

@@ -21,8 +21,8 @@ final class UplinkLink {
         var received: (Publish, UplinkReceipt?, _ done: @escaping (Bool) -> Void) -> Void
         /// Records of a lane are wanted from the disk.
         var load: (UplinkLane, SpoolCursor) -> Void
-        /// One record is wanted from the disk; nil: it is not there, or can't be read.
-        var fetch: (UplinkLane, _ sequence: Int64, _ done: @escaping (SpoolRecord?) -> Void) -> Void
+        /// One record is wanted from the disk; nil: it is not there.
+        var fetch: (UplinkLane, _ sequence: Int64, _ done: @escaping (Result<SpoolRecord?, StoreError>) -> Void) -> Void
         /// Room is to be made in the spool.
         var drop: (StoreBatch.Drop) -> Void
         /// A record is to be written that was to do without; gives its new sequence.
@@ -225,6 +225,12 @@ final class UplinkLink {
                 "session-present": "\(session.isPresent)", "waiting": "\(self.waitingMessages)",
             ]
         )
+        if self.client.server.maxQoS == .atMostOnce {
+            self.logger.warning(
+                "the outside broker takes QoS 0 only: what is sent to it is not acknowledged, and can be lost",
+                metadata: ["uplink": "\(self.name)"]
+            )
+        }
         self.resume(session)
         for lane in self.lanes { lane.queue.linkCameUp() }
         self.hooks.changed(self)

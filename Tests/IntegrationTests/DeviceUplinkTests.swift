@@ -211,7 +211,8 @@ import Testing
         let sent = try await ChildProcess.run(
             "mosquitto_pub",
             [
-                "-h", "localhost", "-p", "\(try gateway.port())", "-V", "mqttv5", "-t", "nodes/\(device)/data", "-q", "1",
+                "-h", "localhost", "-p", "\(try gateway.port())", "-V", "mqttv5", "-t", "nodes/\(device)/data", "-q",
+                "1",
                 "-l",
             ],
             input: (1...count).map { "\(device) \($0)\n" }.joined()

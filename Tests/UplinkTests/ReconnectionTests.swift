@@ -60,7 +60,7 @@ extension Broker {
         #expect(broker.send(1, "t", "1"))
         _ = broker.sent()
         broker.rest()
-        #expect(broker.sent() == ["e0"])
+        #expect(broker.sent() == ["e0 "])
         #expect(broker.client.phase == .idle && broker.client.nextDeadline == nil && !broker.client.isForgettable)
         #expect(!broker.send(2, "t", "2"))
         #expect(broker.down() == .none)

@@ -165,6 +165,21 @@ package struct RouteTable: Sendable {
         return found
     }
 
+    /// What one device subscribes to at the outside broker of an uplink, as ``subscriptions(uplink:)``: of routes in with `%d`, and
+    /// for that device alone.
+    package func subscriptions(uplink: Int, device: DeviceID, gateway: String) -> [(filter: TopicFilter, qos: QoS)] {
+        var found: [(filter: TopicFilter, qos: QoS)] = []
+        for route in self.incoming[uplink] where route.route.from.hasDevice {
+            let filter = route.route.from.expand(device: device, gateway: gateway)
+            if let index = found.firstIndex(where: { $0.filter == filter }) {
+                found[index].qos = max(found[index].qos, route.route.qos)
+            } else {
+                found.append((filter, route.route.qos))
+            }
+        }
+        return found
+    }
+
     /// What becomes of a local message on `topic` at one route.
     package enum Trace: Sendable, Equatable {
         /// It goes that way.

@@ -18,9 +18,16 @@ extension Assembly {
             self.refresh(
                 uplink.broker,
                 "uplink.\(uplink.broker.configuration.name)",
-                renew: { loop.execute { core.value.links[index].renewConnection() } },
+                renew: {
+                    loop.execute {
+                        if case .gateway(let link) = core.value.uplinks[index] { link.renewConnection() }
+                    }
+                },
                 replace: { secrets in
-                    loop.execute { core.value.links[index].replaceCredentials(secrets.userName, secrets.password) }
+                    loop.execute {
+                        guard case .gateway(let link) = core.value.uplinks[index] else { return }
+                        link.replaceCredentials(secrets.userName, secrets.password)
+                    }
                 }
             )
         }

@@ -14,7 +14,7 @@ import Uplink
 /// Puts the parts of one gateway together: what gateway.conf says, with the files that it names.
 struct Assembly: Sendable {
     let configuration: GatewayConfiguration
-    private let store: Store
+    let store: Store
     let logger: Logger
     private let devices: [Device]
     private let retained: [RetainedRecord]
@@ -31,13 +31,18 @@ struct Assembly: Sendable {
 
     struct PreparedUplink: Sendable {
         let broker: PreparedBroker
-        /// The store's numbers of its lanes, the highest priority first.
-        let lanes: [(priority: RoutePriority, storeID: Int64)]
-        /// Identifiers of the gateway's QoS 2 messages that the broker has.
-        let releases: [UInt16]
-        /// Identifiers of the broker's QoS 2 messages.
-        let held: [UInt16]
+        let spools: Spools
+
+        enum Spools: Sendable {
+            /// The store's numbers of its lanes, the highest priority first, and which QoS 2 identifiers are in use.
+            case gateway(lanes: [(priority: RoutePriority, storeID: Int64)], QoS2State)
+            /// The store's numbers of all devices' lanes, and the QoS 2 identifiers by lane.
+            case devices([StoredLane: Int64], [Int64: QoS2State])
+        }
     }
+
+    /// Identifiers of the gateway's QoS 2 messages that the broker has, and of the broker's that the gateway has.
+    typealias QoS2State = (releases: [UInt16], held: [UInt16])
 
     /// A broker to connect to, with its files read.
     struct PreparedBroker: Sendable {
@@ -54,7 +59,8 @@ struct Assembly: Sendable {
         self.logger = logger
         let wallClock = try Self.makeClock(configuration, store)
         self.wallClock = wallClock
-        self.devices = try store.devices()
+        let devices = try store.devices()
+        self.devices = devices
         self.retained = try store.retained()
         self.sessions = try store.sessions()
         self.commandSessions = try store.commandSessions()
@@ -62,7 +68,7 @@ struct Assembly: Sendable {
         let keyLookup = KeyLookup()
         self.keyLookup = keyLookup
         self.uplinks = try configuration.uplinks.map { uplink in
-            try Self.prepareUplink(uplink, configuration, store, wallClock)
+            try Self.prepareUplink(uplink, configuration, store, devices, wallClock)
         }
         self.attached = try configuration.attached.map {
             try Self.prepare($0.broker, of: "listener \($0.name)", wallClock)
@@ -92,30 +98,7 @@ struct Assembly: Sendable {
         return WallClock(floor: floor, isTrusted: isTrusted)
     }
 
-    private static func prepareUplink(
-        _ uplink: UplinkConfiguration,
-        _ configuration: GatewayConfiguration,
-        _ store: Store,
-        _ clock: WallClock
-    ) throws -> PreparedUplink {
-        let used = Set(configuration.routes.filter { $0.uplink == uplink.name }.map(\.priority))
-        let waiting = Set(try store.lanes().values.filter { $0.uplink == uplink.name && $0.device == nil }.map(\.lane))
-        var lanes: [(priority: RoutePriority, storeID: Int64)] = []
-        for priority in [RoutePriority.high, .normal, .low] {
-            // A lane that no route uses any more may have something in it.
-            guard priority == .normal || used.contains(priority) || waiting.contains(priority.lane) else { continue }
-            lanes.append((priority, try store.uplinkID(named: uplink.name, lane: priority.lane)))
-        }
-        let state = try store.uplinkState(uplink: try store.uplinkID(named: uplink.name))
-        return PreparedUplink(
-            broker: try Self.prepare(uplink, of: "uplink.\(uplink.name)", clock),
-            lanes: lanes,
-            releases: state.releases,
-            held: state.held
-        )
-    }
-
-    private static func prepare(
+    static func prepare(
         _ broker: UplinkConfiguration,
         of owner: String,
         _ clock: WallClock
@@ -131,20 +114,6 @@ struct Assembly: Sendable {
             )
         } catch {
             throw GatewayStartError.credentials(of: owner, line: broker.line, reason: "\(error)")
-        }
-    }
-
-    /// Messages of an uplink that gateway.conf does not name any more wait for its name to come back.
-    private static func warnOfStranded(_ configuration: GatewayConfiguration, _ store: Store, _ logger: Logger) {
-        let names = Set(configuration.uplinks.map(\.name))
-        for (id, name) in (try? store.uplinks()) ?? [:] where !names.contains(name) {
-            guard let totals = store.spoolTotals.first(where: { $0.uplink == id }), totals.messages > 0 else {
-                continue
-            }
-            logger.warning(
-                "messages wait for an uplink that gateway.conf does not have: name it so again to send them",
-                metadata: ["uplink": "\(Printable.text(name))", "messages": "\(totals.messages)"]
-            )
         }
     }
 
@@ -183,46 +152,12 @@ struct Assembly: Sendable {
         core.restore(self.retained)
         core.rebuildChannels()
         core.start(
-            links: self.uplinks.indices.map { self.makeLink($0, core: core, loop: loop) },
+            uplinks: self.uplinks.indices.map { self.makeUplink($0, core: core, loop: loop) },
             attached: self.attached.indices.map { self.makeAttached($0, core: core, loop: loop) }
         )
         core.restore(self.commandSessions)
         core.restore(sessions: self.sessions.sessions, messages: self.sessions.messages)
         return core
-    }
-
-    private func makeLink(_ index: Int, core: GatewayCore, loop: any EventLoop) -> UplinkLink {
-        let prepared = self.uplinks[index].broker
-        let configuration = prepared.configuration
-        let subscriptions = core.routes.subscriptions(uplink: index).map {
-            Subscription(filter: $0.filter, qos: min($0.qos, configuration.providerLimits.maxQoS))
-        }
-        var client = Self.makeMachine(
-            prepared,
-            subscriptions: subscriptions,
-            maxPacketBytes: self.maxPacketBytes
-        )
-        client.restore(releases: self.uplinks[index].releases, held: self.uplinks[index].held)
-        return UplinkLink(
-            configuration: configuration,
-            lanes: self.uplinks[index].lanes.map { lane in
-                UplinkLane(
-                    priority: lane.priority,
-                    storeID: lane.storeID,
-                    stored: self.store.spoolTotals.first { $0.uplink == lane.storeID },
-                    order: configuration.order
-                )
-            },
-            storedThrough: self.store.lastSequence,
-            client: client,
-            connector: self.makeConnector(prepared, core: core, loop: loop),
-            stateTopic: configuration.stateTopic(self.configuration.stateTopics, gateway: self.configuration.name),
-            clockRule: self.configuration.clock,
-            wallClock: core.wallClock,
-            loop: loop,
-            logger: self.logger,
-            hooks: core.hooks(ofLink: index)
-        )
     }
 
     private func makeAttached(_ index: Int, core: GatewayCore, loop: any EventLoop) -> AttachedBroker {
@@ -237,7 +172,7 @@ struct Assembly: Sendable {
         )
     }
 
-    private static func makeMachine(
+    static func makeMachine(
         _ prepared: PreparedBroker,
         subscriptions: [Subscription],
         maxPacketBytes: Int
@@ -259,14 +194,15 @@ struct Assembly: Sendable {
     }
 
     /// The largest packet of an outside broker; one of the nodes' size must be able to come down.
-    private var maxPacketBytes: Int {
+    var maxPacketBytes: Int {
         max(UplinkChannel.Configuration().maxPacketBytes, self.configuration.limits.maxPacket)
     }
 
-    private func makeConnector(
+    func makeConnector(
         _ prepared: PreparedBroker,
         core: GatewayCore,
-        loop: any EventLoop
+        loop: any EventLoop,
+        credentials: TLSCredentialsSlot? = nil
     ) -> UplinkConnector {
         let configuration = prepared.configuration
         var channel = UplinkChannel.Configuration()
@@ -279,13 +215,15 @@ struct Assembly: Sendable {
         channel.probesIdle = configuration.keepAlive == .zero
         return UplinkConnector(
             addresses: configuration.addresses.map { address in
-                Transport.UplinkAddress(
+                var outside = Transport.UplinkAddress(
                     host: address.address.host,
                     port: address.address.port,
                     tls: address.isTLS ? prepared.tls : nil,
                     serverName: configuration.serverName,
                     webSocketPath: address.path
                 )
+                outside.credentials = credentials
+                return outside
             },
             configuration: channel,
             proxy: configuration.proxy.map { proxy in

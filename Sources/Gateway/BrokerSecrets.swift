@@ -59,7 +59,8 @@ final class BrokerSecrets: Sendable {
             .compactMap { $0 }.map { TLSFile.stamp(path: $0.path) }
     }
 
-    private static func read(_ configuration: UplinkConfiguration) throws -> Values {
+    /// As the files are now. Blocks if there are any.
+    static func read(_ configuration: UplinkConfiguration) throws -> Values {
         var values = Values()
         if let file = configuration.usernameFile {
             let bytes = try SecretFile.loadSecret(file)

@@ -112,7 +112,7 @@ package final class Gateway: Service, Sendable {
             bound.append(BoundListener(transport: listener.transport, port: port, address: address))
         }
         try await loop.submit {
-            for link in core.value.links { link.start() }
+            for uplink in core.value.uplinks { uplink.start() }
             for broker in core.value.attached { broker.start() }
             core.value.resendDeadLetters()
         }.get()

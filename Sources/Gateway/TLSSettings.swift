@@ -53,10 +53,13 @@ extension UplinkConfiguration {
                 key: try SecretFile.loadPreSharedKey(psk.keyFile)
             )
         }
+        let hasKey = key != nil || self.devices?.keyIdentity != nil
         let trust: TLSTrust =
-            if let ca = self.ca { ca.trust } else if key != nil || !self.pins.isEmpty { .nothing } else { .system }
+            if let ca = self.ca { ca.trust } else if hasKey || !self.pins.isEmpty { .nothing } else { .system }
         var configuration = TLSConfiguration.client(preSharedKey: key, trust: trust)
-        if let certificate = self.certificate, let key = self.key {
+        configuration.expectsOwnKeys = self.devices?.keyIdentity != nil
+        // Those of devices are not the context's.
+        if let certificate = self.certificate, let key = self.key, self.devices == nil {
             configuration.identity = .files(
                 certificateChain: certificate.path,
                 privateKey: key.path,

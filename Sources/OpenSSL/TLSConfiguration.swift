@@ -123,6 +123,8 @@ package struct TLSConfiguration: Sendable {
     package var keyLookup: KeyLookup?
     /// Client only: switches pre-shared keys on.
     package var preSharedKey: TLSPreSharedKey?
+    /// Client only: switches pre-shared keys on, and each connection brings its own: ``TLSClientCredentials``.
+    package var expectsOwnKeys = false
 
     /// A client. With a pre-shared key and `trust: .nothing` the server must prove that it has the key too; a
     /// certificate in its place is refused.
@@ -164,7 +166,10 @@ package struct TLSConfiguration: Sendable {
         return copy
     }
 
-    var usesPreSharedKeys: Bool { self.keyLookup != nil || self.preSharedKey != nil }
+    var usesPreSharedKeys: Bool { self.keyLookup != nil || self.offersPreSharedKeys }
+
+    /// Whether a client has a pre-shared key, here or for each connection.
+    var offersPreSharedKeys: Bool { self.preSharedKey != nil || self.expectsOwnKeys }
 
     /// Whether a client goes by the server's certificate.
     var usesServerCertificates: Bool { self.trust != .nothing || !self.pins.isEmpty }

@@ -12,6 +12,8 @@ package import NIOCore
     package let context: TLSContext
     /// The name that the server's certificate must carry: a host name or an IP address.
     package let serverName: String?
+    /// What a client shows in place of what the context has.
+    private let credentials: TLSClientCredentials?
     private let ssl: OpaquePointer
 
     /// Ciphertext that OpenSSL hasn't read yet; empty between calls unless a handshake is stuck on an error.
@@ -43,7 +45,13 @@ package import NIOCore
     var hidesAlerts = false
 
     /// A client needs `serverName` to check the server's certificate; without one every certificate is refused.
-    package init(context: TLSContext, serverName: String? = nil) throws(TLSError) {
+    ///
+    /// - Parameter credentials: What a client shows in place of what the context has.
+    package init(
+        context: TLSContext,
+        serverName: String? = nil,
+        credentials: TLSClientCredentials? = nil
+    ) throws(TLSError) {
         OpenSSLError.clear()
         guard let ssl = unsafe SSL_new(context.raw) else {
             throw TLSError(
@@ -54,6 +62,7 @@ package import NIOCore
         }
         self.context = context
         self.serverName = serverName
+        self.credentials = credentials
         unsafe self.ssl = ssl
         let bio = try unsafe TLSMemoryBIO.make(for: self)
         unsafe SSL_set_bio(ssl, bio, bio)  // Takes the one reference.
@@ -63,6 +72,7 @@ package import NIOCore
         case .client:
             unsafe SSL_set_connect_state(ssl)
             try self.expectServerName()
+            try unsafe credentials?.apply(to: ssl)
         }
         if let time = context.configuration.verificationTime {
             unsafe X509_VERIFY_PARAM_set_time(SSL_get0_param(ssl), time_t(time()))
@@ -211,6 +221,15 @@ package import NIOCore
         }
     }
 
+    /// A client's pre-shared key.
+    var ownKey: TLSPreSharedKey? { self.credentials?.preSharedKey ?? self.context.configuration.preSharedKey }
+
+    /// Its identity with a NUL behind it, which lives as long as this connection.
+    var ownKeyName: UnsafeMutableBufferPointer<UInt8> {
+        unsafe self.credentials?.preSharedKey == nil
+            ? self.context.clientIdentity : self.credentials?.keyName ?? self.context.clientIdentity
+    }
+
     func presented(identity: [UInt8], isKnown: Bool) {
         self.identity = identity
         self.isIdentityKnown = isKnown
@@ -251,7 +270,7 @@ package import NIOCore
         self.isHandshakeComplete = true
         self.identityOnWire12 = nil
         unsafe SSL_set_msg_callback(self.ssl, nil)
-        let identity = self.context.configuration.preSharedKey?.identity ?? self.identity
+        let identity = self.ownKey?.identity ?? self.identity
         self.peer = unsafe TLSPeer(self.ssl, identity: identity, clientName: self.context.configuration.clientName)
     }
 
@@ -310,11 +329,11 @@ package import NIOCore
         return TLSFailureStory(
             role: configuration.role,
             isHandshakeComplete: self.isHandshakeComplete,
-            ownIdentity: configuration.preSharedKey?.identity,
+            ownIdentity: self.ownKey?.identity,
             offeredIdentity: self.identity,
             isIdentityKnown: self.isIdentityKnown,
             takesKeys: configuration.keyLookup != nil,
-            hasCertificate: configuration.identity != nil,
+            hasCertificate: configuration.identity != nil || self.credentials?.hasCertificate == true,
             versions: configuration.minimumVersion...configuration.maximumVersion,
             serverName: self.serverName,
             firstByte: self.firstByte,

@@ -41,14 +41,7 @@ import COpenSSL
         guard configuration.minimumVersion <= configuration.maximumVersion else {
             throw TLSError(.configuration, "the least TLS version is above the greatest")
         }
-        if let key = configuration.preSharedKey {
-            guard (1...255).contains(key.identity.count), !key.identity.contains(0) else {
-                throw TLSError(.configuration, "a pre-shared key's identity has 1 to 255 bytes, none of them NUL")
-            }
-            guard (1...256).contains(key.key.count) else {
-                throw TLSError(.configuration, "a pre-shared key has 1 to 256 bytes, this one \(key.key.count)")
-            }
-        }
+        try configuration.preSharedKey?.validate()
         if configuration.role == .server, configuration.identity == nil, configuration.keyLookup == nil {
             throw TLSError(.configuration, "a TLS server needs a certificate or pre-shared keys")
         }

@@ -11,7 +11,7 @@ enum TLSPreSharedKeyCallbacks {
             unsafe SSL_CTX_set_psk_find_session_callback(context, serverSession13)
             unsafe SSL_CTX_set_msg_callback(context, observeMessage)
         }
-        if configuration.preSharedKey != nil {
+        if configuration.offersPreSharedKeys {
             unsafe SSL_CTX_set_psk_client_callback(context, clientKey12)
             unsafe SSL_CTX_set_psk_use_session_callback(context, clientSession13)
         }
@@ -116,10 +116,10 @@ private func clientKey12(
     _ psk: UnsafeMutablePointer<UInt8>?,
     _ capacity: UInt32
 ) -> UInt32 {
-    guard let context = unsafe TLSConnection.of(ssl)?.context, let key = context.configuration.preSharedKey?.key,
+    guard let connection = unsafe TLSConnection.of(ssl), let key = connection.ownKey?.key,
         let identity = unsafe identity, let psk = unsafe psk, key.count <= capacity
     else { return 0 }
-    let name = unsafe context.clientIdentity
+    let name = unsafe connection.ownKeyName
     // The capacity leaves out the NUL, which `name` includes.
     guard name.count <= Int(identityCapacity), let base = name.baseAddress else { return 0 }
     unsafe UnsafeMutableRawPointer(identity).copyMemory(from: base, byteCount: name.count)
@@ -134,7 +134,7 @@ private func clientSession13(
     _ count: UnsafeMutablePointer<Int>?,
     _ session: UnsafeMutablePointer<OpaquePointer?>?
 ) -> Int32 {
-    guard let context = unsafe TLSConnection.of(ssl)?.context, let key = context.configuration.preSharedKey?.key,
+    guard let connection = unsafe TLSConnection.of(ssl), let key = connection.ownKey?.key,
         let identity = unsafe identity, let count = unsafe count, let session = unsafe session
     else { return 0 }
     unsafe session.pointee = nil
@@ -142,7 +142,7 @@ private func clientSession13(
     if let digest = unsafe digest, unsafe EVP_MD_is_a(digest, "SHA256") != 1 { return 1 }
     unsafe session.pointee = TLSPreSharedKeyCallbacks.session13(ssl, key: key)
     guard unsafe session.pointee != nil else { return 0 }
-    unsafe identity.pointee = UnsafePointer(context.clientIdentity.baseAddress)
-    unsafe count.pointee = context.clientIdentity.count - 1
+    unsafe identity.pointee = UnsafePointer(connection.ownKeyName.baseAddress)
+    unsafe count.pointee = connection.ownKeyName.count - 1
     return 1
 }

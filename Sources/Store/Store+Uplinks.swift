@@ -36,6 +36,37 @@ extension Store {
         }
     }
 
+    /// The numbers of many lanes, new ones given out in one transaction. Lanes for which there is no number left are not in
+    /// the result. Any thread, synchronous: at start-up.
+    package func uplinkIDs(of lanes: [StoredLane]) throws(StoreError) -> [StoredLane: Int64] {
+        guard !lanes.isEmpty else { return [:] }
+        return try self.access(operation: Self.naming) { db in
+            var numbers: [StoredLane: Int64] = [:]
+            try db.inTransaction(.immediate) {
+                var isFull = false
+                for lane in lanes {
+                    var number = try LaneTable.find(lane, db)
+                    if number == nil, !isFull { number = try LaneTable.add(lane, db) }
+                    isFull = isFull || number == nil
+                    numbers[lane] = number
+                }
+                return .commit
+            }
+            return numbers
+        }
+    }
+
+    /// ``uplinkIDs(of:)`` on the store's thread, in the order of the calls, for devices that came while the gateway runs.
+    package func uplinkIDs(
+        of lanes: [StoredLane],
+        on loop: any EventLoop,
+        completion: @escaping @Sendable (Result<[StoredLane: Int64], StoreError>) -> Void
+    ) {
+        self.enqueue(operation: Self.naming, on: loop, completion: completion) { [weak self] _ in
+            Result { () throws(StoreError) in try self?.uplinkIDs(of: lanes) ?? [:] }
+        }
+    }
+
     private static var naming: String { "naming an uplink" }
 
     private func number(of lane: StoredLane, _ db: Database) throws -> Int64 {
@@ -80,6 +111,47 @@ extension Store {
             }
             return (try identifiers(.release), try identifiers(.held))
         }
+    }
+
+    /// ``uplinkState(uplink:)`` of all lanes that have any.
+    package func uplinkStates() throws(StoreError) -> [Int64: (releases: [UInt16], held: [UInt16])] {
+        try self.read(operation: "reading the state of the uplinks") { db in
+            var states: [Int64: (releases: [UInt16], held: [UInt16])] = [:]
+            let rows = try Row.fetchCursor(
+                db,
+                sql: """
+                    SELECT uplink, kind, packet_id FROM uplink_packet
+                    WHERE packet_id BETWEEN 1 AND 65535 ORDER BY packet_id
+                    """
+            )
+            while let row = try rows.next() {
+                let packetID: UInt16 = row["packet_id"]
+                switch PacketTable.Kind(rawValue: row["kind"]) {
+                case .release: states[row["uplink"], default: ([], [])].releases.append(packetID)
+                case .held: states[row["uplink"], default: ([], [])].held.append(packetID)
+                case nil: continue
+                }
+            }
+            return states
+        }
+    }
+
+    // MARK: - Other work
+
+    /// Does `work`, which reads files, on the store's thread, between two commits.
+    ///
+    /// - Parameter completion: Called on `loop`; with nil if the store is closed.
+    package func run<Value: Sendable>(
+        on loop: any EventLoop,
+        _ work: @escaping @Sendable () -> Value,
+        completion: @escaping @Sendable (Value?) -> Void
+    ) {
+        self.enqueue(
+            operation: "reading files",
+            on: loop,
+            completion: { completion(try? $0.get()) },
+            work: { _ in .success(work()) }
+        )
     }
 
     // MARK: - Time and space

@@ -58,13 +58,15 @@ package final class TLSHandler: ChannelDuplexHandler {
     /// - Parameters:
     ///   - serverName: On a client, the host name or IP address that the server's certificate must carry.
     ///   - queue: Where the handshake waits for its turn, if it shall not be worked on at once.
+    ///   - credentials: What a client shows in place of what the context has.
     package init(
         context: TLSContext,
         serverName: String? = nil,
         handshakeTimeout: TimeAmount = .seconds(10),
-        queue: HandshakeQueue? = nil
+        queue: HandshakeQueue? = nil,
+        credentials: TLSClientCredentials? = nil
     ) throws(TLSError) {
-        self.connection = try TLSConnection(context: context, serverName: serverName)
+        self.connection = try TLSConnection(context: context, serverName: serverName, credentials: credentials)
         self.handshakeTimeout = handshakeTimeout
         self.queue = queue
     }

@@ -13,6 +13,8 @@ package struct UplinkAddress: Sendable {
     /// The path of the request for a WebSocket, that begins with `/` and may have a query; `nil` for MQTT on TCP or TLS
     /// itself.
     package var webSocketPath: String?
+    /// What is shown in TLS in place of what ``tls`` has. Asked at each connection.
+    package var credentials: TLSCredentialsSlot?
 
     /// One of gateway.conf's `address` list.
     package init(

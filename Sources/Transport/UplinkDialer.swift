@@ -60,7 +60,10 @@ struct UplinkDialer {
             try HTTPOpening.add(.tunnel(tunnel), startsAfterTLS: false, to: pipeline)
         }
         if let tls = address.tls {
-            try pipeline.addHandler(try TLSHandler(context: tls.current, serverName: address.serverName))
+            let credentials = address.credentials?.current
+            try pipeline.addHandler(
+                try TLSHandler(context: tls.current, serverName: address.serverName, credentials: credentials)
+            )
         }
         if let path = address.webSocketPath {
             // Frames are not collected, and one may carry many packets.

@@ -131,6 +131,9 @@ struct HeldIdentifiers {
         }
     }
 
+    /// None is in use.
+    var isEmpty: Bool { self.states.isEmpty }
+
     /// The session is lost.
     mutating func removeAll() {
         self.states.removeAll()

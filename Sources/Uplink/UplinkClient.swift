@@ -165,7 +165,7 @@ package struct UplinkClient {
 
     // MARK: Events
 
-    /// Begins the first connection. Once.
+    /// Begins the first connection, or the first after ``rest(into:)``.
     package mutating func start(now: NIODeadline) -> UplinkAction {
         guard case .idle = self.state else { preconditionFailure("start in \(self.phase)") }
         self.clock = now
@@ -192,8 +192,7 @@ package struct UplinkClient {
         self.clock = now
         switch self.state {
         case .connecting, .awaitingConnAck, .connected: return self.fail(.transport(reason), now: now)
-        case .waiting, .stopped: return .none
-        case .idle: preconditionFailure("transport closed in \(self.phase)")
+        case .idle, .waiting, .stopped: return .none
         }
     }
 

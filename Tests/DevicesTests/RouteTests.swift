@@ -262,6 +262,18 @@ struct RouteTableTests {
         #expect(table.subscriptions(uplink: 1).isEmpty)
     }
 
+    @Test("asks for what is for one device, on a connection of its own")
+    func subscriptionsOfDevice() throws {
+        let table = try Self.table([
+            .make(.in, "sites/%g/%d/cmd/#", "nodes/%d/cmd/#"),
+            .make(.in, "all/#", "nodes/all/#"),
+            .make(.in, "sites/%g/%d/cmd/#", "nodes/%d/also/#", qos: .exactlyOnce),
+        ])
+        let found = table.subscriptions(uplink: 0, device: try DeviceID("lamp"), gateway: "attic")
+        #expect(found.map(\.filter.description) == ["sites/attic/lamp/cmd/#"])
+        #expect(found.map(\.qos) == [.exactlyOnce])
+    }
+
     @Test("refuses a route to an uplink that does not exist")
     func unknownUplink() throws {
         let route = try Route.make(.out, "a", "b", uplink: "clod", line: 9)

@@ -16,9 +16,13 @@ final class TLSPair {
     /// Bytes handed over at a time.
     var portion = Int.max
 
-    init(_ client: TLSConfiguration, _ server: TLSContext, serverName: String? = nil) throws {
-        self.client = try TLSConnection(context: TLSContext(client), serverName: serverName)
+    init(_ client: TLSConnection, _ server: TLSContext) throws {
+        self.client = client
         self.server = try TLSConnection(context: server)
+    }
+
+    convenience init(_ client: TLSConfiguration, _ server: TLSContext, serverName: String? = nil) throws {
+        try self.init(try TLSConnection(context: TLSContext(client), serverName: serverName), server)
     }
 
     convenience init(_ client: TLSConfiguration, _ server: TLSConfiguration, serverName: String? = nil) throws {

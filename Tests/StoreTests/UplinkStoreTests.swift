@@ -44,6 +44,45 @@ struct UplinkStoreTests {
         #expect(try await self.state.load(reopened, uplink: 3).records == [records[2]])
     }
 
+    @Test("gives many lanes their numbers at once")
+    func manyLanes() async throws {
+        let store = try self.state.open()
+        defer { store.close() }
+        let lanes = try (1...1000).map { StoredLane(uplink: "cloud", device: try DeviceID("d\($0)")) }
+        let first = try store.uplinkIDs(of: Array(lanes[..<600]))
+        #expect(Set(first.values) == Set(1...600))
+        let loop = self.state.loop
+        let all = try await withCheckedThrowingContinuation { continuation in
+            store.uplinkIDs(of: lanes, on: loop) { continuation.resume(with: $0) }
+        }
+        #expect(all.count == 1000 && all.filter { first[$0.key] != nil } == first)
+        #expect(try store.lanes().count == 1000)
+        #expect(try store.uplinkIDs(of: []) == [:])
+        try self.state.execute("DELETE FROM uplink")
+        try self.state.execute(
+            """
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 32766)
+            INSERT INTO uplink SELECT i, 'x', 1, 'd' || i, 0 FROM n
+            """
+        )
+        #expect(try store.uplinkIDs(of: Array(lanes[..<3])) == [lanes[0]: 32767])
+    }
+
+    @Test("tells of all lanes which identifiers of QoS 2 are in use")
+    func states() async throws {
+        let store = try self.state.open()
+        defer { store.close() }
+        let (one, two) = (try store.uplinkID(named: "a"), try store.uplinkID(named: "b"))
+        var batch = StoreBatch()
+        batch.releases = [.set(uplink: one, packetID: 7, sequence: 1, lane: one)]
+        batch.held = [.hold(uplink: one, packetID: 9), .hold(uplink: two, packetID: 3)]
+        _ = try await self.state.commit(batch, to: store)
+        let states = try store.uplinkStates()
+        #expect(states.count == 2)
+        #expect(states[one]?.releases == [7] && states[one]?.held == [9])
+        #expect(states[two]?.releases == [] && states[two]?.held == [3])
+    }
+
     @Test("uses the numbers up to 32,767, then those that are free, then says that there are none")
     func numbersRunOut() throws {
         let store = try self.state.open()

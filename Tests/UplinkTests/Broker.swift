@@ -31,6 +31,10 @@ final class Broker {
         self.client.transportConnected(now: self.now, into: &self.output)
     }
 
+    func rest() {
+        self.client.rest(into: &self.output)
+    }
+
     func down(_ reason: String = "connection reset") -> UplinkAction {
         self.client.transportClosed(reason: reason, now: self.now)
     }

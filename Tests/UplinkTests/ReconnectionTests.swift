@@ -53,6 +53,40 @@ extension Broker {
         #expect(broker.sent() == ["32 000174000131"])
     }
 
+    @Test("a client that rests says goodbye, remembers what is in flight, and begins again when it is told to")
+    func rests() {
+        let broker = Broker.accepted()
+        #expect(broker.client.isForgettable)
+        #expect(broker.send(1, "t", "1"))
+        _ = broker.sent()
+        broker.rest()
+        #expect(broker.sent() == ["e0 "])
+        #expect(broker.client.phase == .idle && broker.client.nextDeadline == nil && !broker.client.isForgettable)
+        #expect(!broker.send(2, "t", "2"))
+        #expect(broker.down() == .none)
+        #expect(broker.client.start(now: broker.now) == .connect)
+        broker.up()
+        _ = broker.sent()
+        _ = broker.receive("20 02 01 00")
+        #expect(broker.sent() == ["3a 000174000131"])
+        #expect(broker.receive("40 02 0001") == [.acknowledged(sequence: 1)])
+        broker.rest()
+        #expect(broker.client.isForgettable)
+    }
+
+    @Test("a client that rests while it connects, or waits, does not say anything")
+    func restsEarly() {
+        let broker = Broker()
+        _ = broker.client.start(now: broker.now)
+        broker.rest()
+        #expect(broker.sent() == [] && broker.client.phase == .idle)
+        _ = broker.client.start(now: broker.now)
+        _ = broker.down()
+        broker.rest()
+        #expect(broker.sent() == [] && broker.client.nextDeadline == nil)
+        #expect(broker.client.start(now: broker.now) == .connect)
+    }
+
     @Test("messages survive any number of connections, retained flag included")
     func survives() throws {
         let broker = Broker.accepted()

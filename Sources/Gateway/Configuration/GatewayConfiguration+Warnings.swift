@@ -16,6 +16,7 @@ extension GatewayConfiguration {
             self.warnAboutSeal(of: profile, document)
         }
         self.warnAboutRoutes(document)
+        self.warnAboutDeviceRoutes(document)
         self.warnAboutAttached(document)
     }
 

@@ -120,6 +120,7 @@ package struct GatewayConfiguration: Sendable, Equatable {
             Route($0, uplinks: uplinks.map(\.name), gateway: name)
         }
         self.warnings = []
+        self.checkDeviceRoutes(document)
         self.checkListeners(root, count: listeners.count)
         root.finish(reserved: ["admin"])
     }

@@ -14,10 +14,13 @@ extension UplinkConfiguration {
         }
         let addresses = Self.readAddresses(reader, example: "mqtts://broker.example.org:8883")
         self.init(name: name, addresses: addresses, clientID: gateway, line: reader.line)
+        self.devices = Self.readDevices(reader, gateway: gateway)
         self.readConnection(reader, directory: directory)
+        self.checkDevices(reader)
         self.bind = Self.readBind(reader)
         if let version: ProtocolVersion = reader.choice("protocol") { self.protocolVersion = version }
         self.readSessionExpiry(reader)
+        self.readStamp(reader)
         if let cleanSession = reader.bool("clean_session") { self.cleanSession = cleanSession }
         self.readDelivery(reader)
         self.stateTopicRule = StateTopicRule(reader)
@@ -35,9 +38,17 @@ extension UplinkConfiguration {
         }
     }
 
+    private mutating func readStamp(_ reader: ConfigurationReader) {
+        guard reader.bool("stamp") == true else { return }
+        self.stamp = true
+        if self.protocolVersion != .v5 {
+            reader.error("stamp", "only MQTT 5 has user properties; write protocol = \"5\"")
+        }
+    }
+
     /// Reads how to connect to ``addresses`` and as whom: what uplinks and attached brokers have in common.
     mutating func readConnection(_ reader: ConfigurationReader, directory: String) {
-        self.psk = Self.readPSK(reader, directory: directory)
+        self.readPSK(reader, directory: directory)
         self.readTransport(reader, directory: directory)
         self.ca = reader.file("ca", .authorities, directory: directory)
         self.certificate = reader.file("certificate", .certificates, directory: directory)
@@ -85,14 +96,18 @@ extension UplinkConfiguration {
         return addresses
     }
 
-    private static func readPSK(_ reader: ConfigurationReader, directory: String) -> PSK? {
-        guard let table = reader.table("psk", example: "{ identity = \"…\", key_file = \"…\" }") else { return nil }
+    private mutating func readPSK(_ reader: ConfigurationReader, directory: String) {
+        guard let table = reader.table("psk", example: "{ identity = \"…\", key_file = \"…\" }") else { return }
+        if let devices = self.devices {
+            self.devices?.keyIdentity = Self.readKeyIdentity(table, gateway: devices.gateway)
+            return
+        }
         let identity = table.text("identity", maxBytes: Self.maxIdentityBytes)
         let keyFile = table.file("key_file", .secret, directory: directory)
         for key in ["identity", "key_file"] where !table.has(key) { table.error(key, "missing") }
         table.finish()
-        guard let identity, let keyFile else { return nil }
-        return PSK(identity: identity, keyFile: keyFile)
+        guard let identity, let keyFile else { return }
+        self.psk = PSK(identity: identity, keyFile: keyFile)
     }
 
     private static func readServerName(_ reader: ConfigurationReader) -> String? {

@@ -131,6 +131,12 @@ package struct UplinkConfiguration: Sendable, Equatable {
     /// Where the outside broker is told whether the gateway is there.
     package var stateTopicRule = StateTopicRule.own
 
+    /// Set: each device has a connection of its own, and `%d` in ``clientID``, ``username`` and the paths of its files stands for
+    /// its id. `nil`: the gateway has one for all.
+    package var devices: DeviceConnections?
+    /// Whether messages carry who sent them, in user properties of MQTT 5.0.
+    package var stamp = false
+
     /// As long as anything else may wait.
     package static let maxSessionExpiry: Duration = .seconds(3_650 * 86_400)
 
@@ -145,11 +151,17 @@ package struct UplinkConfiguration: Sendable, Equatable {
     /// Whether TLS is spoken.
     package var isTLS: Bool { self.addresses.contains(where: \.isTLS) }
 
-    /// The files that it names.
+    /// Whether it is another file for each device.
+    private func isOfDevice(_ file: ConfigurationFile) -> Bool {
+        guard self.devices != nil, file != self.ca, file != self.proxy?.passwordFile else { return false }
+        return (try? DeviceTemplate(file.path))?.hasDevice ?? false
+    }
+
+    /// The files that it names, but those of single devices.
     package var files: [ConfigurationFile] {
         [
             self.psk?.keyFile, self.ca, self.certificate, self.key, self.keyPassphraseFile, self.usernameFile,
             self.passwordFile, self.proxy?.passwordFile,
-        ].compactMap { $0 }
+        ].compactMap { $0 }.filter { !self.isOfDevice($0) }
     }
 }

@@ -58,6 +58,8 @@ package struct Counters: Sendable, Equatable {
     package var limits: [LimitHit: Int] = [:]
     /// Records handed to the store.
     package var spooled = 0
+    /// Messages that no device sent, on a route to an uplink where each device has a connection of its own: not sent there.
+    package var withoutIdentity = 0
     /// QoS 0 messages sent to an uplink without the store.
     package var forwardedUnstored = 0
     /// QoS 0 messages dropped because an uplink was down or busy.

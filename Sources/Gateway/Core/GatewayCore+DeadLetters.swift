@@ -28,7 +28,7 @@ extension GatewayCore {
             var postponed: [Int64] = []
             var stranded: Set<Int64> = []
             for letter in letters {
-                guard let (link, lane) = self.lanes[letter.letter.record.uplink] else {
+                guard let (link, lane) = self.wakened(letter.letter.record.uplink) else {
                     // It stays where it is: gateway.conf may name the uplink again at the next start.
                     stranded.insert(letter.letter.record.uplink)
                     continue

@@ -226,6 +226,10 @@ extension GatewayCore {
         self.closeClients(of: changes.rekeyed, reason: "the device was re-keyed", endsSessions: false)
         self.closeClients(of: changes.lost, reason: "the device was revoked or removed", endsSessions: true)
         self.forgetCommands(of: changes.lost)
+        for case .devices(let devices) in self.uplinks {
+            devices.halt(changes.lost)
+            devices.renew(changes.rekeyed.union(changes.restored).union(changes.added).subtracting(changes.lost))
+        }
         self.logger.notice(
             "devices changed",
             metadata: [

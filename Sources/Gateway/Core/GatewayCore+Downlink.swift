@@ -10,15 +10,23 @@ extension GatewayCore {
     /// A message that an uplink brought: a command for the nodes.
     ///
     /// - Parameters:
+    ///   - link: What brought it.
     ///   - index: The uplink's place in ``RouteTable/uplinks``.
     ///   - isHeld: It came at QoS 2, so that its identifier is to be remembered until the broker releases it.
     ///   - done: Called when the outside broker may forget it, or with false if it has to send it again.
-    func receivedFromUplink(_ publish: Publish, index: Int, isHeld: Bool, _ done: @escaping (Bool) -> Void) {
+    func receivedFromUplink(
+        _ publish: Publish,
+        by link: UplinkLink,
+        index: Int,
+        isHeld: Bool,
+        _ done: @escaping (Bool) -> Void
+    ) {
         if isHeld {
-            let uplink = self.links[index].normalLane.storeID
+            let uplink = link.normalLane.storeID
             self.commits.append(.hold(.hold(uplink: uplink, packetID: publish.packetID)))
         }
-        self.distribute(fromUplink: publish, index: index)
+        if let device = link.device, case .devices(let devices) = self.uplinks[index] { devices.received(for: device) }
+        self.distribute(fromUplink: publish, by: link, index: index)
         self.commits.whenSafe {
             done(true)
         } orElse: {
@@ -26,10 +34,12 @@ extension GatewayCore {
         }
     }
 
-    private func distribute(fromUplink publish: Publish, index: Int) {
+    private func distribute(fromUplink publish: Publish, by link: UplinkLink, index: Int) {
         guard let incoming = self.routes.incoming(uplink: index, topic: publish.topic),
             !self.registry.reserved.contains(incoming.topic),
-            incoming.device.map({ self.registry.device($0) != nil }) ?? true
+            incoming.device.map({ self.registry.device($0) != nil }) ?? true,
+            // A device's own connection brings what is for that device, whatever its broker sends.
+            link.device == nil || link.device == incoming.device
         else {
             self.counters.unroutedFromUplinks += 1
             return
@@ -70,9 +80,9 @@ extension GatewayCore {
                 properties: properties
             )
             onward.properties.messageExpiryInterval = publish.properties.messageExpiryInterval
-            if let link = self.uplinkWithoutRoom([route], payload: message.payload) {
+            if let full = self.uplinkWithoutRoom([route], device: nil, payload: message.payload) {
                 self.counters.droppedBySpool += 1
-                link.status.dropped += 1
+                full.link?.status.dropped += 1
                 return
             }
             self.forward(onward, payload: message.payload, along: route)

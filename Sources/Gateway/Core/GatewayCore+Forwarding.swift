@@ -8,15 +8,32 @@ import Uplink
 extension GatewayCore {
     /// Whether each uplink on the message's way has room for it.
     ///
-    /// - Returns: The uplink that has not, and refuses messages then.
-    func uplinkWithoutRoom(_ routes: [RoutedTopic], payload: ByteBuffer) -> UplinkLink? {
+    /// - Parameter device: Who sent it; nil: no device.
+    /// - Returns: The uplink that has not, and refuses messages then; without a link if the device can't have one.
+    func uplinkWithoutRoom(
+        _ routes: [RoutedTopic],
+        device: DeviceID?,
+        payload: ByteBuffer
+    ) -> (name: String, link: UplinkLink?)? {
         for route in routes {
-            let link = self.links[route.uplink]
+            let uplink = self.uplinks[route.uplink]
+            guard let link = uplink.link(for: device) else {
+                // What no device sent does not take such a route, which is no reason to refuse it.
+                guard device != nil else { continue }
+                return (uplink.name, nil)
+            }
             guard self.isKept(route, link) else { continue }
             let bytes = route.topic.buffer.readableBytes + payload.readableBytes
-            if !link.makeRoom(for: route, bytes: bytes) { return link }
+            if !link.makeRoom(for: route, bytes: bytes) { return (uplink.name, link) }
         }
         return nil
+    }
+
+    /// The link of a route for a message; nil, and counted, if it has none.
+    private func link(_ route: RoutedTopic, _ device: DeviceID?) -> UplinkLink? {
+        let link = self.uplinks[route.uplink].link(for: device)
+        if link == nil { self.counters.withoutIdentity += 1 }
+        return link
     }
 
     /// Sends a message along one route: through the spool, past it, or to the dead letters.
@@ -33,11 +50,13 @@ extension GatewayCore {
         pending: inout PendingAcknowledgement?,
         undo: (() -> Void)?
     ) {
-        let link = self.links[route.uplink]
+        guard let link = self.link(route, device) else { return }
         guard case .endToEnd = link.configuration.acknowledge, self.isKept(route, link) else {
-            return self.forward(publish, payload: payload, along: route, device: device)
+            return self.forward(publish, payload: payload, along: route, device: device, by: link)
         }
-        guard let (record, lane) = self.record(publish, payload: payload, along: route, device: device) else { return }
+        guard let (record, lane) = self.record(publish, payload: payload, along: route, device: device, by: link) else {
+            return
+        }
         if pending == nil, publish.qos != .atMostOnce {
             pending = PendingAcknowledgement(client: client, packetID: publish.packetID, undo: undo)
         }
@@ -49,16 +68,30 @@ extension GatewayCore {
 
     /// Sends a message along one route without anybody who could wait for an outside broker.
     func forward(_ publish: Publish, payload: ByteBuffer, along route: RoutedTopic, device: DeviceID? = nil) {
-        let link = self.links[route.uplink]
+        guard let link = self.link(route, device) else { return }
+        self.forward(publish, payload: payload, along: route, device: device, by: link)
+    }
+
+    private func forward(
+        _ publish: Publish,
+        payload: ByteBuffer,
+        along route: RoutedTopic,
+        device: DeviceID?,
+        by link: UplinkLink
+    ) {
         let limits = link.limits
         guard self.isKept(route, link) else {
             let isTaken =
                 limits.objection(topic: route.topic.buffer, payloadBytes: payload.readableBytes) == nil
-                && link.sendUnstored(self.unstored(publish, payload: payload, along: route, link))
+                && link.sendUnstored(
+                    self.unstored(publish, payload: payload, along: route, device: device, by: link)
+                )
             if isTaken { self.counters.forwardedUnstored += 1 } else { self.counters.droppedUnstored += 1 }
             return
         }
-        guard let (record, lane) = self.record(publish, payload: payload, along: route, device: device) else { return }
+        guard let (record, lane) = self.record(publish, payload: payload, along: route, device: device, by: link) else {
+            return
+        }
         self.spool(record, in: lane, of: link)
     }
 
@@ -74,9 +107,9 @@ extension GatewayCore {
         _ publish: Publish,
         payload: ByteBuffer,
         along route: RoutedTopic,
-        device: DeviceID?
+        device: DeviceID?,
+        by link: UplinkLink
     ) -> (SpoolRecord, UplinkLane)? {
-        let link = self.links[route.uplink]
         let limits = link.limits
         let lane = link.lane(route.priority)
         var record = SpoolRecord(
@@ -89,7 +122,9 @@ extension GatewayCore {
             device: device,
             storedAt: self.wallClock.stamp
         )
-        if link.speaksV5, !publish.properties.isAbsent { record.properties = publish.properties.ofMessage.serialized }
+        if link.speaksV5, let properties = self.properties(of: publish, device: device, by: link) {
+            record.properties = properties.serialized
+        }
         record.isClockless = !self.wallClock.isSet
         if let lifetime = self.lifetime(of: publish, along: route) {
             let end = NIODeadline.now() + lifetime
@@ -110,6 +145,12 @@ extension GatewayCore {
         return (record, lane)
     }
 
+    /// The properties that go out with a message; nil: none.
+    private func properties(of publish: Publish, device: DeviceID?, by link: UplinkLink) -> MQTTProperties? {
+        guard !publish.properties.isAbsent || link.stamp.isNeeded else { return nil }
+        return link.stamp.apply(to: publish.properties.ofMessage, device: device)
+    }
+
     /// Whether a message of this route goes through the spool.
     private func isKept(_ route: RoutedTopic, _ link: UplinkLink) -> Bool {
         min(route.qos, link.limits.maxQoS) != .atMostOnce || link.configuration.spool.keepsQoS0
@@ -126,9 +167,10 @@ extension GatewayCore {
         _ publish: Publish,
         payload: ByteBuffer,
         along route: RoutedTopic,
-        _ link: UplinkLink
+        device: DeviceID?,
+        by link: UplinkLink
     ) -> UplinkMessage {
-        var properties = publish.properties.isAbsent ? MQTTProperties() : publish.properties.ofMessage
+        var properties = self.properties(of: publish, device: device, by: link) ?? MQTTProperties()
         if link.speaksV5, !self.wallClock.isSet { properties.userProperties.append(UplinkLink.clocklessMark) }
         return UplinkMessage(
             sequence: 0,

@@ -166,13 +166,13 @@ extension GatewayCore {
                 detail: "\(publish.payload.readableBytes) bytes, over max_payload = \(destination.profile.maxPayload)"
             )
         }
-        if let link = self.uplinkWithoutRoom(destination.routes, payload: payload) {
+        if let full = self.uplinkWithoutRoom(destination.routes, device: destination.device, payload: payload) {
             undo?()
             return client.refuse(
                 publish,
                 .spoolFull,
                 device: destination.name,
-                detail: "the spool of uplink \(link.name) is full"
+                detail: "the spool of uplink \(full.name) is full"
             )
         }
         if publish.retain, client.speaksV5, destination.commandSession == nil,

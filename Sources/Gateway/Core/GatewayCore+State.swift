@@ -10,7 +10,7 @@ extension GatewayCore {
 
     /// Says that the gateway is there, and begins to say how its uplinks are.
     func startStateTopics() {
-        self.stateBoard = StateBoard(uplinks: self.links.count)
+        self.stateBoard = StateBoard(uplinks: self.uplinks.count)
         self.publishLive(self.bridgeState)
         self.publishUplinks(withFigures: true)
         self.scheduleFigures()
@@ -45,8 +45,8 @@ extension GatewayCore {
     /// - Parameter withFigures: Figures are reason enough.
     func publishUplinks(withFigures: Bool) {
         let now = NIODeadline.now()
-        for (index, link) in self.links.enumerated() {
-            let report = link.report(now: now)
+        for (index, uplink) in self.uplinks.enumerated() {
+            let report = uplink.report(now: now, clock: self.wallClock)
             switch self.stateBoard.due(report, of: index, withFigures: withFigures, now: now) {
             case .now?: self.publishLive(self.message(of: report))
             case .later(let deadline)?: self.scheduleNews(at: deadline)
@@ -98,7 +98,7 @@ extension GatewayCore {
     /// Whether a filter could get any of it.
     func hasStateTopics(matching filter: TopicFilter) -> Bool {
         filter.matches(self.stateNames.bridge)
-            || self.links.contains { filter.matches(self.stateNames.uplink($0.name)) }
+            || self.uplinks.contains { filter.matches(self.stateNames.uplink($0.name)) }
     }
 
     /// What a new subscription, or a session that is back, gets at once.
@@ -115,8 +115,8 @@ extension GatewayCore {
             )
         }
         if filter.matches(self.stateNames.bridge) { send(self.bridgeState) }
-        for link in self.links where filter.matches(self.stateNames.uplink(link.name)) {
-            send(self.message(of: link.report()))
+        for uplink in self.uplinks where filter.matches(self.stateNames.uplink(uplink.name)) {
+            send(self.message(of: uplink.report(now: .now(), clock: self.wallClock)))
         }
     }
 }

@@ -43,7 +43,7 @@ extension GatewayCore {
             ),
             refused: refused,
             limits: limits,
-            uplinks: self.links.map { $0.report() },
+            uplinks: self.uplinks.map { $0.report(now: .now(), clock: self.wallClock) },
             attached: self.attached.map { .init(name: $0.name, isConnected: $0.isConnected) }
         )
     }

@@ -65,6 +65,7 @@ extension GatewayCore {
             ("gateway/commands/waiting", "\(self.commandDesk.messages)"),
             ("gateway/commands/dropped", "\(counters.commandsDropped)"),
             ("gateway/loops", "\(counters.loopsEnded)"),
+            ("gateway/without-identity", "\(counters.withoutIdentity)"),
             ("gateway/commits/failed", "\(counters.failedCommits)"),
             ("gateway/devices", "\(self.registry.count)"),
         ]
@@ -88,7 +89,10 @@ extension GatewayCore {
             ("gateway/clock", self.wallClock.isSet ? "set" : "not set"),
             ("gateway/clock/floor", JSONText.time(self.wallClock.floor)),
         ]
-        for link in self.links { values += link.systemValues }
+        for uplink in self.uplinks {
+            values += uplink.report(now: .now(), clock: self.wallClock).systemValues
+            if case .devices(let devices) = uplink { values += devices.systemValues }
+        }
         return values
     }
 }
@@ -102,21 +106,32 @@ extension Message {
     }
 }
 
-extension UplinkLink {
-    /// What `$SYS` says of the link.
+extension UplinkReport {
+    /// What `$SYS` says of the uplink.
     fileprivate var systemValues: [(name: String, value: String)] {
-        let report = self.report()
         let base = "gateway/uplink/\(self.name)"
         return [
-            ("\(base)/state", report.state.rawValue),
-            ("\(base)/address", report.address ?? "none"),
-            ("\(base)/spool/messages", "\(report.spool.messages)"),
-            ("\(base)/spool/bytes", "\(report.spool.bytes)"),
-            ("\(base)/spool/oldest", "\(report.spool.oldestSeconds ?? 0) seconds"),
-            ("\(base)/messages/delivered", "\(report.delivered)"),
-            ("\(base)/messages/dropped", "\(report.dropped)"),
-            ("\(base)/messages/expired", "\(report.expired)"),
-            ("\(base)/messages/dead", "\(report.dead)"),
+            ("\(base)/state", self.state.rawValue),
+            ("\(base)/address", self.address ?? "none"),
+            ("\(base)/spool/messages", "\(self.spool.messages)"),
+            ("\(base)/spool/bytes", "\(self.spool.bytes)"),
+            ("\(base)/spool/oldest", "\(self.spool.oldestSeconds ?? 0) seconds"),
+            ("\(base)/messages/delivered", "\(self.delivered)"),
+            ("\(base)/messages/dropped", "\(self.dropped)"),
+            ("\(base)/messages/expired", "\(self.expired)"),
+            ("\(base)/messages/dead", "\(self.dead)"),
+        ]
+    }
+}
+
+extension DeviceUplinks {
+    /// What `$SYS` says of its devices.
+    fileprivate var systemValues: [(name: String, value: String)] {
+        let base = "gateway/uplink/\(self.name)/devices"
+        return [
+            ("\(base)/known", "\(self.deviceCount)"),
+            ("\(base)/connected", "\(self.connectedCount)"),
+            ("\(base)/waiting", "\(self.waitingCount)"),
         ]
     }
 }

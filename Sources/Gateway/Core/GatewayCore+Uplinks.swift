@@ -5,25 +5,29 @@ import Uplink
 
 /// What the links ask of the core: disk, and a way for the messages that come down.
 extension GatewayCore {
-    /// What the link in this place of ``links`` needs.
+    /// What a link of the uplink in this place of ``uplinks`` needs.
     func hooks(ofLink index: Int) -> UplinkLink.Hooks {
         UplinkLink.Hooks(
             acknowledged: { [unowned self] lane, sequence in
                 self.counters.acknowledgedOutside += 1
                 self.commits.acknowledged(uplink: lane, sequence: sequence)
             },
-            received: { [unowned self] publish, receipt, done in
-                self.receivedFromUplink(publish, index: index, isHeld: receipt?.isExactlyOnce == true, done)
+            received: { [unowned self] link, publish, receipt, done in
+                let isHeld = receipt?.isExactlyOnce == true
+                self.receivedFromUplink(publish, by: link, index: index, isHeld: isHeld, done)
             },
-            load: { [unowned self] lane, cursor in
-                self.load(lane, cursor) { core, page in core.links[index].loaded(page, in: lane) }
+            load: { [unowned self] link, lane, cursor in
+                self.load(lane, cursor) { [weak link] _, page in link?.loaded(page, in: lane) }
             },
             fetch: { [unowned self] lane, sequence, done in self.fetch(sequence, of: lane, done) },
             drop: { [unowned self] drop in self.commits.append(drop) },
             write: { [unowned self] record, waiter in self.write(record, for: waiter) },
             bury: { [unowned self] letter, waiter in self.bury(letter, for: waiter) },
             note: { [unowned self] step, done in self.note(step, done) },
-            changed: { [unowned self] link in self.uplinkChanged(link) }
+            changed: { [unowned self] link in
+                if let device = link.device, case .devices(let devices) = self.uplinks[index] { devices.changed(device) }
+                self.uplinkChanged(link)
+            }
         )
     }
 

@@ -42,9 +42,9 @@ final class GatewayCore {
     /// The sealing desk: session topics and the receivers behind them.
     var channels: [TopicName: SealedChannel] = [:]
     /// In the order of ``RouteTable/uplinks``.
-    private(set) var links: [UplinkLink] = []
+    private(set) var uplinks: [UplinkAtWork] = []
     /// Their lanes by the store's numbers.
-    private(set) var lanes: [Int64: (link: UplinkLink, lane: UplinkLane)] = [:]
+    private var lanes: [Int64: OwnedLane] = [:]
     /// Dead letters are on their way from the store; or are to be asked for after that, or in a while.
     var isResending = false
     var wantsResend = false
@@ -134,14 +134,14 @@ final class GatewayCore {
     }
 
     /// Takes the uplinks and attached brokers, and begins to hear of commits.
-    func start(links: [UplinkLink], attached: [AttachedBroker]) {
-        self.links = links
+    func start(uplinks: [UplinkAtWork], attached: [AttachedBroker]) {
+        self.uplinks = uplinks
         self.attached = attached
-        for link in links { for lane in link.lanes { self.lanes[lane.storeID] = (link, lane) } }
+        for case .gateway(let link) in uplinks { for lane in link.lanes { self.own(lane, .gateway(link)) } }
         self.commits.committed = { [unowned self] record in
             let (link, lane) = self.lane(record.uplink)
-            link.settled(bytes: record.countedBytes, in: lane)
-            link.committed(record, in: lane)
+            link?.settled(bytes: record.countedBytes, in: lane)
+            link?.committed(record, in: lane)
         }
         self.startHousekeeping()
         self.startSystemTopics()
@@ -174,6 +174,7 @@ final class GatewayCore {
         client.isCounted = false
         let left = self.connectionsOf[id, default: 1] - 1
         self.connectionsOf[id] = left > 0 ? left : nil
+        if left <= 0 { self.setPresent(id, false) }
     }
 
     /// Counts a connection of a proven device.
@@ -185,6 +186,7 @@ final class GatewayCore {
             return false
         }
         self.connectionsOf[id, default: 0] += 1
+        if self.connectionsOf[id] == 1 { self.setPresent(id, true) }
         return true
     }
 
@@ -218,7 +220,7 @@ final class GatewayCore {
         switch devices {
         case .success(let devices):
             self.keys.reload()
-            self.replaceDevices(devices)
+            self.withSpools(for: devices) { $0.replaceDevices(devices) }
         case .failure(let error):
             self.logger.error("can't see whether devices changed", metadata: ["error": "\(error)"])
         }
@@ -249,6 +251,7 @@ final class GatewayCore {
             link.expire(nowMilliseconds: now, jumpedUpTime: upTime)
             link.diskHas(free: free)
         }
+        for case .devices(let devices) in self.uplinks { devices.housekeep() }
     }
 
     /// Ends in the order in which nothing acknowledged is lost and nothing safe goes unacknowledged: no more is read, what
@@ -266,6 +269,7 @@ final class GatewayCore {
         self.wait(until: deadline, for: { $0.commits.isSafe }) { core in
             core.closeAllClients()  // Their wills may be stored yet.
             core.wait(until: deadline, for: { $0.commits.isSafe && $0.areLinksDrained }) { core in
+                for case .devices(let devices) in core.uplinks { devices.stop() }
                 for link in core.links { link.stop() }
                 for broker in core.attached { broker.stop() }
                 // Deletions of what the brokers acknowledged last: without them they would be sent twice.
@@ -305,7 +309,7 @@ final class GatewayCore {
     private func batchFinished(_ result: Result<CommittedBatch, StoreError>, _ attempted: StoreBatch) {
         for drop in attempted.drops {
             let (link, lane) = self.lane(drop.uplink)
-            link.dropFinished(lane)
+            link?.dropFinished(lane)
         }
         switch result {
         case .success(let batch):
@@ -321,7 +325,7 @@ final class GatewayCore {
         case .failure(let error):
             for record in attempted.inserts {
                 let (link, lane) = self.lane(record.uplink)
-                link.settled(bytes: record.countedBytes, in: lane)
+                link?.settled(bytes: record.countedBytes, in: lane)
             }
             if !attempted.resent.isEmpty { self.scheduleResend() }
             self.counters.failedCommits += 1
@@ -347,7 +351,7 @@ final class GatewayCore {
             self.logger.warning(
                 "spool full or too old: dropped",
                 metadata: [
-                    "uplink": "\(self.lane(records.uplink).link.name)",
+                    "uplink": "\(self.lane(records.uplink).link?.name ?? "")",
                     "device": "\(records.device?.text ?? "gateway")", "messages": "\(records.messages)",
                 ]
             )
@@ -356,15 +360,33 @@ final class GatewayCore {
             let gone = dropped.filter { $0.uplink == drop.uplink }
             guard let last = gone.map(\.lastSequence).max() else { continue }
             let (link, lane) = self.lane(drop.uplink)
-            link.dropped(drop.extent, through: last, messages: gone.reduce(0) { $0 + $1.messages }, in: lane)
+            link?.dropped(drop.extent, through: last, messages: gone.reduce(0) { $0 + $1.messages }, in: lane)
         }
     }
 
-    private func lane(_ storeID: Int64) -> (link: UplinkLink, lane: UplinkLane) {
+    /// - Returns: The link is nil if it is a device's lane that holds nothing, and nothing of it is on the way.
+    private func lane(_ storeID: Int64) -> (link: UplinkLink?, lane: UplinkLane) {
         guard let found = self.lanes[storeID] else {
             preconditionFailure("the store speaks of spool \(storeID), which no link has")
         }
-        return found
+        switch found.owner {
+        case .gateway(let link): return (link, found.lane)
+        case .device(let devices, let device): return (devices.link(of: device), found.lane)
+        }
+    }
+
+    /// The lane of this number and its link, which a device may get for it; nil: no uplink has it.
+    func wakened(_ storeID: Int64) -> (link: UplinkLink, lane: UplinkLane)? {
+        guard let found = self.lanes[storeID] else { return nil }
+        switch found.owner {
+        case .gateway(let link): return (link, found.lane)
+        case .device(let devices, let device): return devices.link(for: device).map { ($0, found.lane) }
+        }
+    }
+
+    /// Makes a lane known, before anything of it can be committed.
+    func own(_ lane: UplinkLane, _ owner: OwnedLane.Owner) {
+        self.lanes[lane.storeID] = OwnedLane(lane: lane, owner: owner)
     }
 
     /// What the gateway took charge of in memory alone, for uplinks with `acknowledge = "end-to-end"`, goes to the disk.

@@ -2,6 +2,15 @@ import Devices
 import Store
 
 extension RoutePriority {
+    /// Of a lane of the store.
+    init(_ lane: SpoolLane) {
+        switch lane {
+        case .high: self = .high
+        case .normal: self = .normal
+        case .low: self = .low
+        }
+    }
+
     /// The store's lane of this priority.
     var lane: SpoolLane {
         switch self {

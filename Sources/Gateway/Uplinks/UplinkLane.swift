@@ -8,9 +8,25 @@ final class UplinkLane {
     let storeID: Int64
     var queue: LaneQueue
     /// As of the last commit that touched this spool.
-    var totals: SpoolTotals
+    var totals: SpoolTotals {
+        didSet {
+            self.share?.changed(
+                messages: self.totals.messages - oldValue.messages,
+                bytes: self.totals.bytes - oldValue.bytes
+            )
+        }
+    }
     /// Records on their way to the disk, which ``totals`` does not count yet.
-    var uncounted = (messages: 0, bytes: 0)
+    var uncounted = (messages: 0, bytes: 0) {
+        didSet {
+            self.share?.changed(
+                messages: self.uncounted.messages - oldValue.messages,
+                bytes: self.uncounted.bytes - oldValue.bytes
+            )
+        }
+    }
+    /// Counts it together with others; nil: the link alone has the limits.
+    weak var share: SpoolShare?
     /// A drop is on its way; another one now would drop the same room twice.
     var isDropping = false
     /// The highest sequence that was sent of those that did not wait for the disk.

@@ -134,7 +134,7 @@ extension UplinkLink {
     // MARK: Messages of the broker
 
     func received(_ publish: Publish, _ receipt: UplinkReceipt?) {
-        self.hooks.received(publish, receipt) { [weak self] isSafe in
+        self.hooks.received(self, publish, receipt) { [weak self] isSafe in
             guard let self, let receipt else { return }
             if isSafe {
                 // Also when the connection is gone: the machine knows then that the message is stored.

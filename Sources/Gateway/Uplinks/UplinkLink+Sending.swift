@@ -18,7 +18,7 @@ extension UplinkLink {
 
     /// Sends what the window, the socket and the broker's rate have room for.
     func pump() {
-        guard let channel = self.channel, channel !== self.changingFrom, self.isConnected,
+        guard let channel = self.channel, channel !== self.changingFrom, !self.isResting, self.isConnected,
             self.pausedUntil == .distantPast, self.client.freeSlots > 0
         else { return self.refill() }
         while channel.isWritable {
@@ -46,14 +46,14 @@ extension UplinkLink {
 
     /// Sends a QoS 0 message past the spool, if the link is up and takes bytes.
     func sendUnstored(_ message: UplinkMessage) -> Bool {
-        guard let channel = self.channel, channel.isWritable, self.isConnected else { return false }
+        guard let channel = self.channel, channel.isWritable, !self.isResting, self.isConnected else { return false }
         return channel.write { self.client.send(message, now: .now(), into: &$0) } == .sentAtMostOnce
     }
 
     /// Asks for what is on disk only, for each lane that runs low.
     func refill() {
         for lane in self.lanes {
-            if let cursor = lane.queue.wantsLoad() { self.hooks.load(lane, cursor) }
+            if let cursor = lane.queue.wantsLoad() { self.hooks.load(self, lane, cursor) }
         }
     }
 

@@ -39,7 +39,7 @@ extension UplinkLink {
         switch self.configuration.spool.whenFull {
         case .reject: return false
         case .dropNewest: return true
-        case .dropOldest: return self.laneToDropFrom(for: route.priority) == nil && self.isOverfull
+        case .dropOldest: return self.isOverfull && self.laneToDropFrom(for: route.priority) == nil
         }
     }
 
@@ -64,14 +64,26 @@ extension UplinkLink {
 
     private func isFull(for bytes: Int) -> Bool {
         let spool = self.configuration.spool
-        return self.diskIsLow || self.waitingMessages >= spool.maxMessages || self.waitingBytes + bytes > spool.maxBytes
+        guard let share = self.share else {
+            return self.diskIsLow || self.waitingMessages >= spool.maxMessages
+                || self.waitingBytes + bytes > spool.maxBytes
+        }
+        let free = (messages: spool.maxMessages - share.messages, bytes: spool.maxBytes - share.bytes - bytes)
+        guard !self.diskIsLow, free.messages > 0, free.bytes >= 0 else { return true }
+        // Where nothing is dropped for the new one, a device may fill no more than it leaves free for the others.
+        guard spool.whenFull != .dropOldest else { return false }
+        return self.waitingMessages >= free.messages || self.waitingBytes > free.bytes
     }
 
     /// More waits than what one commit may bring over the limits.
-    private var isOverfull: Bool { self.waitingMessages > self.configuration.spool.maxMessages }
+    private var isOverfull: Bool {
+        (self.share?.messages ?? self.waitingMessages) > self.configuration.spool.maxMessages
+    }
 
+    /// Of devices that share the limits it is the one that has most waiting, so that none takes the room of the others.
     private func laneToDropFrom(for priority: RoutePriority) -> UplinkLane? {
-        self.lanes.last { $0.priority.rank <= priority.rank && $0.totals.messages > 0 }
+        if let share = self.share { return share.laneToDropFrom(upTo: priority.rank) }
+        return self.lanes.last { $0.priority.rank <= priority.rank && $0.totals.messages > 0 }
     }
 
     private func dropOldest(for priority: RoutePriority, bytes: Int) {

@@ -18,9 +18,9 @@ final class UplinkLink {
         /// The outside broker has the record, or it is worth nothing any more: it leaves the spool.
         var acknowledged: (_ lane: Int64, _ sequence: Int64) -> Void
         /// A message came down. To be answered with true when it is safe, or with false if it could not be stored.
-        var received: (Publish, UplinkReceipt?, _ done: @escaping (Bool) -> Void) -> Void
-        /// Records of a lane are wanted from the disk.
-        var load: (UplinkLane, SpoolCursor) -> Void
+        var received: (UplinkLink, Publish, UplinkReceipt?, _ done: @escaping (Bool) -> Void) -> Void
+        /// Records of a lane are wanted from the disk, for ``loaded(_:in:)``.
+        var load: (UplinkLink, UplinkLane, SpoolCursor) -> Void
         /// One record is wanted from the disk; nil: it is not there.
         var fetch: (UplinkLane, _ sequence: Int64, _ done: @escaping (Result<SpoolRecord?, StoreError>) -> Void) -> Void
         /// Room is to be made in the spool.
@@ -33,6 +33,12 @@ final class UplinkLink {
         var note: (QoS2Step, _ done: @escaping (Bool) -> Void) -> Void
         /// Something that people look at has changed.
         var changed: (UplinkLink) -> Void
+        /// A connection is wanted: ``connect()`` when it may be made; nil: at once.
+        var mayConnect: (() -> Void)?
+        /// The connection was ended by ``rest()``, or there was none.
+        var rested: (() -> Void)?
+        /// Whether a failure is worth the operator's attention; nil: unless it is the same as the last one.
+        var isNews: ((_ failure: String) -> Bool)?
     }
 
     /// A step of QoS 2 that must be on disk before the next.
@@ -42,6 +48,11 @@ final class UplinkLink {
     }
 
     let configuration: UplinkConfiguration
+    /// Whose connection it is; nil: the gateway's own.
+    let device: DeviceID?
+    /// With whom the limits of the spool are shared; nil: nobody.
+    let share: SpoolShare?
+    let stamp: MessageStamp
     /// By priority, the highest first; the normal one is always there.
     let lanes: [UplinkLane]
     /// Records up to this sequence are of an earlier run, which may have sent them.
@@ -54,7 +65,7 @@ final class UplinkLink {
     var client: UplinkClient
     var channel: UplinkChannel?
     /// Whether acknowledgements can come in. Kept beside the machine, which is not small, for the way of each message.
-    private(set) var isConnected = false
+    var isConnected = false
     /// Fewer messages than usual may be under way, to find out on which the broker ends the connection.
     var isWindowLowered = false
     var status = UplinkStatus()
@@ -96,9 +107,14 @@ final class UplinkLink {
     private var isDroppingConnection = false
     /// A better connection waits for this one to have nothing in flight.
     weak var changingFrom: UplinkChannel?
+    /// Nothing more is sent: the connection ends when what is in flight is acknowledged.
+    var isResting = false
 
     init(
         configuration: UplinkConfiguration,
+        device: DeviceID? = nil,
+        share: SpoolShare? = nil,
+        stamp: MessageStamp,
         lanes: [UplinkLane],
         storedThrough: Int64,
         client: UplinkClient,
@@ -112,6 +128,9 @@ final class UplinkLink {
     ) {
         precondition(lanes.contains { $0.priority == .normal }, "an uplink has a normal lane")
         self.configuration = configuration
+        self.device = device
+        self.share = share
+        self.stamp = stamp
         self.lanes = lanes
         self.storedThrough = storedThrough
         self.client = client
@@ -181,10 +200,7 @@ final class UplinkLink {
         case .none: break
         case .connect:
             self.isConnected = false
-            self.isWindowLowered = self.suspects.isCautious
-            self.client.windowLimit = self.isWindowLowered ? 1 : self.client.configuration.inFlight
-            self.client.will = self.will
-            self.connect(now: .now())
+            if let mayConnect = self.hooks.mayConnect { mayConnect() } else { self.connect() }
         case .connected(let session): self.connected(session)
         case .acknowledged(let sequence): return self.acknowledged(sequence)  // The end of the burst arms the timer.
         case .pubrec(let sequence, let packetID): self.recorded(sequence, packetID)
@@ -208,6 +224,15 @@ final class UplinkLink {
         self.armTimer()
     }
 
+    /// Makes the connection that ``perform(_:)`` was asked for.
+    func connect() {
+        guard self.client.phase == .connecting else { return }
+        self.isWindowLowered = self.suspects.isCautious
+        self.client.windowLimit = self.isWindowLowered ? 1 : self.client.configuration.inFlight
+        self.client.will = self.will
+        self.connect(now: .now())
+    }
+
     private func connected(_ session: UplinkSession) {
         self.isConnected = true
         self.connector.connectionWasAccepted()
@@ -217,7 +242,8 @@ final class UplinkLink {
         self.status.since = .now()
         self.health.accepted()
         self.sayOnline()
-        self.logger.notice(
+        self.logger.log(
+            level: self.device == nil ? .notice : .debug,
             "uplink connected",
             metadata: [
                 "uplink": "\(self.name)", "address": "\(self.channel?.address ?? "?")",
@@ -244,6 +270,7 @@ final class UplinkLink {
         self.stateConnectionEnded(failure, wasAccepted: self.status.address != nil)
         // No message is to blame for a connection that the broker never accepted, or that the gateway ended.
         let endedOnMessage = self.status.address != nil && !self.isDroppingConnection
+        self.isResting = false
         self.status.address = nil
         self.status.since = .now()
         self.status.lastError = "\(failure)"
@@ -272,7 +299,8 @@ final class UplinkLink {
         let wait = Double((retryAt - .now()).nanoseconds) / 1e9
         let seconds = "\((wait * 10).rounded() / 10) s"
         // The first failure of a kind is news; the same one every two minutes is not.
-        let level: Logger.Level = words == self.lastFailure ? .debug : .warning
+        let isNews = words != self.lastFailure && self.hooks.isNews?(words) != false
+        let level: Logger.Level = isNews ? .warning : .debug
         self.lastFailure = words
         self.logger.log(
             level: level,
@@ -340,6 +368,7 @@ extension UplinkLink: UplinkChannelDelegate {
     func uplinkReadCompleted(_ channel: UplinkChannel) {
         if channel.isSkipping { self.client.skipping(now: .now()) }
         if channel === self.changingFrom, self.client.inFlightCount == 0 { self.changeOver(from: channel) }
+        if self.isResting, self.client.inFlightCount == 0 { self.restNow() }
         self.pump()
     }
 

@@ -54,6 +54,15 @@ struct TimeFloorTests {
         #expect(written == [1, 2, 3].map { Self.release + $0 * Self.day })
     }
 
+    @Test("the end of a run is no reason for a second step")
+    func lastStep() {
+        let wall = Self.release + 365 * Self.day
+        var floor = self.floor(stored: 0, wall: wall)
+        #expect(self.run(&floor, wall: wall, for: .minutes(20)) == [Self.release + Self.day])
+        let end = wall + 1_260_000
+        #expect(floor.observe(now: Self.start + .minutes(21), wall: end, isLast: true) == nil)
+    }
+
     @Test("takes nothing from a clock that has just jumped", arguments: [Int64(365 * 86_400_000), -86_400_000])
     func jumps(_ jump: Int64) {
         let wall = Self.release + 10 * Self.day

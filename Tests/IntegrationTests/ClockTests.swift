@@ -65,6 +65,10 @@ import Testing
         return try #require(json, "\(finished.all)")
     }
 
+    private func floor(_ home: GatewayProcess.Home) async throws -> String {
+        try #require((try await self.status(home)["clock"] as? [String: Any])?["floor"] as? String)
+    }
+
     private func uplinkState(_ home: GatewayProcess.Home) async throws -> String? {
         (try await self.status(home)["uplinks"] as? [[String: Any]])?.first?["state"] as? String
     }
@@ -148,6 +152,24 @@ import Testing
         let late = try #require(try await broker.taken(payload: "late"))
         #expect(early.properties.contains(.user("sealgate-clock", "unset")))
         #expect(late.properties.isEmpty)
+        #expect(try await gateway.stop() == .status(0))
+        withExtendedLifetime(clock) {}
+    }
+
+    @Test("what the clock has shown is the least that the next run believes")
+    func kept() async throws {
+        let home = try await self.home(uplink: ["address = \"mqtt://127.0.0.1:1\""])
+        let first = try FakeClock("2026-03-01 00:00:00", speed: 60)
+        var gateway = try await home.start(environment: first.environment)
+        try await eventually(within: .seconds(90)) { try await self.floor(home) >= "2026-01-02" }
+        #expect(try await gateway.stop() == .status(0))
+        withExtendedLifetime(first) {}
+        // Later than the release's date, by a day for each hour that it took.
+        let clock = try FakeClock("2026-01-01 12:00:00")
+        gateway = try await home.start(environment: clock.environment)
+        try await gateway.logged("the clock is not set")
+        let floor = try await self.floor(home)
+        #expect(floor >= "2026-01-02" && floor < "2026-02", "\(floor)")
         #expect(try await gateway.stop() == .status(0))
         withExtendedLifetime(clock) {}
     }

@@ -147,11 +147,16 @@ import Testing
         #expect(!gateway.log.lines.contains { $0.contains("dead letters") })
     }
 
-    @Test("a broker that refuses connections with such a will is connected without it")
-    func refusedWill() async throws {
+    @Test(
+        "a broker that refuses connections with such a will is connected without it",
+        arguments: [("3.1.1", 5), ("5", 0x9B)]
+    )
+    func refusedWill(version: String, code: UInt8) async throws {
         let broker = try ScriptedBroker()
-        broker.change { $0.welcome = .refuse(5) }
-        let gateway = try await self.home(.plain(port: broker.port)).start()
+        broker.change { $0.welcome = .refuse(code) }
+        var configuration = SiteConfiguration.plain(port: broker.port)
+        configuration.uplink.append("protocol = \"\(version)\"")
+        let gateway = try await self.home(configuration).start()
         try await gateway.logged("may forbid the gateway's state topic", within: .seconds(30))
         broker.change { $0.welcome = .accept }
         try await gateway.logged("uplink connected", within: .seconds(30))

@@ -155,6 +155,16 @@ import Testing
         let resent = try await home.run(["dead", "resend", "--all"])
         #expect(resent.exit == .status(1) && resent.errors.joined().contains("no uplink cloud"), "\(resent.all)")
         #expect(try await home.run(["dead", "list"]).output.count == 3)
+
+        // Marked while the uplink was there: they wait for it to come back.
+        let renamed = try String(contentsOfFile: home.directory.file("gateway.conf"), encoding: .utf8)
+        try home.configure(configuration.text)
+        #expect(try await home.run(["dead", "resend", "--all"]).exit == .status(0))
+        try home.configure(renamed)
+        let other = try await home.start()
+        try await other.logged("dead letters can't be sent again")
+        #expect(try await other.stop() == .status(0))
+        #expect(try await home.run(["dead", "list"]).output.count { $0.contains("about to be sent again") } == 2)
         #expect(try await home.run(["dead", "drop", "--device", "lamp"]).output == ["2 messages dropped"])
         #expect(try await home.run(["dead", "list"]).errors == ["no dead letters"])
     }

@@ -130,11 +130,14 @@ final class CommitQueue {
     }
 
     /// Writes down the time of day below which no clock is right, with what is written next.
-    ///
-    /// - Parameter isLast: Nothing may be written after it, so that it is worth a commit of its own.
-    func note(timeFloor: Int64, isLast: Bool) {
+    func note(timeFloor: Int64) {
         self.filling.timeFloor = timeFloor
-        if isLast { self.isTimeFloorDue = true }
+    }
+
+    /// Nothing may be written any more, so that a time floor that waits is worth a commit of its own.
+    func flushTimeFloor() {
+        self.isTimeFloorDue = self.filling.timeFloor != nil
+        self.submit()
     }
 
     /// A dead letter is in the spool again, or has died again: the one of this number goes in the same commit.
@@ -336,6 +339,7 @@ final class CommitQueue {
             // After the failures above have freed their identifiers: taken and free are then in one batch, and not on disk
             // as taken between two of them.
             if let batch { self.undo(self.keepForNextBatch(batch)) }
+            if self.filling.timeFloor == nil { self.filling.timeFloor = batch?.timeFloor }
             self.committingOrphans = []
             if self.isFillingUrgent { self.submit() }
         }

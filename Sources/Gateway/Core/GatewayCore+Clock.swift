@@ -46,12 +46,13 @@ extension GatewayCore {
     func keepTimeFloor() {
         self.clockTimer?.cancel()
         let wall = self.wallClock.milliseconds
-        if let floor = self.timeFloor.observe(now: .now(), wall: wall, isLast: true) { self.raise(floor, isLast: true) }
+        if let floor = self.timeFloor.observe(now: .now(), wall: wall, isLast: true) { self.raise(floor) }
+        self.commits.flushTimeFloor()
     }
 
-    private func raise(_ floor: Int64, isLast: Bool = false) {
+    private func raise(_ floor: Int64) {
         // With "trust" the floor of the release is the one in force.
         if self.configuration.clock != .trust { self.wallClock.floor = floor }
-        self.commits.note(timeFloor: floor, isLast: isLast)
+        self.commits.note(timeFloor: floor)
     }
 }

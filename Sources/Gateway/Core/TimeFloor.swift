@@ -24,6 +24,8 @@ struct TimeFloor {
     /// Wall time at ``evenSince``.
     private var wallThen: Int64
     private var nextMove: NIODeadline
+    /// Where the floor was when the present hour began, from which it may get a step away.
+    private var base: Int64
 
     /// - Parameters:
     ///   - stored: What is on disk; 0 for nothing. Not believed if it is over the reach.
@@ -34,6 +36,7 @@ struct TimeFloor {
         self.evenSince = now
         self.wallThen = Self.bounded(wall)
         self.nextMove = now + Self.agreement
+        self.base = self.milliseconds
     }
 
     /// Takes the clock's time; to be called every few seconds.
@@ -49,10 +52,11 @@ struct TimeFloor {
             return nil
         }
         guard now - self.evenSince >= Self.agreement, isLast || now >= self.nextMove else { return nil }
-        let next = min(wall, self.milliseconds + Self.step, self.highest)
+        if now >= self.nextMove { self.base = self.milliseconds }
+        let next = min(wall, self.base + Self.step, self.highest)
         guard next > self.milliseconds else { return nil }
         self.milliseconds = next
-        self.nextMove = now + Self.interval
+        if now >= self.nextMove { self.nextMove = now + Self.interval }
         // Slow drift is no jump.
         if elapsed > 3_600_000 {
             self.evenSince = now - Self.agreement

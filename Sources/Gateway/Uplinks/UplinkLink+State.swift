@@ -16,7 +16,13 @@ extension UplinkLink {
     /// The will that the next CONNECT leaves: what the broker says when the gateway is gone without a word.
     var will: Will? {
         self.speech.current.map {
-            Will(topic: $0, payload: Self.offline, qos: self.stateQoS, retain: self.limits.retain)
+            Will(
+                topic: $0,
+                payload: Self.offline,
+                // What the last CONNACK did not offer would be refused with the whole connection (MQTT 5.0 §3.2.2.2).
+                qos: min(self.stateQoS, self.client.server.maxQoS),
+                retain: self.limits.retain && self.client.server.retainAvailable
+            )
         }
     }
 
@@ -61,7 +67,7 @@ extension UplinkLink {
         let isHeldBack: Bool
         if wasAccepted {
             isHeldBack = self.speech.closed(now: .now())
-        } else if case .refused(let code, _) = failure, code == .notAuthorized {
+        } else if case .refused(let code, _) = failure, code.mayBeAboutWill {
             isHeldBack = self.speech.refused()
         } else {
             return
@@ -126,6 +132,16 @@ extension UplinkLink {
         case .floor, .trust: return false
         case .wait(nil): return true
         case .wait(let limit?): return now < self.created + TimeAmount(limit)
+        }
+    }
+}
+
+extension ReasonCode {
+    /// Whether a broker that refuses a connection with it may mean the will.
+    fileprivate var mayBeAboutWill: Bool {
+        switch self {
+        case .notAuthorized, .qosNotSupported, .retainNotSupported, .topicNameInvalid, .packetTooLarge: true
+        default: false
         }
     }
 }

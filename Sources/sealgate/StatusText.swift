@@ -57,7 +57,7 @@ struct StatusText {
         if let address = uplink.address { state += " to \(Printable.text(address))" }
         state += ", for \(Self.age(uplink.sinceSeconds))"
         let spool = uplink.spool
-        var waiting = "\(spool.messages) messages, \(spool.bytes) bytes"
+        var waiting = "\(DeadDropCommand.count(spool.messages)), \(spool.bytes) bytes"
         if let oldest = spool.oldestSeconds { waiting += ", the oldest for \(Self.age(oldest))" }
         let lanes = ["high", "normal", "low"].compactMap { name in
             spool.priorities[name].map { "\(name) \($0.messages)" }

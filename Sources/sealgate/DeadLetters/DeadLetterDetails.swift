@@ -15,7 +15,7 @@ struct DeadLetterDetails: Encodable {
     let uplink: String?
     /// `high`, `normal` or `low`.
     let priority: String?
-    /// Nil: the gateway itself.
+    /// Nil: a guest, or the gateway itself.
     let device: String?
     /// At the outside broker.
     let topic: String
@@ -101,7 +101,7 @@ struct DeadLetterDetails: Encodable {
                 (self.uplink.map { Printable.text($0) } ?? "?") + (self.priority.map { ", priority \($0)" } ?? "")
             )
         )
-        lines.append(("device", self.device ?? "the gateway itself"))
+        lines.append(("device", self.device ?? "none: a guest, or the gateway itself"))
         lines.append(("topic", Printable.text(self.topic)))
         lines.append(("qos, retain", "\(self.qos), \(self.retain)"))
         lines.append(("taken", self.taken ?? "while the clock was not set"))

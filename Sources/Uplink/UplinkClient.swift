@@ -159,8 +159,13 @@ package struct UplinkClient {
         switch self.state {
         case .idle, .connecting, .stopped: nil
         case .awaitingConnAck(let until), .waiting(let until): until
-        case .connected: [self.keepAlive.deadline, self.progressDeadline, self.provenDeadline].compactMap(\.self).min()
+        case .connected: Self.first(self.keepAlive.deadline, Self.first(self.progressDeadline, self.provenDeadline))
         }
+    }
+
+    private static func first(_ a: NIODeadline?, _ b: NIODeadline?) -> NIODeadline? {
+        guard let a, let b else { return a ?? b }
+        return min(a, b)
     }
 
     // MARK: Events

@@ -43,6 +43,8 @@ final class GatewayCore {
     var channels: [TopicName: SealedChannel] = [:]
     /// In the order of ``RouteTable/uplinks``.
     private(set) var uplinks: [UplinkAtWork] = []
+    /// Links to which the commit that is being told of has brought records.
+    private var fed: [UplinkLink] = []
     /// Their lanes by the store's numbers.
     private var lanes: [Int64: OwnedLane] = [:]
     /// Dead letters are on their way from the store; or are to be asked for after that, or in a while.
@@ -140,8 +142,10 @@ final class GatewayCore {
         for case .gateway(let link) in uplinks { for lane in link.lanes { self.own(lane, .gateway(link)) } }
         self.commits.committed = { [unowned self] record in
             let (link, lane) = self.lane(record.uplink)
-            link?.settled(bytes: record.countedBytes, in: lane)
-            link?.committed(record, in: lane)
+            guard let link else { return }
+            link.settled(bytes: record.countedBytes, in: lane)
+            if !link.hasCommitted { self.fed.append(link) }
+            link.committed(record, in: lane)
         }
         self.startHousekeeping()
         self.startSystemTopics()
@@ -154,7 +158,11 @@ final class GatewayCore {
         self.commits.commandSession = { [unowned self] in self.commandSessionRecord(of: $0) }
         self.commits.retained = { [unowned self] in self.retainedChange(of: TopicName(unchecked: $0)) }
         self.broker.guardian.mayReceive = { [unowned self] in self.mayReceive($0, $1) }
-        self.commits.finished = { [unowned self] result, batch in self.batchFinished(result, batch) }
+        self.commits.finished = { [unowned self] result, batch in
+            for link in self.fed { link.pumpCommitted() }
+            self.fed.removeAll(keepingCapacity: self.fed.count <= 64)
+            self.batchFinished(result, batch)
+        }
     }
 
     // MARK: Clients

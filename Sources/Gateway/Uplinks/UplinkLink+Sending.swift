@@ -19,9 +19,12 @@ extension UplinkLink {
     /// Sends what the window, the socket and the broker's rate have room for.
     func pump() {
         guard let channel = self.channel, channel !== self.changingFrom, !self.isResting, self.isConnected,
-            self.pausedUntil == .distantPast, self.client.freeSlots > 0
+            self.pausedUntil == .distantPast
         else { return self.refill() }
-        while channel.isWritable {
+        // To ask the client costs a copy of it, so it is not asked for each message.
+        var room = self.client.freeSlots
+        guard room > 0 else { return self.refill() }
+        while room > 0, channel.isWritable {
             if let (record, lane) = self.retries.first {
                 guard self.mayGo(), self.send(record, of: lane, isBacklog: true, on: channel) == .done else { break }
                 self.retries.removeFirst()
@@ -39,9 +42,18 @@ extension UplinkLink {
             } else {
                 break
             }
+            room -= 1
+            if room == 0 { room = self.client.freeSlots }
         }
         self.refill()
         self.armTimer()
+    }
+
+    /// Sends what commits brought since the last time.
+    func pumpCommitted() {
+        guard self.hasCommitted else { return }
+        self.hasCommitted = false
+        self.pump()
     }
 
     /// Sends a QoS 0 message past the spool, if the link is up and takes bytes.

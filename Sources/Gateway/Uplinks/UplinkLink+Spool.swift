@@ -176,14 +176,14 @@ extension UplinkLink {
         lane.uncounted.bytes -= bytes
     }
 
-    /// A record is on disk.
+    /// A record is on disk. When all of the commit are told of, ``pumpCommitted()`` sends them.
     func committed(_ record: SpoolRecord, in lane: UplinkLane) {
         if !self.underway.isEmpty, self.underway.contains(record.sequence) {
             lane.queue.skip(record.sequence)
         } else {
             lane.queue.append(record)
         }
-        self.pump()
+        self.hasCommitted = true
     }
 
     /// What ``Hooks/load`` asked for.

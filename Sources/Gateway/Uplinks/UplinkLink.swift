@@ -105,6 +105,8 @@ final class UplinkLink {
     private var lastFailure: String?
     private(set) var isStopping = false
     private var isDroppingConnection = false
+    /// A commit has brought records that ``pump()`` has not seen.
+    var hasCommitted = false
     /// A better connection waits for this one to have nothing in flight.
     weak var changingFrom: UplinkChannel?
     /// Nothing more is sent: the connection ends when what is in flight is acknowledged.

@@ -1,5 +1,6 @@
 import Devices
 import NIOCore
+import Uplink
 
 /// How the uplink is, for people and programs: all devices together.
 extension DeviceUplinks {

@@ -1,3 +1,4 @@
+import Devices
 import Store
 
 /// What waits in all lanes that share one uplink's limits: those of its devices. Bound to the gateway's loop.

@@ -27,6 +27,13 @@ static const uint64_t shim_SSL_OP_CIPHER_SERVER_PREFERENCE = SSL_OP_CIPHER_SERVE
 static const uint64_t shim_SSL_OP_PRIORITIZE_CHACHA = SSL_OP_PRIORITIZE_CHACHA;
 static const uint64_t shim_SSL_OP_ALLOW_NO_DHE_KEX = SSL_OP_ALLOW_NO_DHE_KEX;
 
+static const uint64_t shim_SSL_OP_NO_QUERY_MTU = SSL_OP_NO_QUERY_MTU;
+static const uint64_t shim_SSL_OP_COOKIE_EXCHANGE = SSL_OP_COOKIE_EXCHANGE;
+
+static inline int shim_SSL_CTX_set_tlsext_ticket_keys(SSL_CTX *ctx, void *keys, int bytes) {
+    return (int)SSL_CTX_set_tlsext_ticket_keys(ctx, keys, bytes);
+}
+
 static inline int shim_SSL_CTX_set_min_proto_version(SSL_CTX *ctx, int version) {
     return (int)SSL_CTX_set_min_proto_version(ctx, version);
 }
@@ -34,6 +41,8 @@ static inline int shim_SSL_CTX_set_min_proto_version(SSL_CTX *ctx, int version) 
 static inline int shim_SSL_CTX_set_max_proto_version(SSL_CTX *ctx, int version) {
     return (int)SSL_CTX_set_max_proto_version(ctx, version);
 }
+
+static inline long shim_SSL_CTX_set_read_ahead(SSL_CTX *ctx, long on) { return SSL_CTX_set_read_ahead(ctx, on); }
 
 static inline long shim_SSL_CTX_set_mode(SSL_CTX *ctx, long mode) {
     return SSL_CTX_set_mode(ctx, mode);
@@ -68,6 +77,10 @@ static inline int shim_SSL_set_tlsext_host_name(SSL *ssl, const char *name) {
 static inline int shim_SSL_add1_chain_cert(SSL *ssl, X509 *certificate) {
     return (int)SSL_add1_chain_cert(ssl, certificate);
 }
+
+static inline long shim_SSL_set_mtu(SSL *ssl, long bytes) { return SSL_set_mtu(ssl, bytes); }
+
+static inline long shim_DTLSv1_handle_timeout(SSL *ssl) { return DTLSv1_handle_timeout(ssl); }
 
 static inline int shim_SSL_get_negotiated_group(SSL *ssl) { return (int)SSL_get_negotiated_group(ssl); }
 

@@ -1,0 +1,13 @@
+/// Where a datagram comes from, as the DTLS server knows it: only compared, and put into cookies.
+package struct DTLSAddress: Hashable, Sendable {
+    /// The address as 16 bytes in network order, an IPv4 address in its mapped form (RFC 4291 §2.5.5.2).
+    package let high: UInt64
+    package let low: UInt64
+    package let port: UInt16
+
+    package init(high: UInt64, low: UInt64, port: UInt16) {
+        self.high = high
+        self.low = low
+        self.port = port
+    }
+}

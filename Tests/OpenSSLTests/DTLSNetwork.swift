@@ -1,0 +1,146 @@
+import NIOCore
+
+@testable import OpenSSL
+
+/// A DTLS server and clients with addresses, and a clock that stands still unless told.
+final class DTLSNetwork {
+    static let key: [UInt8] = Array(repeating: 7, count: 16)
+
+    let server: DTLSServer
+    private(set) var now = NIODeadline.uptimeNanoseconds(1_000_000_000_000)
+    private var clients: [DTLSAddress: DTLSSession] = [:]
+    private var contexts: [DTLSContext] = []
+    /// What the server asked for, besides sending.
+    private(set) var events: [DTLSAction] = []
+    /// What each client got, as text.
+    private(set) var received: [DTLSAddress: [String]] = [:]
+    /// Datagrams of clients, to be sent again by a test.
+    private(set) var fromClients: [(bytes: ByteBuffer, address: DTLSAddress)] = []
+    /// Datagrams to clients.
+    private(set) var fromServer: [(bytes: ByteBuffer, address: DTLSAddress)] = []
+    /// Datagrams of clients of which this says false are lost.
+    var passes: (ByteBuffer) -> Bool = { _ in true }
+
+    init(_ change: (inout DTLSConfiguration) -> Void = { _ in }) throws {
+        var configuration = DTLSConfiguration { identity in
+            String(decoding: identity, as: UTF8.self).hasPrefix("node") ? Self.key : nil
+        }
+        change(&configuration)
+        self.server = try DTLSServer(configuration)
+    }
+
+    static func address(_ port: UInt16) -> DTLSAddress { DTLSAddress(high: 0, low: 0xFFFF_7F00_0001, port: port) }
+
+    /// A client begins a handshake, as often as it likes from one port.
+    func connect(
+        _ port: UInt16,
+        identity: String = "node1",
+        key: [UInt8] = DTLSNetwork.key,
+        suites: String = DTLSContext.suites
+    ) throws {
+        let context = try DTLSContext(
+            client: TLSPreSharedKey(identity: Array(identity.utf8), key: key),
+            suites: suites
+        )
+        self.contexts.append(context)
+        let address = Self.address(port)
+        let client = try DTLSSession(context, address: address, maxDatagramBytes: 1232, isClient: true)
+        self.clients[address] = client
+        _ = client.receive(nil) { _ in }
+        self.exchange(client)
+    }
+
+    func client(_ port: UInt16) -> DTLSSession? { self.clients[Self.address(port)] }
+
+    /// A client says something.
+    func say(_ text: String, from port: UInt16) {
+        guard let client = self.client(port) else { return }
+        _ = client.write(ByteBuffer(string: text))
+        self.exchange(client)
+    }
+
+    /// Carries datagrams both ways until there are none.
+    private func exchange(_ client: DTLSSession) {
+        var datagrams = client.takeOutgoing()
+        while !datagrams.isEmpty {
+            for datagram in datagrams {
+                self.fromClients.append((datagram, client.address))
+                if self.passes(datagram) { self.feed(datagram, from: client.address) }
+            }
+            datagrams = self.clients.values.flatMap { $0.takeOutgoing() }
+        }
+    }
+
+    /// Hands a datagram to the server, and what comes back to the client of that address.
+    func feed(_ datagram: ByteBuffer, from address: DTLSAddress) {
+        var actions: [DTLSAction] = []
+        self.server.receive(datagram, from: address, now: self.now, into: &actions)
+        self.perform(actions)
+    }
+
+    func send(_ text: String, session: UInt32) -> Bool {
+        var actions: [DTLSAction] = []
+        let isSent = self.server.send(ByteBuffer(string: text), session: session, into: &actions)
+        self.perform(actions)
+        return isSent
+    }
+
+    func close(_ session: UInt32) {
+        var actions: [DTLSAction] = []
+        self.server.close(session, into: &actions)
+        self.perform(actions)
+    }
+
+    func pass(_ time: TimeAmount) {
+        let end = self.now + time
+        while let next = self.server.nextDeadline, next <= end {
+            self.now = max(self.now, next)
+            var actions: [DTLSAction] = []
+            self.server.tick(now: self.now, into: &actions)
+            self.perform(actions)
+        }
+        self.now = end
+    }
+
+    private func perform(_ actions: [DTLSAction]) {
+        for action in actions {
+            guard case .send(let datagram, let address) = action else {
+                self.events.append(action)
+                continue
+            }
+            self.fromServer.append((datagram, address))
+            guard let client = self.clients[address] else { continue }
+            _ = client.receive(datagram) { self.received[address, default: []].append(String(buffer: $0)) }
+        }
+    }
+
+    // MARK: Looking
+
+    func takeEvents() -> [DTLSAction] {
+        defer { self.events = [] }
+        return self.events
+    }
+
+    /// Sessions that were established, and by whom.
+    var established: [(session: UInt32, identity: String)] {
+        self.events.compactMap { event in
+            guard case .established(let session, _, let identity, _) = event else { return nil }
+            return (session, String(decoding: identity, as: UTF8.self))
+        }
+    }
+
+    /// What the server got, as text.
+    var heard: [String] {
+        self.events.compactMap { if case .received(_, let bytes) = $0 { String(buffer: bytes) } else { nil } }
+    }
+
+    var ended: [DTLSEnd] { self.events.compactMap { if case .ended(_, let reason) = $0 { reason } else { nil } } }
+
+    /// Handshakes that came to nothing: identities, and whether they are known.
+    var unfinished: [String] {
+        self.events.compactMap { event in
+            guard case .unfinished(_, let identity, let isKnown) = event else { return nil }
+            return "\(String(decoding: identity, as: UTF8.self)) \(isKnown)"
+        }
+    }
+}

@@ -25,7 +25,9 @@ extension GatewayCore {
             bury: { [unowned self] letter, waiter in self.bury(letter, for: waiter) },
             note: { [unowned self] step, done in self.note(step, done) },
             changed: { [unowned self] link in
-                if let device = link.device, case .devices(let devices) = self.uplinks[index] { devices.changed(device) }
+                if let device = link.device, case .devices(let devices) = self.uplinks[index] {
+                    devices.changed(device)
+                }
                 self.uplinkChanged(link)
             }
         )

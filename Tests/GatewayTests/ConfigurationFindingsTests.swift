@@ -420,6 +420,22 @@ struct ConfigurationFindingsTests {
             "15: uplink.c.state_topic: \"sites/#\" has a wildcard, and has to be one topic"
         ),
         BadFile(
+            "with an order that exactly once does not allow",
+            BadFile.head + """
+                [uplink.a]
+                address = "mqtts://h"
+                order = "newest-first"
+                [[route]]
+                direction = "out"
+                from = "nodes/%d/#"
+                to = "sites/%d/#"
+                uplink = "a"
+                qos = 2
+
+                """,
+            "15: route[1].qos: 2 can't be had with order = \"newest-first\" of a: exactly once needs the oldest first"
+        ),
+        BadFile(
             "with words and figures of delivery that are none",
             BadFile.head + """
                 [uplink.a]

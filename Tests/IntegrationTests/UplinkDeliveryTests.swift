@@ -69,6 +69,48 @@ import Testing
         for number in 1...10 as ClosedRange<UInt8> { #expect(try node.receive(4) == [0x40, 2, 0, number]) }
     }
 
+    @Test("end to end: what is written at once does not displace what waits in memory, nor is displaced by it")
+    func writtenBehindUnwritten() async throws {
+        var script = BrokerScript()
+        script.acknowledging = .held
+        let always = """
+            [[route]]
+            direction = "out"
+            from = "nodes/%d/sure"
+            to = "sites/%g/%d/sure"
+            uplink = "cloud"
+            qos = 2
+            """
+        let uplink = Self.endToEnd + ["patience = \"60s\"", "in_flight = 2"]
+        let stage = try await UplinkStage(script, uplink: uplink, firstRoute: always)
+        try await stage.gateway.logged("uplink connected")
+        async let waiting: Void = stage.publish(1...5)
+        try await stage.broker.log.line(containing: "= 2")
+        // Committed while the others wait in memory, and acknowledged.
+        try await stage.publish(6...6, topic: "nodes/lamp/sure")
+        stage.broker.change { $0.acknowledging = .atOnce }
+        stage.broker.release()
+        try await waiting
+        try await stage.broker.taken(payload: "6")
+        #expect(Set(stage.broker.taken.compactMap { Int($0.text) }) == Set(1...6))
+    }
+
+    @Test("end to end: a message at QoS 2 is not answered for after a crash unless it is on disk")
+    func exactlyOnceInMemory() async throws {
+        var script = BrokerScript()
+        script.acknowledging = .never
+        let stage = try await UplinkStage(script, uplink: Self.endToEnd + ["patience = \"60s\""])
+        try await stage.gateway.logged("uplink connected")
+        let node = MosquittoTarget(port: try stage.gateway.port(), clientID: "lamp")
+        let sent = try await MosquittoPublisher.publish(node, topic: "nodes/lamp/data", payload: "1", qos: 2)
+        #expect(sent.exit == .status(0), "\(sent.all)")
+        let again = try await stage.killed()
+        again.broker.change { $0.acknowledging = .atOnce }
+        try await again.publish(2...2)
+        try await again.broker.taken(payload: "2")
+        #expect(Set(again.broker.taken.compactMap { Int($0.text) }) == [1, 2])
+    }
+
     // MARK: Order
 
     @Test("newest first: what has waited comes from the newest to the oldest")

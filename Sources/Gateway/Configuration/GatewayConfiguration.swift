@@ -121,6 +121,7 @@ package struct GatewayConfiguration: Sendable, Equatable {
         }
         self.warnings = []
         self.checkDeviceRoutes(document)
+        self.checkNewestFirst(document)
         self.checkListeners(root, count: listeners.count)
         root.finish(reserved: ["admin"])
     }

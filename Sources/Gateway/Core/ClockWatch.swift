@@ -9,19 +9,19 @@ struct ClockWatch {
     private let start: NIODeadline
     /// Wall time minus time since the start, in milliseconds, as last seen.
     private var offset: Int64
-    private var hasJumped = false
+    private var jumpedAt: NIODeadline?
 
     init(now: NIODeadline, wallMilliseconds: Int64) {
         self.start = now
         self.offset = wallMilliseconds
     }
 
-    /// How long the gateway has run, if the time of day jumped meanwhile; nil if it did not.
-    mutating func jumpedUpTime(now: NIODeadline, wallMilliseconds: Int64) -> Duration? {
+    /// How long ago the time of day jumped; nil if it never did. A jump counts from when it is seen.
+    mutating func sinceJump(now: NIODeadline, wallMilliseconds: Int64) -> Duration? {
         let upTime = now - self.start
         let offset = wallMilliseconds - upTime.nanoseconds / 1_000_000
-        if abs(offset - self.offset) > Self.tolerance { self.hasJumped = true }
+        if abs(offset - self.offset) > Self.tolerance { self.jumpedAt = now }
         self.offset = offset
-        return self.hasJumped ? .nanoseconds(upTime.nanoseconds) : nil
+        return self.jumpedAt.map { .nanoseconds((now - $0).nanoseconds) }
     }
 }

@@ -51,7 +51,7 @@ extension GatewayCore {
         undo: (() -> Void)?
     ) {
         guard let link = self.link(route, device) else { return }
-        guard case .endToEnd = link.configuration.acknowledge, self.isKept(route, link) else {
+        guard case .endToEnd = link.configuration.acknowledge, self.isKept(route, link), Self.canWait(publish) else {
             return self.forward(publish, payload: payload, along: route, device: device, by: link)
         }
         guard let (record, lane) = self.record(publish, payload: payload, along: route, device: device, by: link) else {
@@ -64,6 +64,16 @@ extension GatewayCore {
         numbered.sequence = self.commits.nextNumber()
         guard !link.takeUnwritten(numbered, in: lane, waiter: pending) else { return }
         self.spool(record, in: lane, of: link)
+    }
+
+    /// Whether the publisher would send the message again after a crash. Not a will; and not at QoS 2, where a stored session
+    /// remembers the identifier, and answers the repetition without taking the message again.
+    private static func canWait(_ publish: Publish) -> Bool {
+        switch publish.qos {
+        case .atMostOnce: true
+        case .atLeastOnce: publish.packetID != 0
+        case .exactlyOnce: false
+        }
     }
 
     /// Sends a message along one route without anybody who could wait for an outside broker.
@@ -97,6 +107,8 @@ extension GatewayCore {
 
     /// Writes a record down, for which there is room.
     func spool(_ record: SpoolRecord, in lane: UplinkLane, of link: UplinkLink) {
+        // What is written now must not overtake what waits in memory.
+        link.writeDownAll()
         self.counters.spooled += 1
         link.appended(bytes: record.countedBytes, in: lane)
         self.commits.append(record)

@@ -24,6 +24,7 @@ extension GatewayCore {
             write: { [unowned self] record, waiter in self.write(record, for: waiter) },
             bury: { [unowned self] letter, waiter in self.bury(letter, for: waiter) },
             note: { [unowned self] step, done in self.note(step, done) },
+            isCongested: { [unowned self] in self.commits.isCongested },
             changed: { [unowned self] link in
                 if let device = link.device, case .devices(let devices) = self.uplinks[index] {
                     devices.changed(device)

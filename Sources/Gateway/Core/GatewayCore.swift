@@ -253,10 +253,10 @@ final class GatewayCore {
         for link in self.links { link.lookAtHealth(now: .now()) }
         self.publishUplinks(withFigures: false)
         let now = self.wallClock.milliseconds
-        let upTime = self.clockWatch.jumpedUpTime(now: .now(), wallMilliseconds: now)
+        let sinceJump = self.clockWatch.sinceJump(now: .now(), wallMilliseconds: now)
         let free = self.store.freeDiskBytes()
         for link in self.links {
-            link.expire(nowMilliseconds: now, jumpedUpTime: upTime)
+            link.expire(nowMilliseconds: now, sinceJump: sinceJump)
             link.diskHas(free: free)
         }
         for case .devices(let devices) in self.uplinks { devices.housekeep() }
@@ -350,6 +350,7 @@ final class GatewayCore {
             self.wasCongested = false
             for client in self.clients.values { client.connection?.resumeReading() }
             for broker in self.attached { broker.readOn() }
+            for link in self.links { link.readOn() }
         }
     }
 

@@ -73,6 +73,9 @@ struct NewestFirstQueue {
         guard let first = self.live.first, let last = self.live.last else { return }
         self.live.removeAll(keepingCapacity: true)
         self.liveBytes = 0
+        // Newer ones than these that were read back meanwhile are in the stretch too.
+        self.page.removeAll { $0.sequence >= first.sequence }
+        self.pageBytes = self.page.reduce(0) { $0 + $1.countedBytes }
         // Those that came after the memory was full are in a stretch above, which becomes one with this.
         var upper = last.sequence
         while let top = self.stretches.last, top.upperBound > first.sequence {

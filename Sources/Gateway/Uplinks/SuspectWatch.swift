@@ -39,6 +39,11 @@ struct SuspectWatch {
         self.wasAcknowledged = false
     }
 
+    /// The broker acknowledged something else than a message of a node: it does not end the connection on everything.
+    mutating func brokerWorks() {
+        self.judged = 0
+    }
+
     /// The broker acknowledged a message, or refused it by a reason code.
     mutating func acknowledged() {
         self.judged = 0

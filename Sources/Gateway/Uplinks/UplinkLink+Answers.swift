@@ -9,27 +9,32 @@ import Uplink
 /// What the outside broker says of the messages that went to it, and the messages that come from it.
 extension UplinkLink {
     /// When a record that the disk did not give is asked for again.
-    private static let readAgainAfter = TimeAmount.seconds(5)
+    private static let readAgainAfter = TimeAmount.seconds(1)
     /// The longest pause after a refusal.
     private static let longestPause = TimeAmount.seconds(60)
 
     /// The broker has a message.
     func acknowledged(_ sequence: Int64) {
-        guard sequence != Self.stateSequence else { return self.speech.acknowledged() }
+        guard sequence != Self.stateSequence else {
+            self.suspects.brokerWorks()
+            return self.speech.acknowledged()
+        }
         self.status.acknowledged += 1
         self.noteProgress()
         if !self.refusals.isEmpty { self.refusals[sequence] = nil }
+        let lane = self.takeLane(of: sequence)
         if !self.unwritten.isEmpty, let entry = self.unwritten.remove(sequence) {
             self.status.acknowledgedUnwritten += 1
             entry.waiter?.settle()
             return
         }
-        self.hooks.acknowledged(self.takeLane(of: sequence).storeID, self.takeAlias(of: sequence))
+        self.hooks.acknowledged(lane.storeID, self.takeAlias(of: sequence))
     }
 
     private func noteProgress() {
         let isFirst = self.status.lastAcknowledgement == nil
         self.status.lastAcknowledgement = .now()
+        self.deadInRow = 0
         self.suspects.acknowledged()
         if self.isWindowLowered, !self.suspects.isCautious {
             self.isWindowLowered = false
@@ -74,7 +79,11 @@ extension UplinkLink {
             case .expired: self.expired(message.sequence, of: lane)
             case .tooLarge(let limit):
                 let detail = "the outside broker takes packets of \(limit) bytes at most"
-                self.buryUnderway(message.sequence, of: lane, .packetTooLarge, detail: detail)
+                // The release deletes the record: not before it is with the dead letters.
+                self.buryUnderway(message.sequence, of: lane, .packetTooLarge, detail: detail) {
+                    if let packetID = message.releaseID { self.release(packetID, sequence: message.sequence, of: lane) }
+                }
+                continue
             }
             if let packetID = message.releaseID {
                 self.release(packetID, sequence: message.sequence, of: lane)
@@ -107,7 +116,11 @@ extension UplinkLink {
     func completed(_ packetID: UInt16) {
         self.hooks.note(.release(.clear(uplink: self.normalLane.storeID, packetID: packetID))) { [weak self] isNoted in
             guard let self else { return }
-            if isNoted { return self.client.forget(packetID: packetID) }
+            if isNoted {
+                self.client.forget(packetID: packetID)
+                // The next message may have waited for this identifier.
+                return self.pump()
+            }
             self.loop.assumeIsolated().scheduleTask(in: .seconds(1)) { [weak self] in self?.completed(packetID) }
         }
     }
@@ -133,6 +146,13 @@ extension UplinkLink {
 
     // MARK: Messages of the broker
 
+    /// Takes bytes of the broker only while not too many of its messages wait for the disk.
+    func readOn() {
+        guard let channel = self.channel else { return }
+        let wantsRead = self.client.wantsRead && !self.hooks.isCongested()
+        if channel.isReading != wantsRead { channel.isReading = wantsRead }
+    }
+
     func received(_ publish: Publish, _ receipt: UplinkReceipt?) {
         self.hooks.received(self, publish, receipt) { [weak self] isSafe in
             guard let self, let receipt else { return }
@@ -141,6 +161,7 @@ extension UplinkLink {
                 var nowhere = ByteBuffer()
                 if let channel = self.channel {
                     channel.write { self.client.acknowledge(receipt, into: &$0) }
+                    self.readOn()
                 } else {
                     self.client.acknowledge(receipt, into: &nowhere)
                 }
@@ -167,16 +188,19 @@ extension UplinkLink {
         self.status.lastAcknowledgement = .now()
         let times = self.refusals[sequence, default: 0] + 1
         let lane = self.takeLane(of: sequence)
-        guard times < self.configuration.deadAfter else {
+        guard times < self.configuration.deadAfter || self.refusesEverything else {
             self.refusals[sequence] = nil
             let words = reason.map { "\(code.uplinkWords): \($0)" } ?? code.uplinkWords
             return self.buryUnderway(sequence, of: lane, .refused, code: code.rawValue, detail: words)
         }
         self.refusals[sequence] = times
-        // A quota needs time to come back, whoever is right about the rest of the codes.
-        let base: TimeAmount = code == .quotaExceeded ? .seconds(5) : .milliseconds(200)
-        let pause = min(base * (1 << min(times - 1, 6)), Self.longestPause)
-        self.pausedUntil = max(self.pausedUntil, .now() + pause)
+        // A quota needs time to come back; other codes are about the message, and no reason to hold up the rest.
+        if self.refusesEverything {
+            self.pausedUntil = max(self.pausedUntil, .now() + Self.longestPause)
+        } else if code == .quotaExceeded {
+            let pause = min(TimeAmount.seconds(5) * (1 << min(times - 1, 6)), Self.longestPause)
+            self.pausedUntil = max(self.pausedUntil, .now() + pause)
+        }
         self.withRecord(sequence, of: lane) { record in
             guard let record else { return }
             self.retries.append((record, lane))
@@ -192,7 +216,7 @@ extension UplinkLink {
             case .disconnected(let code, _): code.mayBeAboutMessage
             default: false
             }
-        guard isToBlame else { return }
+        guard isToBlame, !self.refusesEverything else { return }
         let verdict = self.suspects.closed(oldest: self.client.oldestInFlight, inFlight: self.client.inFlightCount)
         guard case .dead(let sequence, let times) = verdict else { return }
         guard sequence > 0, self.client.withdraw(sequence: sequence) else { return }
@@ -214,6 +238,25 @@ extension UplinkLink {
 
     // MARK: Dead letters
 
+    /// Messages in a row that may go to the dead letters; past it the broker takes nothing, and what waits stays where it is.
+    private static let maxDeadInRow = 100
+
+    /// Whether the broker has taken none of so many messages that it can't be the messages.
+    var refusesEverything: Bool { self.deadInRow >= Self.maxDeadInRow }
+
+    private func countDead(_ reason: DeadReason) {
+        switch reason {
+        case .refused, .closedOn, .packetTooLarge: break
+        case .payloadTooLarge, .topicTooLong, .topicTooDeep, .malformed, .other: return
+        }
+        self.deadInRow += 1
+        guard self.deadInRow == Self.maxDeadInRow else { return }
+        self.logger.error(
+            "the outside broker takes no message at all: what waits stays in the spool, and one is tried each minute",
+            metadata: ["uplink": "\(self.name)", "messages": "\(self.deadInRow)"]
+        )
+    }
+
     /// A record that is not under way goes to the dead letters.
     func bury(
         _ record: SpoolRecord,
@@ -227,6 +270,7 @@ extension UplinkLink {
         record.sequence = entry == nil ? self.takeAlias(of: record.sequence) : 0
         record.uplink = lane.storeID
         self.status.dead += 1
+        self.countDead(reason)
         self.logger.warning(
             "a message can't be delivered and is with the dead letters: see sealgate dead list",
             metadata: [
@@ -251,9 +295,11 @@ extension UplinkLink {
         _ reason: DeadReason,
         code: UInt8 = 0,
         detail: String,
-        isWithdrawn: Bool = false
+        isWithdrawn: Bool = false,
+        then next: @escaping () -> Void = {}
     ) {
         self.withRecord(sequence, of: lane) { record in
+            defer { next() }
             guard let record else { return }
             if isWithdrawn, record.qos == .exactlyOnce {
                 // The broker may have it under this identifier, which the machine releases.
@@ -268,10 +314,18 @@ extension UplinkLink {
     }
 
     /// Calls `body` with a record that was sent, under the sequence that it was sent with; with nil if it is gone.
-    private func withRecord(_ sequence: Int64, of lane: UplinkLane, _ body: @escaping (SpoolRecord?) -> Void) {
+    private func withRecord(
+        _ sequence: Int64,
+        of lane: UplinkLane,
+        triesLeft: Int = 10,
+        _ body: @escaping (SpoolRecord?) -> Void
+    ) {
         if let entry = self.unwritten[sequence] { return body(entry.record) }
         self.hooks.fetch(lane, self.aliases[sequence] ?? sequence) { [weak self] found in
             switch found {
+            case .success(nil) where self?.aliases[sequence] != nil && triesLeft > 0:
+                // It is being written down: the commit is not there yet.
+                self?.readAgain(sequence, of: lane, triesLeft: triesLeft - 1, body)
             case .success(var record):
                 record?.sequence = sequence
                 body(record)
@@ -282,10 +336,19 @@ extension UplinkLink {
                     "could not read a message of the spool again",
                     metadata: ["uplink": "\(self.name)", "error": "\(error)"]
                 )
-                self.loop.assumeIsolated().scheduleTask(in: Self.readAgainAfter) { [weak self] in
-                    self?.withRecord(sequence, of: lane, body)
-                }
+                self.readAgain(sequence, of: lane, triesLeft: triesLeft, body)
             }
+        }
+    }
+
+    private func readAgain(
+        _ sequence: Int64,
+        of lane: UplinkLane,
+        triesLeft: Int,
+        _ body: @escaping (SpoolRecord?) -> Void
+    ) {
+        self.loop.assumeIsolated().scheduleTask(in: Self.readAgainAfter) { [weak self] in
+            self?.withRecord(sequence, of: lane, triesLeft: triesLeft, body)
         }
     }
 }

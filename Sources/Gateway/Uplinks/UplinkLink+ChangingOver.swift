@@ -25,6 +25,7 @@ extension UplinkLink {
         let action = channel.write { self.client.changeOver(now: .now(), into: &$0) }
         channel.close()
         self.channel = nil
+        self.status.address = nil
         self.perform(action)
     }
 

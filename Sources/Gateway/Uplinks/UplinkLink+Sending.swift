@@ -28,7 +28,7 @@ extension UplinkLink {
             if let (record, lane) = self.retries.first {
                 guard self.mayGo(), self.send(record, of: lane, isBacklog: true, on: channel) == .done else { break }
                 self.retries.removeFirst()
-            } else if let lane = self.lanes.first(where: { $0.queue.hasFirst }), let record = lane.queue.first {
+            } else if let lane = self.lanes.first(where: { $0.queue.hasFirst && !self.isHeldBack($0) }), let record = lane.queue.first {
                 // Written down while it was under way, and read back from the disk.
                 if !self.underway.isEmpty, self.underway.contains(record.sequence) {
                     lane.queue.removeFirst()
@@ -64,7 +64,7 @@ extension UplinkLink {
 
     /// Asks for what is on disk only, for each lane that runs low.
     func refill() {
-        for lane in self.lanes {
+        for lane in self.lanes where lane.queue.order == .oldestFirst || self.isConnected {
             if let cursor = lane.queue.wantsLoad() { self.hooks.load(self, lane, cursor) }
         }
     }
@@ -79,13 +79,22 @@ extension UplinkLink {
         return false
     }
 
+    /// A QoS 2 message of an earlier run may be under way at the broker under an identifier that a new one would get: all those of
+    /// earlier runs are sent first.
+    private func isHeldBack(_ lane: UplinkLane) -> Bool {
+        guard self.hasOldRecords else { return false }
+        self.hasOldRecords = self.lanes.contains { ($0.totals.sequences?.lowerBound ?? .max) <= self.storedThrough }
+        guard self.hasOldRecords, let record = lane.queue.first else { return false }
+        return record.qos == .exactlyOnce && record.sequence > self.storedThrough
+    }
+
     private func send(
         _ record: SpoolRecord,
         of lane: UplinkLane,
         isBacklog: Bool,
         on channel: UplinkChannel
     ) -> Sending {
-        if let expiresAt = record.expiresAt, !record.isClockless, let now = self.wallClock.present, expiresAt <= now {
+        if self.trustsExpiry, let expiresAt = record.expiresAt, !record.isClockless, let now = self.wallClock.present, expiresAt <= now {
             self.expired(record.sequence, of: lane)
             return .done
         }
@@ -118,6 +127,7 @@ extension UplinkLink {
             }
         case .expired: self.expired(record.sequence, of: lane)
         case .tooLarge(let limit):
+            if self.refusesEverything { self.pausedUntil = .now() + .seconds(60) }
             let detail = "the outside broker takes packets of \(limit) bytes at most"
             self.bury(record, of: lane, .packetTooLarge, detail: detail)
         }
@@ -144,6 +154,7 @@ extension UplinkLink {
     /// A record has outlived its expiry, and leaves the spool.
     func expired(_ sequence: Int64, of lane: UplinkLane) {
         self.status.expired += 1
+        if !self.laneOf.isEmpty { self.laneOf[sequence] = nil }
         if let entry = self.unwritten.remove(sequence) {
             entry.waiter?.settle()
         } else {

@@ -9,6 +9,10 @@ import Uplink
 extension UplinkLink {
     /// Messages that may wait in memory alone, in bytes of topics and payloads.
     private static let maxUnwrittenBytes = 1 << 20
+    /// After a jump of the clock no message expires for so long.
+    private static let distrust = Duration.seconds(3_600)
+    /// When a page that the disk did not give is asked for again.
+    private static let loadAgainAfter = TimeAmount.seconds(5)
 
     /// Messages that wait, in all lanes.
     var waitingMessages: Int { self.lanes.reduce(0) { $0 + $1.messages } }
@@ -90,8 +94,9 @@ extension UplinkLink {
         guard let lane = self.laneToDropFrom(for: priority), !lane.isDropping else { return }
         lane.isDropping = true
         // A hundredth at a time, so that a full spool does not cost a deletion for each message; and at least what is on its
-        // way.
-        let count = max(lane.uncounted.messages + 1, min(lane.totals.messages / 100, 1000))
+        // way. On a full disk no more than that: it does not get emptier by it, but what is deleted is used again.
+        let hundredth = self.diskIsLow ? 0 : min(lane.totals.messages / 100, 1000)
+        let count = max(lane.uncounted.messages + 1, hundredth)
         self.hooks.drop(.init(uplink: lane.storeID, extent: .oldest(count: count, bytes: lane.uncounted.bytes + bytes)))
     }
 
@@ -102,17 +107,18 @@ extension UplinkLink {
 
     /// Asks for the deletion of what is older than `max_age`.
     ///
-    /// - Parameter upTime: Since the start, if the time of day jumped in it: what was stored under the old time is younger
-    ///   than it seems, so nothing is deleted before the gateway itself is that old.
-    func expire(nowMilliseconds: Int64, jumpedUpTime upTime: Duration?) {
+    /// - Parameter time: Since the time of day jumped, if it did: what was stored under the old time is younger than it seems, so
+    ///   nothing is deleted before the gateway has run for so long under the new one.
+    func expire(nowMilliseconds: Int64, sinceJump time: Duration?) {
+        self.trustsExpiry = time.map { $0 >= Self.distrust } ?? true
         // What waits for a link that is up is looked at when it is sent.
-        if !self.isConnected, self.hasExpiring {
+        if !self.isConnected, self.hasExpiring, self.trustsExpiry {
             for lane in self.lanes where lane.totals.messages > 0 {
                 self.hooks.drop(.init(uplink: lane.storeID, extent: .expired(before: nowMilliseconds)))
             }
         }
         guard let maxAge = self.configuration.spool.maxAge else { return }
-        if let upTime, upTime < maxAge { return }
+        if let time, time < maxAge { return }
         let limit = nowMilliseconds - Int64(maxAge.components.seconds) * 1000
         for lane in self.lanes where !lane.isDropping {
             guard let oldest = lane.totals.oldestStoredAt, oldest < limit else { continue }
@@ -195,6 +201,9 @@ extension UplinkLink {
         case .failure(let error):
             lane.queue.loadFailed()
             self.logger.error("could not read the spool", metadata: ["uplink": "\(self.name)", "error": "\(error)"])
+            self.loop.assumeIsolated().scheduleTask(in: Self.loadAgainAfter) { [weak self] in
+                if let self, !self.isStopping { self.refill() }
+            }
         }
     }
 

@@ -31,6 +31,8 @@ final class UplinkLink {
         var bury: (DeadLetter, PendingAcknowledgement?) -> Void
         /// QoS 2 has taken a step; called back when it is on disk, or with false if it can't be written.
         var note: (QoS2Step, _ done: @escaping (Bool) -> Void) -> Void
+        /// Whether so much waits for the disk that nobody should send more.
+        var isCongested: () -> Bool
         /// Something that people look at has changed.
         var changed: (UplinkLink) -> Void
         /// A connection is wanted: ``connect()`` when it may be made; nil: at once.
@@ -100,6 +102,12 @@ final class UplinkLink {
     var diskIsLow = false
     /// Some of what waits may expire by itself.
     var hasExpiring: Bool
+    /// Records of an earlier run wait yet.
+    var hasOldRecords: Bool
+    /// The clock has not jumped lately.
+    var trustsExpiry = true
+    /// Messages in a row that the broker did not take, for whatever reason, without one that it took.
+    var deadInRow = 0
     private var timer: Scheduled<Void>?
     private var timerDeadline: NIODeadline?
     private var lastFailure: String?
@@ -145,6 +153,7 @@ final class UplinkLink {
         self.hooks = hooks
         self.limits = configuration.providerLimits
         self.hasExpiring = lanes.contains { $0.totals.messages > 0 }
+        self.hasOldRecords = self.hasExpiring
         self.suspects = SuspectWatch(limit: configuration.deadAfter)
         self.pace = configuration.providerLimits.rate.map { rate in
             // A tenth of a second's worth at once: providers count in seconds, and their own buckets are small.
@@ -370,6 +379,7 @@ extension UplinkLink: UplinkChannelDelegate {
     func uplinkReadCompleted(_ channel: UplinkChannel) {
         if channel.isSkipping { self.client.skipping(now: .now()) }
         if channel === self.changingFrom, self.client.inFlightCount == 0 { self.changeOver(from: channel) }
+        self.readOn()
         if self.isResting, self.client.inFlightCount == 0 { self.restNow() }
         self.pump()
     }

@@ -91,6 +91,22 @@ struct NewestFirstQueueTests {
         #expect(queue.isEmpty)
     }
 
+    @Test("what was read back while the link was down is not sent twice")
+    func readInOutage() {
+        var queue = NewestFirstQueue(stored: nil)
+        let full = Int64(SpoolQueue.maxRecords)
+        for record in SpoolRecords.make(1...full + 3) { queue.append(record) }
+        #expect(queue.wantsLoad() == full + 4)
+        queue.loaded(SpoolRecords.make([full + 3, full + 2, full + 1]), isLast: false)
+        queue.append(SpoolRecords.make(full + 4))
+        queue.linkCameUp()
+        #expect(queue.first == nil)
+        #expect(queue.wantsLoad() == full + 5)
+        queue.loaded(SpoolRecords.make((1...full + 4).reversed()), isLast: true)
+        #expect(self.drain(&queue) == (1...full + 4).reversed())
+        #expect(queue.isEmpty)
+    }
+
     @Test("sends nothing that a limit dropped, whatever is being read")
     func dropped() {
         var queue = NewestFirstQueue(stored: 1...10)

@@ -75,7 +75,7 @@ struct SuspectWatchTests {
         }
         #expect(condemned == Array(1...Int64(SuspectWatch.maxJudged)))
         #expect(watch.blamesTheBroker)
-        watch.acknowledged()
+        watch.brokerWorks()
         #expect(!watch.blamesTheBroker)
     }
 }

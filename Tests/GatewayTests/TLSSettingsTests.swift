@@ -120,7 +120,8 @@ struct TLSSettingsTests {
         #expect(try findings().first?.contains(":12: uplink.cloud.key_passphrase_file: ") == true)
         try directory.write("authorities/b.crt", "nonsense", mode: 0o644)
         let foreign = try findings()
-        #expect(foreign.contains { $0.contains(":9: uplink.cloud.ca: ") && $0.contains("holds no certificate") }, "\(foreign)")
+        let isFound = foreign.contains { $0.contains(":9: uplink.cloud.ca: ") && $0.contains("holds no certificate") }
+        #expect(isFound, "\(foreign)")
     }
 
     @Test("a file that is not there is told of once")

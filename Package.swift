@@ -52,7 +52,11 @@ let package = Package(
         ),
         .target(name: "MQTTCodec", dependencies: [.nioCore], swiftSettings: strict),
         .target(name: "CoAPCodec", dependencies: [.nioCore], swiftSettings: strict),
-        .target(name: "Sealing", dependencies: ["CoAPCodec", "OpenSSL", .nioCore, .dequeModule], swiftSettings: strict),
+        .target(
+            name: "Sealing",
+            dependencies: ["CoAPCodec", "OpenSSL", .nioCore, .dequeModule],
+            swiftSettings: strict
+        ),
         .target(name: "Devices", dependencies: ["MQTTCodec", "Sealing", .nioCore], swiftSettings: strict),
         .target(name: "Broker", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: strict),
         .target(

@@ -48,7 +48,8 @@ let package = Package(
         .executableTarget(
             name: "fuzz",
             dependencies: [
-                "Broker", "CLibFuzzer", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", "Sealing", "Uplink", .nioCore,
+                "Broker", "CLibFuzzer", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", "Sealing", "Uplink",
+                .nioCore,
             ],
             path: "Sources/Fuzz",
             swiftSettings: instrumented,

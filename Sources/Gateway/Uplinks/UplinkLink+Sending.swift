@@ -28,7 +28,9 @@ extension UplinkLink {
             if let (record, lane) = self.retries.first {
                 guard self.mayGo(), self.send(record, of: lane, isBacklog: true, on: channel) == .done else { break }
                 self.retries.removeFirst()
-            } else if let lane = self.lanes.first(where: { $0.queue.hasFirst && !self.isHeldBack($0) }), let record = lane.queue.first {
+            } else if let lane = self.lanes.first(where: { $0.queue.hasFirst && !self.isHeldBack($0) }),
+                let record = lane.queue.first
+            {
                 // Written down while it was under way, and read back from the disk.
                 if !self.underway.isEmpty, self.underway.contains(record.sequence) {
                     lane.queue.removeFirst()
@@ -94,7 +96,9 @@ extension UplinkLink {
         isBacklog: Bool,
         on channel: UplinkChannel
     ) -> Sending {
-        if self.trustsExpiry, let expiresAt = record.expiresAt, !record.isClockless, let now = self.wallClock.present, expiresAt <= now {
+        if self.trustsExpiry, let expiresAt = record.expiresAt, !record.isClockless, let now = self.wallClock.present,
+            expiresAt <= now
+        {
             self.expired(record.sequence, of: lane)
             return .done
         }

@@ -163,6 +163,39 @@ struct CommandDeskTests {
         #expect(other.displaced.isEmpty)
     }
 
+    @Test("one that replaces those that wait counts without them; if there is no room for it still, they stay")
+    func replacesOnlyWithRoom() throws {
+        let size = WaitingCommand.size(of: self.message("x"))
+        let large = String(repeating: "x", count: size)
+        for limits in [
+            CommandDesk.Limits(messagesPerDevice: 2),
+            CommandDesk.Limits(bytesPerDevice: 2 * size),
+            CommandDesk.Limits(bytes: 2 * size),
+        ] {
+            let desk = CommandDesk(limits: limits)
+            self.hold(self.message("1"), order: 1, at: desk)
+            self.hold(self.message("2"), order: 2, at: desk)
+            #expect(self.hold(self.message("3"), order: 3, at: desk) == nil)
+            #expect(self.hold(self.message("4", replaces: true), order: 4, at: desk) == ["1", "2"])
+            self.hold(self.message("5", retain: true), order: 5, at: desk)
+            #expect(self.hold(self.message("6", retain: true), order: 6, at: desk) == ["5"])
+            // What is on its way is in the way.
+            #expect(desk.offer(self.id("a"), for: self.topic, of: self.device) == .taken)
+            let topic = try #require(desk[self.device]?.topic(self.topic))
+            #expect(desk.next(of: topic)?.command.order == 4)
+            let other = try TopicName("n/k/other")
+            #expect(self.hold(self.message("7", on: other, replaces: true), order: 7, at: desk) == nil)
+            #expect(self.hold(self.message("8", replaces: true), order: 8, at: desk) == ["6"])
+            desk.stays(topic)
+            if limits.messagesPerDevice > 2 {
+                #expect(self.hold(self.message(large + "xx", replaces: true), order: 9, at: desk) == nil)
+            }
+            #expect(self.waiting(desk) == ["4", "8"])
+            #expect(desk.messages == 2)
+            #expect(desk.bytes == 2 * size)
+        }
+    }
+
     @Test("what was used, and what is retained, comes back from the store; what nobody can have written does not")
     func record() throws {
         let desk = CommandDesk()

@@ -407,7 +407,7 @@ extension GatewayCore {
             message.retain = record.retain
             let command = WaitingCommand(message: message, order: record.order, number: record.message, batch: 0)
             guard let device = self.device(ofCommandsOn: message.topic),
-                let (topic, _) = self.commandDesk.makeRoom(for: message, of: device)
+                let (topic, displaced) = self.commandDesk.makeRoom(for: message, of: device)
             else {
                 self.forget([command])
                 self.counters.commandsDropped += 1
@@ -417,6 +417,7 @@ extension GatewayCore {
                 )
                 continue
             }
+            self.forget(displaced)
             self.commandDesk.append(command, to: topic)
         }
     }

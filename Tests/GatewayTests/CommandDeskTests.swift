@@ -97,7 +97,10 @@ struct CommandDeskTests {
         #expect(desk.offer(self.id("c"), for: self.topic, of: self.device) == .notProven)
         #expect(desk.next(of: topic)?.id.bytes == Array("b".utf8))
         #expect(desk.offer(self.id("d"), for: self.topic, of: self.device) == .notProven)
-        desk.withdraw(self.topic, of: self.device)
+        #expect(desk.offer(self.id("e", proven: true), for: self.topic, of: self.device) == .taken)
+        #expect(!desk.withdraw(self.topic, of: self.device, isProven: false))
+        #expect(topic.sessionID != nil)
+        #expect(desk.withdraw(self.topic, of: self.device, isProven: true))
         #expect(topic.sessionID == nil)
     }
 
@@ -224,6 +227,42 @@ struct CommandDeskTests {
         let odd = ByteBuffer(bytes: [0, 1, UInt8(ascii: "+"), 1, 65, 0, 1, 65, 2, 65, 32, 0, 1, 66, 1, 67])
         next.restore(CommandSessionRecord(device: "k", ids: odd, used: ByteBuffer()), device: self.device)
         #expect(next[self.device]?.topics.map(\.topic.description) == ["B"])
+    }
+
+    @Test("that a device proves itself is known after a restart, and is not said of one that did not")
+    func proof() throws {
+        for (proven, retain) in [(true, true), (true, false), (false, true)] {
+            let desk = CommandDesk()
+            func offer(_ text: String, _ retain: Bool) -> CommandDesk.Offer {
+                desk.offer(self.id(text, retain: retain, proven: proven), for: self.topic, of: self.device)
+            }
+            #expect(offer("a", retain) == .taken)
+            let own = try #require(desk[self.device])
+            #expect(own.isChanged)
+            own.isChanged = false
+            #expect(offer("b", false) == .taken)
+            #expect(own.isChanged == retain, "it is written once")
+            #expect(offer("c", retain) == .taken)
+            let next = CommandDesk()
+            next.restore(own.record, device: self.device)
+            #expect(next[self.device]?.record == own.record)
+            let entry = next[self.device]?.topic(self.topic)
+            #expect((entry?.sessionID?.bytes == Array("c".utf8)) == retain)
+            #expect(next.withdraw(self.topic, of: self.device, isProven: false) == !proven)
+            let answer = next.offer(self.id("d"), for: self.topic, of: self.device)
+            #expect(answer == (proven ? .notProven : .taken))
+            #expect(next.offer(self.id("e", proven: true), for: self.topic, of: self.device) == .taken)
+        }
+        // What an earlier version wrote, and an entry without a topic that says another thing.
+        for ids in [[0, 1, 66, 1, 67], [0, 0, 1, 1, 0, 1, 66, 1, 67]] as [[UInt8]] {
+            let next = CommandDesk()
+            next.restore(
+                CommandSessionRecord(device: "k", ids: ByteBuffer(bytes: ids), used: ByteBuffer()),
+                device: self.device
+            )
+            #expect(next[self.device]?.topics.map(\.topic.description) == ["B"])
+            #expect(next.offer(self.id("d"), for: try TopicName("B"), of: self.device) == .taken)
+        }
     }
 
     static let bad = ["", "a b", "a,b", "tab\t", "caf\u{E9}", String(repeating: "x", count: 65)]

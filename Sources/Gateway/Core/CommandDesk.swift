@@ -56,17 +56,23 @@ final class CommandDesk {
         guard !own.hasUsed(id) else { return .used }
         guard id.isProven || !own.provesItself else { return .notProven }
         guard let entry = own.topic(topic) ?? self.makeTopic(topic, of: own) else { return .full }
-        if id.isProven { own.provesItself = true }
+        if id.isProven { own.noteProof() }
         if id.isRetained || entry.sessionID?.isRetained ?? false { own.isChanged = true }
         entry.sessionID = id
         return .taken
     }
 
-    /// The node takes its session ID back.
-    func withdraw(_ topic: TopicName, of device: DeviceID) {
-        guard let own = self.devices[device], let entry = own.topic(topic), let id = entry.sessionID else { return }
+    /// The node takes its session ID back, if it is the node: where it proves itself, nobody else does it for it.
+    ///
+    /// - Parameter isProven: That it is the node is beyond doubt.
+    /// - Returns: Whether it may.
+    func withdraw(_ topic: TopicName, of device: DeviceID, isProven: Bool) -> Bool {
+        guard let own = self.devices[device] else { return true }
+        guard isProven || !own.provesItself else { return false }
+        guard let entry = own.topic(topic), let id = entry.sessionID else { return true }
         if id.isRetained { own.isChanged = true }
         entry.sessionID = nil
+        return true
     }
 
     // MARK: Commands

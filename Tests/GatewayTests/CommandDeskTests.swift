@@ -97,7 +97,10 @@ struct CommandDeskTests {
         #expect(desk.offer(self.id("c"), for: self.topic, of: self.device) == .notProven)
         #expect(desk.next(of: topic)?.id.bytes == Array("b".utf8))
         #expect(desk.offer(self.id("d"), for: self.topic, of: self.device) == .notProven)
-        desk.withdraw(self.topic, of: self.device)
+        #expect(desk.offer(self.id("e", proven: true), for: self.topic, of: self.device) == .taken)
+        #expect(!desk.withdraw(self.topic, of: self.device, isProven: false))
+        #expect(topic.sessionID != nil)
+        #expect(desk.withdraw(self.topic, of: self.device, isProven: true))
         #expect(topic.sessionID == nil)
     }
 
@@ -163,6 +166,39 @@ struct CommandDeskTests {
         #expect(other.displaced.isEmpty)
     }
 
+    @Test("one that replaces those that wait counts without them; if there is no room for it still, they stay")
+    func replacesOnlyWithRoom() throws {
+        let size = WaitingCommand.size(of: self.message("x"))
+        let large = String(repeating: "x", count: size)
+        for limits in [
+            CommandDesk.Limits(messagesPerDevice: 2),
+            CommandDesk.Limits(bytesPerDevice: 2 * size),
+            CommandDesk.Limits(bytes: 2 * size),
+        ] {
+            let desk = CommandDesk(limits: limits)
+            self.hold(self.message("1"), order: 1, at: desk)
+            self.hold(self.message("2"), order: 2, at: desk)
+            #expect(self.hold(self.message("3"), order: 3, at: desk) == nil)
+            #expect(self.hold(self.message("4", replaces: true), order: 4, at: desk) == ["1", "2"])
+            self.hold(self.message("5", retain: true), order: 5, at: desk)
+            #expect(self.hold(self.message("6", retain: true), order: 6, at: desk) == ["5"])
+            // What is on its way is in the way.
+            #expect(desk.offer(self.id("a"), for: self.topic, of: self.device) == .taken)
+            let topic = try #require(desk[self.device]?.topic(self.topic))
+            #expect(desk.next(of: topic)?.command.order == 4)
+            let other = try TopicName("n/k/other")
+            #expect(self.hold(self.message("7", on: other, replaces: true), order: 7, at: desk) == nil)
+            #expect(self.hold(self.message("8", replaces: true), order: 8, at: desk) == ["6"])
+            desk.stays(topic)
+            if limits.messagesPerDevice > 2 {
+                #expect(self.hold(self.message(large + "xx", replaces: true), order: 9, at: desk) == nil)
+            }
+            #expect(self.waiting(desk) == ["4", "8"])
+            #expect(desk.messages == 2)
+            #expect(desk.bytes == 2 * size)
+        }
+    }
+
     @Test("what was used, and what is retained, comes back from the store; what nobody can have written does not")
     func record() throws {
         let desk = CommandDesk()
@@ -191,6 +227,42 @@ struct CommandDeskTests {
         let odd = ByteBuffer(bytes: [0, 1, UInt8(ascii: "+"), 1, 65, 0, 1, 65, 2, 65, 32, 0, 1, 66, 1, 67])
         next.restore(CommandSessionRecord(device: "k", ids: odd, used: ByteBuffer()), device: self.device)
         #expect(next[self.device]?.topics.map(\.topic.description) == ["B"])
+    }
+
+    @Test("that a device proves itself is known after a restart, and is not said of one that did not")
+    func proof() throws {
+        for (proven, retain) in [(true, true), (true, false), (false, true)] {
+            let desk = CommandDesk()
+            func offer(_ text: String, _ retain: Bool) -> CommandDesk.Offer {
+                desk.offer(self.id(text, retain: retain, proven: proven), for: self.topic, of: self.device)
+            }
+            #expect(offer("a", retain) == .taken)
+            let own = try #require(desk[self.device])
+            #expect(own.isChanged)
+            own.isChanged = false
+            #expect(offer("b", false) == .taken)
+            #expect(own.isChanged == retain, "it is written once")
+            #expect(offer("c", retain) == .taken)
+            let next = CommandDesk()
+            next.restore(own.record, device: self.device)
+            #expect(next[self.device]?.record == own.record)
+            let entry = next[self.device]?.topic(self.topic)
+            #expect((entry?.sessionID?.bytes == Array("c".utf8)) == retain)
+            #expect(next.withdraw(self.topic, of: self.device, isProven: false) == !proven)
+            let answer = next.offer(self.id("d"), for: self.topic, of: self.device)
+            #expect(answer == (proven ? .notProven : .taken))
+            #expect(next.offer(self.id("e", proven: true), for: self.topic, of: self.device) == .taken)
+        }
+        // What an earlier version wrote, and an entry without a topic that says another thing.
+        for ids in [[0, 1, 66, 1, 67], [0, 0, 1, 1, 0, 1, 66, 1, 67]] as [[UInt8]] {
+            let next = CommandDesk()
+            next.restore(
+                CommandSessionRecord(device: "k", ids: ByteBuffer(bytes: ids), used: ByteBuffer()),
+                device: self.device
+            )
+            #expect(next[self.device]?.topics.map(\.topic.description) == ["B"])
+            #expect(next.offer(self.id("d"), for: try TopicName("B"), of: self.device) == .taken)
+        }
     }
 
     static let bad = ["", "a b", "a,b", "tab\t", "caf\u{E9}", String(repeating: "x", count: 65)]

@@ -89,7 +89,7 @@ import Testing
 
     @Test("nobody else publishes session IDs for the node, and none of the gateway's own is taken")
     func forged() async throws {
-        let site = try await Site.start()
+        var site = try await Site.start()
         let node = try site.node()
         try site.command("on")
         let lamp = try MQTTPeer(port: site.guestPort, .device("lamp", level: 5))
@@ -115,6 +115,14 @@ import Testing
         #expect(try node.publishSession("forged").isEmpty)
         try site.command("off")
         #expect(try Site.open(try node.takeMessages(1)[0].payload, session: "proven") == "off")
+        // Nor after a restart.
+        try proven.publishSafely(Site.sessionTopic, "kept", retain: true)
+        site = try await site.killed()
+        let stranger = try site.node()
+        for bad in ["forged", ""] { #expect(try stranger.publishSession(bad, retain: true).isEmpty) }
+        try await site.gateway.logged("command session ID", "not proven")
+        try site.command("late")
+        #expect(try Site.open(try stranger.takeMessages(1)[0].payload, session: "kept") == "late")
     }
 
     @Test("a session ID may come sealed, and is proven then")

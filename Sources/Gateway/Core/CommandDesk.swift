@@ -56,36 +56,48 @@ final class CommandDesk {
         guard !own.hasUsed(id) else { return .used }
         guard id.isProven || !own.provesItself else { return .notProven }
         guard let entry = own.topic(topic) ?? self.makeTopic(topic, of: own) else { return .full }
-        if id.isProven { own.provesItself = true }
+        if id.isProven { own.noteProof() }
         if id.isRetained || entry.sessionID?.isRetained ?? false { own.isChanged = true }
         entry.sessionID = id
         return .taken
     }
 
-    /// The node takes its session ID back.
-    func withdraw(_ topic: TopicName, of device: DeviceID) {
-        guard let own = self.devices[device], let entry = own.topic(topic), let id = entry.sessionID else { return }
+    /// The node takes its session ID back, if it is the node: where it proves itself, nobody else does it for it.
+    ///
+    /// - Parameter isProven: That it is the node is beyond doubt.
+    /// - Returns: Whether it may.
+    func withdraw(_ topic: TopicName, of device: DeviceID, isProven: Bool) -> Bool {
+        guard let own = self.devices[device] else { return true }
+        guard isProven || !own.provesItself else { return false }
+        guard let entry = own.topic(topic), let id = entry.sessionID else { return true }
         if id.isRetained { own.isChanged = true }
         entry.sessionID = nil
+        return true
     }
 
     // MARK: Commands
 
-    /// Whether one command more may wait on `topic`, and which ones leave for it; nil: it may not.
+    /// Whether one command more may wait on the topic of `message`, and which ones leave for it: they are taken out. Nil: it
+    /// may not, and all that waits stays.
     func makeRoom(for message: Message, of device: DeviceID) -> (topic: CommandTopic, displaced: [WaitingCommand])? {
         let own = self.makeDevice(device)
-        guard let entry = own.topic(message.topic) ?? self.makeTopic(message.topic, of: own) else { return nil }
-        let displaced =
-            switch (message.retain, message.replacesWaiting) {
-            case (true, _): self.take(of: entry, where: \.message.retain)  // Each subscription brings it again.
-            case (false, true): self.takeAll(of: entry)
-            case (false, false): [WaitingCommand]()
-            }
-        let size = WaitingCommand.size(of: message)
-        guard own.messages < self.limits.messagesPerDevice, own.bytes + size <= self.limits.bytesPerDevice,
-            self.bytes + size <= self.limits.bytes
+        let present = own.topic(message.topic)
+        let leaving = present.map { Self.displaced(by: message, of: $0) } ?? []
+        let freed = leaving.reduce(0) { $0 + $1.size }
+        let added = WaitingCommand.size(of: message) - freed
+        guard own.messages - leaving.count < self.limits.messagesPerDevice,
+            own.bytes + added <= self.limits.bytesPerDevice, self.bytes + added <= self.limits.bytes,
+            let entry = present ?? self.makeTopic(message.topic, of: own)
         else { return nil }
-        return (entry, displaced)
+        let orders = Set(leaving.map(\.order))
+        return (entry, orders.isEmpty ? [] : self.take(of: entry) { orders.contains($0.order) })
+    }
+
+    /// What waits on `topic` and would leave for `message`; not what is on its way already.
+    private static func displaced(by message: Message, of topic: CommandTopic) -> [WaitingCommand] {
+        guard message.retain || message.replacesWaiting else { return [] }
+        // Each subscription brings what is retained again.
+        return topic.waiting.dropFirst(topic.isLeaving ? 1 : 0).filter { !message.retain || $0.message.retain }
     }
 
     /// Adds a command for which there is room.

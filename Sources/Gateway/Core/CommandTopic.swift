@@ -52,8 +52,9 @@ final class DeviceCommands {
     var topics: [CommandTopic] = []
     var messages = 0
     var bytes = 0
-    /// It has published a session ID beyond doubt in this run; so from now on nobody else's are taken for its.
-    var provesItself = false
+    /// It has published a session ID beyond doubt, in this run or an earlier one; so from then on nobody else's are taken for
+    /// its.
+    private(set) var provesItself = false
     /// What is on disk is another thing than ``record`` says.
     var isChanged = false
 
@@ -62,6 +63,15 @@ final class DeviceCommands {
     }
 
     func topic(_ name: TopicName) -> CommandTopic? { self.topics.first { $0.topic == name } }
+
+    func noteProof() {
+        guard !self.provesItself else { return }
+        self.provesItself = true
+        self.isChanged = true
+    }
+
+    /// It proved itself in an earlier run.
+    func restoreProof() { self.provesItself = true }
 
     func hasUsed(_ id: CommandSessionID) -> Bool { self.used.contains(id.digest) }
 

@@ -3,11 +3,22 @@ import MQTTCodec
 import NIOCore
 import Store
 
-/// What outlives a restart: retained session IDs, and which ones were used.
+/// What outlives a restart: retained session IDs, which ones were used, and that the device proves itself.
+///
+/// `ids` is a row of entries: a topic and a session ID, each after its length (two bytes, one byte). One without a topic, which
+/// no node can have published, is the gateway's own: ``proof``. Earlier versions neither wrote it nor fall over it.
 extension DeviceCommands {
+    /// The device proves itself.
+    private static let proof = ByteBuffer(string: "proven")
+
     /// As the store takes it.
     var record: CommandSessionRecord {
         var ids = ByteBuffer()
+        if self.provesItself {
+            ids.writeInteger(UInt16(0))
+            ids.writeInteger(UInt8(Self.proof.readableBytes))
+            ids.writeImmutableBuffer(Self.proof)
+        }
         for topic in self.topics {
             guard let id = topic.sessionID, id.isRetained else { continue }
             ids.writeInteger(UInt16(topic.topic.buffer.readableBytes))
@@ -29,6 +40,7 @@ extension DeviceCommands {
         while let length = ids.readInteger(as: UInt16.self), let name = ids.readSlice(length: Int(length)),
             let count = ids.readInteger(as: UInt8.self), let id = ids.readSlice(length: Int(count))
         {
+            if length == 0, id == Self.proof { self.restoreProof() }
             guard self.topics.count < topicLimit, let topic = try? TopicName(validating: name),
                 CommandSessionID.problem(with: id) == nil, self.topic(topic) == nil
             else { continue }

@@ -154,6 +154,8 @@ extension GatewayCore {
         case refused(String)
     }
 
+    private static let unprovenProblem = "the device proves its session IDs, and this one is not proven"
+
     /// - Parameter isProven: That it was the node is beyond doubt.
     private func take(
         sessionID payload: ByteBuffer,
@@ -165,8 +167,8 @@ extension GatewayCore {
     ) -> SessionAnswer {
         defer { self.writeDown(device) }
         guard payload.readableBytes > 0 else {
-            self.commandDesk.withdraw(commands, of: device)
-            return .taken
+            return self.commandDesk.withdraw(commands, of: device, isProven: isProven)
+                ? .taken : .refused(Self.unprovenProblem)
         }
         if let problem = CommandSessionID.problem(with: payload) { return .refused(problem) }
         // Sealed under an ID of the gateway's, a command could be sent back to it as a message of the node's.
@@ -178,7 +180,7 @@ extension GatewayCore {
             return .taken
         // An attached broker brings what it retains with each connection.
         case .used: return publish.retain && client.attached != nil ? .taken : .isOld
-        case .notProven: return .refused("the device proves its session IDs, and this one is not proven")
+        case .notProven: return .refused(Self.unprovenProblem)
         case .full: return .refused("the device has commands or session IDs on as many topics as it may have")
         }
     }
@@ -407,7 +409,7 @@ extension GatewayCore {
             message.retain = record.retain
             let command = WaitingCommand(message: message, order: record.order, number: record.message, batch: 0)
             guard let device = self.device(ofCommandsOn: message.topic),
-                let (topic, _) = self.commandDesk.makeRoom(for: message, of: device)
+                let (topic, displaced) = self.commandDesk.makeRoom(for: message, of: device)
             else {
                 self.forget([command])
                 self.counters.commandsDropped += 1
@@ -417,6 +419,7 @@ extension GatewayCore {
                 )
                 continue
             }
+            self.forget(displaced)
             self.commandDesk.append(command, to: topic)
         }
     }

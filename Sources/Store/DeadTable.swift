@@ -7,14 +7,14 @@ import NIOCore
 final class DeadTable {
     private let insertStatement: PreparedStatement
     private let deleteStatement: PreparedStatement
-    private let oldestStatement: PreparedStatement
-    private let sizeStatement: PreparedStatement
+    private let lettersStatement: PreparedStatement
     private let versionStatement: PreparedStatement
     private let countStatement: PreparedStatement
     private let resendStatement: PreparedStatement
+    private let connection: OpaquePointer
     private let options: StoreOptions
-    /// Number and bytes of all letters, as long as no other process has changed the database since.
-    private var held: (version: Int64, messages: Int, bytes: Int)?
+    /// Whose letters there are, as long as no other process has changed the database since.
+    private var held: (version: Int64, shares: DeadShares)?
     /// Letters that the loop has been given to be sent again, until they are gone or their batch has failed.
     private var taken: Set<Int64> = []
 
@@ -22,6 +22,7 @@ final class DeadTable {
         func prepare(_ sql: String) throws(SQLiteFailure) -> PreparedStatement {
             try PreparedStatement(sql, on: connection)
         }
+        self.connection = connection
         self.options = options
         self.insertStatement = try prepare(
             """
@@ -30,8 +31,7 @@ final class DeadTable {
             """
         )
         self.deleteStatement = try prepare("DELETE FROM dead WHERE id = ?1")
-        self.oldestStatement = try prepare("SELECT id, \(Self.size) FROM dead ORDER BY id LIMIT 1")
-        self.sizeStatement = try prepare("SELECT count(*), ifnull(sum(\(Self.size)), 0) FROM dead")
+        self.lettersStatement = try prepare("SELECT id, device, \(Self.size) FROM dead ORDER BY id")
         self.versionStatement = try prepare("PRAGMA data_version")
         self.countStatement = try prepare("SELECT uplink, count(*), sum(resend) FROM dead GROUP BY uplink")
         self.resendStatement = try prepare(
@@ -48,24 +48,29 @@ final class DeadTable {
 
     // MARK: - Inside a transaction
 
-    /// Keeps the letter, and lets older ones go if there are too many.
+    /// Keeps the letter, and lets others go if there are too many: the oldest of the device that has most.
     ///
     /// - Returns: How many went; the letter itself if it is over the limit alone.
     func insert(_ letter: DeadLetter) throws(SQLiteFailure) -> Int {
         let bytes = letter.record.countedBytes
         guard bytes <= self.options.maxDeadBytes, self.options.maxDeadLetters > 0 else { return 1 }
-        var held = try self.countHeld()
+        try self.lookAtHeld()
         var dropped = 0
-        while held.messages >= self.options.maxDeadLetters || held.bytes + bytes > self.options.maxDeadBytes {
-            guard let oldest = try self.oldest() else { break }
-            try self.delete(oldest.id)
-            held.messages -= 1
-            held.bytes -= oldest.bytes
+        while let measure = self.excess(with: bytes), let id = self.held?.shares.takeOldest(ofMost: measure) {
+            try self.delete(id)
             dropped += 1
         }
         try self.write(letter)
-        self.held = (held.version, held.messages + 1, held.bytes + bytes)
+        let id = sqlite3_last_insert_rowid(self.connection)
+        self.held?.shares.append(id, bytes: bytes, of: letter.record.device?.text)
         return dropped
+    }
+
+    /// What there is too much of for one more letter of this size.
+    private func excess(with bytes: Int) -> DeadShares.Measure? {
+        guard let shares = self.held?.shares else { return nil }
+        if shares.messages >= self.options.maxDeadLetters { return .messages }
+        return shares.bytes + bytes > self.options.maxDeadBytes ? .bytes : nil
     }
 
     /// Deletes a letter that is in the spool again.
@@ -97,24 +102,23 @@ final class DeadTable {
         try self.insertStatement.run()
     }
 
-    private func countHeld() throws(SQLiteFailure) -> (version: Int64, messages: Int, bytes: Int) {
+    /// Reads whose letters there are, unless it is known.
+    private func lookAtHeld() throws(SQLiteFailure) {
         let version = try self.version()
-        if let held, held.version == version { return held }
-        defer { self.sizeStatement.reset() }
-        guard try self.sizeStatement.step() else { return (version, 0, 0) }
-        return (version, Int(self.sizeStatement.integer(0)), Int(self.sizeStatement.integer(1)))
+        if let held = self.held, held.version == version { return }
+        var shares = DeadShares()
+        defer { self.lettersStatement.reset() }
+        while try self.lettersStatement.step() {
+            let (id, bytes) = (self.lettersStatement.integer(0), Int(self.lettersStatement.integer(2)))
+            shares.append(id, bytes: bytes, of: self.lettersStatement.text(1))
+        }
+        self.held = (version, shares)
     }
 
     /// SQLite's number for commits of other connections.
     private func version() throws(SQLiteFailure) -> Int64 {
         defer { self.versionStatement.reset() }
         return try self.versionStatement.step() ? self.versionStatement.integer(0) : 0
-    }
-
-    private func oldest() throws(SQLiteFailure) -> (id: Int64, bytes: Int)? {
-        defer { self.oldestStatement.reset() }
-        guard try self.oldestStatement.step() else { return nil }
-        return (self.oldestStatement.integer(0), Int(self.oldestStatement.integer(1)))
     }
 
     // MARK: - Sending again

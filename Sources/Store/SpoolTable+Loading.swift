@@ -87,7 +87,8 @@ extension SpoolTable {
                 )
             )
         }
-        var loaded = Loaded(page: SpoolPage(records: [], isLast: isLast))
+        let readThrough = rows.last.map { SpoolKey.sequence(of: $0.key) }
+        var loaded = Loaded(page: SpoolPage(records: [], isLast: isLast, readThrough: readThrough))
         loaded.page.records.reserveCapacity(rows.count)
         for row in rows {
             if let record = Self.record(row, uplink: uplink, &bytes) {

@@ -258,4 +258,7 @@ package struct SpoolPage: Sendable, Equatable {
     package var records: [SpoolRecord]
     /// Whether nothing was stored beyond the last of ``records`` when they were read.
     package var isLast: Bool
+    /// The sequence of the last row that was read, whether it can be used or not: where to read on. nil: there was none. A bad
+    /// row may still be there, for a full disk keeps it from being deleted.
+    package var readThrough: Int64?
 }

@@ -24,7 +24,7 @@ package struct StoreOptions: Sendable {
     /// Records acknowledged out of order that a crash may make the store count for a while. With more of them the next start
     /// reads the lane to count it.
     package var uncountedHoles = 1_024
-    /// Most dead letters, of all uplinks together; the oldest go.
+    /// Most dead letters, of all uplinks together; then the oldest of the device that has most go.
     package var maxDeadLetters = 10_000
     /// Most bytes of their topics, payloads and properties.
     package var maxDeadBytes = 64 << 20

@@ -106,6 +106,34 @@ struct DeadLetterTests {
         other.close()
     }
 
+    @Test("the device that has most loses its oldest first, and nobody else's go")
+    func shares() async throws {
+        var options = StoreOptions()
+        options.maxDeadLetters = 6
+        options.maxDeadBytes = 10_000
+        var store = try self.state.open(options: options)
+        let first = [DeadLetter.sample(0, device: "attic"), .sample(0, device: nil), .sample(0, device: "cellar")]
+        try await self.state.commit(self.batch(first + (4...6).map { _ in .sample(0) }), to: store)
+        var committed = try await self.state.commit(self.batch((7...11).map { _ in .sample(0) }), to: store)
+        #expect(committed.deadDropped == 5)
+        #expect(try store.deadLetters(limit: 10).map(\.id) == [1, 2, 3, 9, 10, 11])
+        store.close()
+
+        // Another device fills what the first leaves, up to as much; of two that have as much, the oldest letter goes.
+        store = try self.state.open(options: options)
+        defer { store.close() }
+        let more = (12...14).map { _ in DeadLetter.sample(0, device: "attic") }
+        committed = try await self.state.commit(self.batch(more), to: store)
+        #expect(committed.deadDropped == 3)
+        #expect(try store.deadLetters(limit: 10).map(\.id) == [2, 3, 11, 12, 13, 14])
+
+        // The one with most bytes has few letters.
+        committed = try await self.state.commit(self.batch([.sample(0, device: "cellar", bytes: 9_800)]), to: store)
+        #expect(committed.deadDropped == 1)
+        committed = try await self.state.commit(self.batch([.sample(0, device: "attic", bytes: 300)]), to: store)
+        #expect(try store.deadLetters(limit: 10).map(\.id) == [2, 11, 13, 14, 16])
+    }
+
     @Test("counts exactly after a transaction that failed")
     func boundsAfterFailure() async throws {
         var options = StoreOptions()

@@ -195,6 +195,28 @@ struct UplinkStoreTests {
         #expect(try self.state.numbers("SELECT count(*) FROM spool") == [7])
     }
 
+    @Test("gives a place to read on from when a full disk keeps bad rows from being deleted")
+    func badRowsOnFullDisk() async throws {
+        let first = try self.state.open()
+        try await self.state.commit(.inserting((1...6).map { try .sample($0) }), to: first)
+        first.close()
+        try self.state.execute("UPDATE spool SET flags = 3 WHERE key & 255 BETWEEN 2 AND 5")
+        var options = StoreOptions()
+        options.fault = { if case .commit = $0 { SQLITE_FULL } else { SQLITE_OK } }
+        let store = try self.state.open(options: options)
+        defer { store.close() }
+        let expected: [(SpoolCursor, records: [Int64], readThrough: Int64?, isLast: Bool)] = [
+            (.after(1), [], 3, false), (.after(3), [], 5, false), (.after(5), [6], 6, true), (.after(6), [], nil, true),
+            (.before(6), [], 4, false), (.before(4), [], 2, false), (.before(2), [1], 1, true),
+        ]
+        for (cursor, records, readThrough, isLast) in expected {
+            let page = try await self.state.load(store, uplink: 1, from: cursor, maxMessages: 2)
+            #expect(page.records.map(\.sequence) == records, "\(cursor)")
+            #expect(page.readThrough == readThrough && page.isLast == isLast, "\(cursor)")
+        }
+        #expect(try self.state.numbers("SELECT count(*) FROM spool") == [6])
+    }
+
     // MARK: - QoS 2
 
     @Test("remembers releases and held identifiers, and deletes the record with its release")

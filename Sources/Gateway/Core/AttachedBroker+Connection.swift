@@ -133,13 +133,8 @@ extension AttachedBroker: UplinkChannelDelegate {
         self.outbox.forgetSessionIDs()
     }
 
-    private func logDropped(_ details: Logger.Metadata) {
-        var metadata = details
-        metadata["broker"] = "\(self.name)"
-        self.core.logger.warning(
-            "a message of the attached broker is over the limit and was dropped",
-            metadata: metadata
-        )
+    private func logDropped(_ details: @autoclosure () -> Logger.Metadata) {
+        self.core.warnings.note(.tooLargeFromAttached, self.name, details: details())
     }
 
     private func log(_ failure: UplinkFailure, retryAt: NIODeadline) {

@@ -8,6 +8,7 @@ extension GatewayCore {
     /// What a link of the uplink in this place of ``uplinks`` needs.
     func hooks(ofLink index: Int) -> UplinkLink.Hooks {
         UplinkLink.Hooks(
+            warnings: self.warnings,
             acknowledged: { [unowned self] lane, sequence in
                 self.counters.acknowledgedOutside += 1
                 self.commits.acknowledged(uplink: lane, sequence: sequence)

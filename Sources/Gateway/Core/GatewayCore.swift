@@ -21,6 +21,7 @@ final class GatewayCore {
     let broker: LocalBroker
     let routes: RouteTable
     let refusals: RefusalLog
+    let warnings: WarningLog
     let failures: FailureBudget
     let passwords: PasswordChecker
     let limiter: ConnectionLimiter
@@ -107,6 +108,7 @@ final class GatewayCore {
         self.registry = registry
         self.routes = routes
         self.refusals = RefusalLog(logger: logger)
+        self.warnings = WarningLog(logger: logger)
         self.nobody = V1Receiver(configuration: .init(), members: [], workspace: self.workspace)
         _ = self.nobody.start(now: .now())
         self.keys = DeviceKeys(path: store.directory.masterKey, logger: logger)
@@ -245,6 +247,7 @@ final class GatewayCore {
 
     private func housekeep() {
         self.refusals.tick(now: .now())
+        self.warnings.tick(now: .now())
         self.recentChanges.forget(now: .now())
         self.expireSessionIDs(now: .now())
         self.pumpCommands()
@@ -324,10 +327,8 @@ final class GatewayCore {
             self.dropped(batch.dropped, by: attempted.drops)
             if batch.deadDropped > 0 {
                 self.counters.deadDropped += batch.deadDropped
-                self.logger.warning(
-                    "too many dead letters: the oldest are gone",
-                    metadata: ["messages": "\(batch.deadDropped)"]
-                )
+                let messages = batch.deadDropped
+                self.warnings.note(.deadDropped, "", messages: messages, details: ["messages": "\(messages)"])
             }
             for totals in batch.totals { self.lane(totals.uplink).lane.totals = totals }
         case .failure(let error):
@@ -355,21 +356,28 @@ final class GatewayCore {
     }
 
     private func dropped(_ dropped: [DroppedRecords], by drops: [StoreBatch.Drop]) {
-        for records in dropped {
-            self.counters.droppedBySpool += records.messages
-            self.logger.warning(
-                "spool full or too old: dropped",
-                metadata: [
-                    "uplink": "\(self.lane(records.uplink).link?.name ?? "")",
-                    "device": "\(records.device?.text ?? "gateway")", "messages": "\(records.messages)",
-                ]
-            )
-        }
+        self.warn(of: dropped)
         for drop in drops {
             let gone = dropped.filter { $0.uplink == drop.uplink }
             guard let last = gone.map(\.lastSequence).max() else { continue }
             let (link, lane) = self.lane(drop.uplink)
             link?.dropped(drop.extent, through: last, messages: gone.reduce(0) { $0 + $1.messages }, in: lane)
+        }
+    }
+
+    /// Says once for each uplink how much it lost.
+    private func warn(of dropped: [DroppedRecords]) {
+        guard !dropped.isEmpty else { return }
+        let byUplink = Dictionary(grouping: dropped) { self.lanes[$0.uplink]?.owner.name ?? "" }
+        for (name, records) in byUplink {
+            let messages = records.reduce(0) { $0 + $1.messages }
+            self.counters.droppedBySpool += messages
+            self.warnings.note(
+                .spoolDropped,
+                name,
+                messages: messages,
+                details: ["devices": "\(Set(records.map(\.device)).count)", "messages": "\(messages)"]
+            )
         }
     }
 

@@ -63,12 +63,12 @@ struct LaneQueue {
         return self.newestFirst.wantsLoad().map { .before($0) }
     }
 
-    /// What the store found; see ``SpoolQueue/loaded(_:isLast:)``.
-    mutating func loaded(_ records: [SpoolRecord], isLast: Bool) {
+    /// What the store found; see ``SpoolQueue/loaded(_:isLast:readThrough:)``.
+    mutating func loaded(_ page: SpoolPage) {
         if self.order == .oldestFirst {
-            self.oldestFirst.loaded(records, isLast: isLast)
+            self.oldestFirst.loaded(page.records, isLast: page.isLast, readThrough: page.readThrough)
         } else {
-            self.newestFirst.loaded(records, isLast: isLast)
+            self.newestFirst.loaded(page.records, isLast: page.isLast, readThrough: page.readThrough)
         }
     }
 

@@ -96,8 +96,10 @@ struct NewestFirstQueue {
 
     /// What the store found, newest first, before the sequence that ``wantsLoad()`` gave.
     ///
-    /// - Parameter isLast: There is nothing before these.
-    mutating func loaded(_ records: [SpoolRecord], isLast: Bool) {
+    /// - Parameters:
+    ///   - isLast: There is nothing before these.
+    ///   - readThrough: The last row that was read, if rows that can't be used may be behind the records.
+    mutating func loaded(_ records: [SpoolRecord], isLast: Bool, readThrough: Int64? = nil) {
         guard let from = self.loadingFrom.take(),
             let place = self.stretches.lastIndex(where: { $0.upperBound == from })
         else { return }
@@ -114,6 +116,7 @@ struct NewestFirstQueue {
             self.page.append(record)
             self.pageBytes += record.countedBytes
         }
+        if let readThrough { next = min(next, readThrough - 1) }
         if isDone || next < stretch.lowerBound {
             self.stretches.remove(at: place)
         } else {

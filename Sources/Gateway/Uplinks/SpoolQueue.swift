@@ -76,11 +76,14 @@ struct SpoolQueue {
 
     /// What the store found after the sequence that ``wantsLoad()`` gave.
     ///
-    /// - Parameter isLast: Nothing was stored behind these when they were read. What was committed since has been
-    ///   reported by ``append(_:)`` meanwhile, in that order, and is behind `newest`.
-    mutating func loaded(_ records: [SpoolRecord], isLast: Bool) {
+    /// - Parameters:
+    ///   - isLast: Nothing was stored behind these when they were read. What was committed since has been
+    ///     reported by ``append(_:)`` meanwhile, in that order, and is behind `newest`.
+    ///   - readThrough: The last row that was read, if rows that can't be used may be behind the records.
+    mutating func loaded(_ records: [SpoolRecord], isLast: Bool, readThrough: Int64? = nil) {
         self.isLoading = false
         for record in records { self.push(record) }
+        if let readThrough { self.newestLoaded = max(self.newestLoaded, readThrough) }
         if records.isEmpty, isLast { self.newestLoaded = max(self.newestLoaded, self.newestAtLoad) }
     }
 

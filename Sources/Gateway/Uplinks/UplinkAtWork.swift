@@ -48,6 +48,14 @@ struct OwnedLane {
         case gateway(UplinkLink)
         /// Whose link may come and go.
         case device(DeviceUplinks, DeviceID)
+
+        /// Of the uplink.
+        var name: String {
+            switch self {
+            case .gateway(let link): link.name
+            case .device(let devices, _): devices.name
+            }
+        }
     }
 
     let lane: UplinkLane

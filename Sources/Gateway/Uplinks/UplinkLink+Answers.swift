@@ -271,11 +271,13 @@ extension UplinkLink {
         record.uplink = lane.storeID
         self.status.dead += 1
         self.countDead(reason)
-        self.logger.warning(
-            "a message can't be delivered and is with the dead letters: see sealgate dead list",
-            metadata: [
-                "uplink": "\(self.name)", "topic": "\(Printable.text(record.topic))",
-                "device": "\(record.device?.text ?? "gateway")", "reason": "\(reason)", "detail": "\(detail)",
+        self.hooks.warnings.note(
+            .dead,
+            self.name,
+            reason: reason,
+            details: [
+                "topic": "\(Printable.text(record.topic))", "device": "\(record.device?.text ?? "gateway")",
+                "detail": "\(detail)",
             ]
         )
         let letter = DeadLetter(

@@ -196,7 +196,7 @@ extension UplinkLink {
     func loaded(_ page: Result<SpoolPage, StoreError>, in lane: UplinkLane) {
         switch page {
         case .success(let page):
-            lane.queue.loaded(page.records, isLast: page.isLast)
+            lane.queue.loaded(page)
             self.pump()
         case .failure(let error):
             lane.queue.loadFailed()

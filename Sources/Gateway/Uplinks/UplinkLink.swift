@@ -15,6 +15,8 @@ import Uplink
 final class UplinkLink {
     /// What the link needs of the core.
     struct Hooks {
+        /// For what a node or the broker can cause again and again.
+        var warnings: WarningLog
         /// The outside broker has the record, or it is worth nothing any more: it leaves the spool.
         var acknowledged: (_ lane: Int64, _ sequence: Int64) -> Void
         /// A message came down. To be answered with true when it is safe, or with false if it could not be stored.
@@ -299,10 +301,8 @@ final class UplinkLink {
         self.isDroppingConnection = false
     }
 
-    func logDropped(_ details: Logger.Metadata) {
-        var metadata = details
-        metadata["uplink"] = "\(self.name)"
-        self.logger.warning("a message of the outside broker is over the limit and was dropped", metadata: metadata)
+    private func logDropped(_ details: @autoclosure () -> Logger.Metadata) {
+        self.hooks.warnings.note(.tooLargeFromUplink, self.name, details: details())
     }
 
     private func log(_ failure: UplinkFailure, retryAt: NIODeadline) {

@@ -43,6 +43,20 @@ struct NewestFirstQueueTests {
         #expect(queue.isEmpty)
     }
 
+    @Test("reads on before rows that can't be used, though they are still there")
+    func badRows() {
+        var queue = NewestFirstQueue(stored: 1...9)
+        #expect(queue.wantsLoad() == 10)
+        queue.loaded([], isLast: false, readThrough: 6)
+        #expect(queue.wantsLoad() == 6)
+        queue.loaded(SpoolRecords.make([5]), isLast: false, readThrough: 3)
+        #expect(queue.wantsLoad() == 3)
+        queue.loaded([], isLast: false, readThrough: 1)
+        #expect(queue.wantsLoad() == nil)
+        #expect(self.drain(&queue) == [5])
+        #expect(queue.isEmpty)
+    }
+
     @Test("makes backlog of what came while the link was down")
     func outage() {
         var queue = NewestFirstQueue(stored: nil)

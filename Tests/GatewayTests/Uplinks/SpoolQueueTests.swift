@@ -102,6 +102,20 @@ struct SpoolQueueTests {
         #expect(stored.isEmpty)
     }
 
+    @Test("reads on behind rows that can't be used, though they are still there")
+    func badRows() {
+        var queue = SpoolQueue(stored: 9)
+        #expect(queue.wantsLoad() == 0)
+        queue.loaded([], isLast: false, readThrough: 4)
+        #expect(queue.wantsLoad() == 4)
+        queue.loaded([self.record(5)], isLast: false, readThrough: 6)
+        #expect(queue.wantsLoad() == 6)
+        queue.loaded([], isLast: true, readThrough: 8)
+        #expect(queue.wantsLoad() == nil)
+        #expect(self.drain(&queue) == [5])
+        #expect(queue.isEmpty)
+    }
+
     @Test("is empty when the disk turns out to have nothing more")
     func nothingThere() {
         var queue = SpoolQueue(stored: 9)

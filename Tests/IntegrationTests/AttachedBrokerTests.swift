@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// A broker that is there already, and the gateway as its client: the topology of the published scheme.
-@Suite(.timeLimit(.minutes(3)), .serialized) struct AttachedBrokerTests {
+@Suite(.timeLimit(.minutes(3)), .serialized, .ownThread) struct AttachedBrokerTests {
     private struct Site {
         /// Where the nodes are.
         let home: Mosquitto

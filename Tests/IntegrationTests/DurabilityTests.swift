@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Nothing acknowledged is lost, and an end is an orderly one.
-@Suite(.timeLimit(.minutes(3)), .serialized) struct DurabilityTests {
+@Suite(.timeLimit(.minutes(3)), .serialized, .ownThread) struct DurabilityTests {
     /// A gateway with one plain device, `lamp`, whose outside broker is to listen on `port`.
     private func home(port: Int) async throws -> GatewayProcess.Home {
         let home = try GatewayProcess.Home(configuration: SiteConfiguration.plain(port: port).text)

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// How an uplink hands messages over: when it acknowledges, in what order it sends, and what it gives up.
-@Suite(.timeLimit(.minutes(3)), .serialized) struct UplinkDeliveryTests {
+@Suite(.timeLimit(.minutes(3)), .serialized, .ownThread) struct UplinkDeliveryTests {
     private static let endToEnd = ["acknowledge = \"end-to-end\"", "keep_alive = \"5s\""]
 
     /// Bytes that the process has had written to a disk.

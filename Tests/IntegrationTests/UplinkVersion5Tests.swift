@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// What an outside broker of MQTT 5.0 may ask for in its CONNACK and answer to a message, and what must become of the messages.
-@Suite(.timeLimit(.minutes(3)), .serialized) struct UplinkVersion5Tests {
+@Suite(.timeLimit(.minutes(3)), .serialized, .ownThread) struct UplinkVersion5Tests {
     private static func stage(
         _ script: BrokerScript = .init(),
         qos: Int = 1,

@@ -86,7 +86,7 @@ import Testing
         arguments: ["", "HTTP/1.1 100 Continue\r\n\r\n"]
     )
     func silent(answer: String) async throws {
-        let (peer, line, _) = try await self.outcome(answer, timeout: .milliseconds(300))
+        let (peer, line, _) = try await self.outcome(answer, timeout: .seconds(3))
         #expect(line.contains("the tunnel through the proxy was not set up within"))
         try await peer.log.line(containing: "proxy lost")
     }

@@ -70,7 +70,7 @@ struct ControlSocketTests {
             let idle = try (0..<ControlSocket.maxConnections).map { _ in try IdleClient(directory.file("control.sock"))
             }
             // Each of them holds its place until its time is over.
-            try await eventually(within: .seconds(20)) { try ControlSocket.ask(in: directory.path)?.count == 4 << 20 }
+            try await eventually(within: .seconds(40)) { try ControlSocket.ask(in: directory.path)?.count == 4 << 20 }
             _ = consume idle
         }
     }

@@ -117,7 +117,7 @@ struct FailedCommandTests {
             try self.send("on", port: guestPort)
             disk.fill()
             try node.send(Self.publish(Self.topic + "/sessionID", "first", id: nil))
-            try await eventually(within: .seconds(10)) { await gateway.counters()?.failedCommits ?? 0 > 0 }
+            try await eventually(within: .seconds(40)) { await gateway.counters()?.failedCommits ?? 0 > 0 }
             try self.expectNothing(node)
             disk.free()
             try node.send(Self.publish(Self.topic + "/sessionID", "second", id: nil))
@@ -138,7 +138,7 @@ struct FailedCommandTests {
             try self.send("on", port: guestPort)
             disk.fill()
             try node.send(Self.publish(Self.topic + "/sessionID", "first", id: nil))
-            try await eventually(within: .seconds(10)) { await gateway.counters()?.failedCommits ?? 0 > 0 }
+            try await eventually(within: .seconds(40)) { await gateway.counters()?.failedCommits ?? 0 > 0 }
             try self.expectNothing(node)
             disk.free()
             #expect(try self.command(node, keys, session: "first") == "on")

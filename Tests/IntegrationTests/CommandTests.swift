@@ -145,7 +145,7 @@ import Testing
             text.replacingOccurrences(of: "plaintext = true", with: "plaintext = true\nmax_payload = \"2B\"")
         )
         gateway.signal(SIGHUP)
-        try await eventually(within: .seconds(5)) {
+        try await eventually(within: .seconds(40)) {
             _ = try await MosquittoPublisher.publish(node, topic: "nodes/lamp/data", payload: "long")
             return gateway.log.lines.contains { $0.contains("payload too large") }
         }

@@ -168,7 +168,7 @@ import Testing
             default: break
             }
         }
-        try await eventually(within: .seconds(5)) { try self.subscriptionCount(port) == before }
+        try await eventually(within: .seconds(40)) { try self.subscriptionCount(port) == before }
         try stay.raw.send(MQTTPeer.packet(0xA2, [0, 1, 0] + MQTTPeer.string("$share/g/a")))
         while try stay.next().first != 0xB0 {}
         #expect(try self.subscriptionCount(port) == before - 1)

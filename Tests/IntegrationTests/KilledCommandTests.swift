@@ -77,7 +77,7 @@ import Testing
             // What was not acknowledged may be there or not; it is not sent again, so that its number tells.
             acknowledged = sent
         }
-        try await eventually(within: .seconds(20)) {
+        try await eventually(within: .seconds(40)) {
             _ = try node.take()
             return node.executed.last == sent || node.executed.count >= sent
         }

@@ -189,7 +189,7 @@ import Testing
                 retain: true
             )
         }
-        try await eventually(within: .seconds(5)) {
+        try await eventually(within: .seconds(40)) {
             let heater = try await MosquittoSubscriber.start(site.heater(), topics: ["nodes/heater/cmd/#"])
             return (try? await heater.message(payload: "night", within: .milliseconds(500))) != nil
         }

@@ -72,20 +72,20 @@ import Testing
         let gateway = try await self.home(.plain(port: broker.port)).start()
         let target = MosquittoTarget(port: try self.guestPort(gateway))
         let listener = try await MosquittoSubscriber.start(target, topics: ["sealgate/#"])
-        try await eventually(within: .seconds(20)) {
+        try await eventually(within: .seconds(40)) {
             try listener.last(Self.uplink)?["state"] as? String == "connected"
         }
         #expect(listener.received.contains { $0.topic == Self.outside && $0.payload == "online" && $0.isRetained })
         #expect(try listener.last(Self.uplink)?["address"] as? String == "mqtt://127.0.0.1:\(broker.port)")
         try await broker.kill()
-        try await eventually(within: .seconds(20)) { try listener.last(Self.uplink)?["state"] as? String == "waiting" }
+        try await eventually(within: .seconds(40)) { try listener.last(Self.uplink)?["state"] as? String == "waiting" }
         #expect(try listener.last(Self.uplink)?["last_error"] is String)
         #expect(try listener.last(Self.uplink)?["address"] == nil)
         let late = try await MosquittoSubscriber.start(target, topics: [Self.uplink])
         let first = try #require(try await late.messages(1).first)
         #expect(first.isRetained && !first.payload.contains("\"connected\""))
         #expect(try await gateway.stop() == .status(0))
-        try await eventually(within: .seconds(10)) {
+        try await eventually(within: .seconds(40)) {
             listener.received.last { $0.topic == Self.outside }?.payload == "offline"
         }
     }
@@ -97,13 +97,13 @@ import Testing
         var target = MosquittoTarget(port: try self.guestPort(gateway), clientID: "panel")
         target.options = ["-c"]
         let before = try await MosquittoSubscriber.start(target, topics: ["sealgate/#"])
-        try await eventually(within: .seconds(20)) { try before.last(Self.uplink)?["state"] as? String == "connected" }
+        try await eventually(within: .seconds(40)) { try before.last(Self.uplink)?["state"] as? String == "connected" }
         try await before.stop()
         try await broker.kill()
         try await gateway.logged("uplink down")
         let again = try await Mosquitto.start(.init(), ports: broker.ports)
         _ = try await gateway.log.lines(count: 2, within: .seconds(60)) { $0.contains("uplink connected") }
-        try await eventually(within: .seconds(10)) {
+        try await eventually(within: .seconds(40)) {
             let now = try await MosquittoSubscriber.start(.init(port: target.port), topics: [Self.uplink])
             return try await now.messages(1).first?.payload.contains("\"state\":\"connected\"") == true
         }

@@ -139,7 +139,7 @@ import Testing
         }
         try await stage.expectAll(1...60)
         #expect(stage.broker.taken.map(\.text) == (1...60).map(String.init))
-        try await eventually(within: .seconds(10)) { stage.broker.heldCount == 0 }
+        try await eventually(within: .seconds(40)) { stage.broker.heldCount == 0 }
     }
 
     @Test("properties of a message go out, and those of a command come in")

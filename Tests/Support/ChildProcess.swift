@@ -166,7 +166,7 @@ package final class ChildProcess: Sendable {
 
     /// Waits for its end; kills it when that takes longer than `limit`, and throws.
     @discardableResult
-    package func waitForExit(within limit: Duration = .seconds(10)) async throws -> Exit {
+    package func waitForExit(within limit: Duration = .seconds(40)) async throws -> Exit {
         do {
             try await self.ending.line("end of \(self.name)", within: limit) { _ in true }
         } catch {
@@ -185,7 +185,7 @@ package final class ChildProcess: Sendable {
         input: String? = nil,
         environment: [String: String] = [:],
         directory: String? = nil,
-        within limit: Duration = .seconds(20)
+        within limit: Duration = .seconds(40)
     ) async throws -> Finished {
         let child = try ChildProcess(
             program,

@@ -44,7 +44,7 @@ package enum MosquittoPublisher {
         payload: String,
         qos: Int = 1,
         retain: Bool = false,
-        within limit: Duration = .seconds(20)
+        within limit: Duration = .seconds(40)
     ) async throws -> ChildProcess.Finished {
         // From standard input, for a payload may be longer than an argument and hold anything but NUL.
         let options = ["-t", topic, "-q", "\(qos)", "-s"] + (retain ? ["-r"] : [])
@@ -109,14 +109,14 @@ package final class MosquittoSubscriber: Sendable {
     package var received: [Received] { self.process.output.lines.compactMap(Self.parse) }
 
     /// Waits until at least `count` messages are there.
-    package func messages(_ count: Int, within limit: Duration = .seconds(20)) async throws -> [Received] {
+    package func messages(_ count: Int, within limit: Duration = .seconds(40)) async throws -> [Received] {
         try await self.process.output.lines(count: count, within: limit) { $0.hasPrefix(Self.mark) }
             .compactMap(Self.parse)
     }
 
     /// Waits for a message with this payload.
     @discardableResult
-    package func message(payload: String, within limit: Duration = .seconds(20)) async throws -> Received {
+    package func message(payload: String, within limit: Duration = .seconds(40)) async throws -> Received {
         let line = try await self.process.output.line("message \"\(payload)\"", within: limit) {
             Self.parse($0)?.payload == payload
         }

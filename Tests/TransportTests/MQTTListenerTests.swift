@@ -89,7 +89,7 @@ import Testing
             try first.send("c000")
             try first.expect("d000")
         }
-        try await eventually(within: .seconds(10)) {
+        try await eventually(within: .seconds(40)) {
             (try? RawMQTTClient(port: port, clientID: "second")) != nil
         }
         #expect(!log.lines.contains { $0.hasPrefix("error") })

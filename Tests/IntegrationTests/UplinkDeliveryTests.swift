@@ -131,6 +131,28 @@ import Testing
         #expect(all.suffix(10) == Array(201...210))
     }
 
+    @Test("newest first: in each outage the newest of a topic keeps its RETAIN flag, and no older one", arguments: [1, 2])
+    func newestFirstRetained(outages: Int) async throws {
+        let stage = try await UplinkStage(uplink: ["order = \"newest-first\""])
+        let node = MosquittoTarget(port: try stage.gateway.port())
+        func publish(_ payload: String) async throws {
+            let topic = "nodes/lamp/data"
+            let sent = try await MosquittoPublisher.publish(node, topic: topic, payload: payload, retain: true)
+            #expect(sent.exit == .status(0), "\(sent.all)")
+        }
+        try await stage.broker.connected(1)
+        try await publish("live")
+        #expect(try await stage.broker.taken(payload: "live")?.retain == true)
+        for outage in 1...outages {
+            stage.broker.stop()
+            try await publish("\(outage) old")
+            try await publish("\(outage) new")
+            try stage.broker.start()
+            #expect(try await stage.broker.taken(payload: "\(outage) old")?.retain == false)
+            #expect(try await stage.broker.taken(payload: "\(outage) new")?.retain == true)
+        }
+    }
+
     @Test("what is urgent goes before what waits")
     func priority() async throws {
         var script = BrokerScript()

@@ -20,8 +20,11 @@ struct RetainGuard {
         return !isBacklog
     }
 
-    /// Nothing waits any more.
+    /// Whether nothing is remembered.
+    var isEmpty: Bool { self.seen.isEmpty }
+
+    /// Nothing waits any more: what comes to wait from here on is newer than all that was sent.
     mutating func reset() {
-        if !self.seen.isEmpty { self.seen.removeAll() }
+        self.seen.removeAll(keepingCapacity: true)
     }
 }

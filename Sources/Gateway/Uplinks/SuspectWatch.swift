@@ -60,8 +60,7 @@ struct SuspectWatch {
     /// - Parameters:
     ///   - oldest: The oldest message that is not acknowledged.
     ///   - inFlight: Messages that are not.
-    ///   - names: The broker said that it was because of a message (MQTT 5.0 DISCONNECT).
-    mutating func closed(oldest: Int64?, inFlight: Int, names: Bool = false) -> Verdict {
+    mutating func closed(oldest: Int64?, inFlight: Int) -> Verdict {
         guard let oldest else { return .none }
         if let suspect = self.suspect, suspect.sequence == oldest {
             self.suspect = (oldest, suspect.times + 1)
@@ -77,7 +76,7 @@ struct SuspectWatch {
             if self.trials <= 0 { self.isCautious = false }
             return .dead(sequence: oldest, times: times)
         }
-        if !self.wasAcknowledged, times >= 2 || names {
+        if !self.wasAcknowledged, times >= 2 {
             self.isCautious = true
             self.trials = max(inFlight, 1)
             // The connections so far may have ended on any of those under way.

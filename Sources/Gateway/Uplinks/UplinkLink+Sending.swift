@@ -47,6 +47,7 @@ extension UplinkLink {
             room -= 1
             if room == 0 { room = self.client.freeSlots }
         }
+        if !self.retainGuard.isEmpty, self.lanes.allSatisfy(\.queue.isEmpty) { self.retainGuard.reset() }
         self.refill()
         self.armTimer()
     }

@@ -263,7 +263,7 @@ struct ConfigurationCoAPTests {
             "20: listener[1].paths.\"/4\": \"$SYS/x\" \(ownTopic)",
             "21: listener[1].paths.\"/5\": \"nodes/%d/sessionID\" \(ownTopic)",
             "22: listener[1].paths.\"/6\": \"sealgate/attic/x\" \(ownTopic)",
-            "23: listener[1].paths.\"/7\\u0001\": the path holds a control character: \(plain)",
+            "23: listener[1].paths.\"/7\\u{1}\": the path holds a control character: \(plain)",
             "24: listener[1].paths.\"/\(String(repeating: "x", count: 63))…\": the path has a segment of 256 bytes, over 255"
         ),
         BadFile(

@@ -25,7 +25,7 @@ struct Assembly: Sendable {
     let attached: [PreparedBroker]
     /// In the order of the listeners; nil without TLS.
     let listenerTLS: [TLSContextSource?]
-    private let keyLookup: KeyLookup
+    let keyLookup: KeyLookup
     /// The time of day, with the floor of earlier runs.
     let wallClock: WallClock
 
@@ -74,7 +74,7 @@ struct Assembly: Sendable {
             try Self.prepare($0.broker, of: "listener \($0.name)", wallClock)
         }
         self.listenerTLS = try configuration.listeners.map { listener in
-            guard listener.isTLS else { return nil }
+            guard listener.isTLS, !listener.isCoAP else { return nil }
             do {
                 return try TLSContextSource(secrets: [listener.keyPassphraseFile?.path].compactMap(\.self)) {
                     try listener.tls(keyLookup: { keyLookup.find($0) }, clock: wallClock)
@@ -276,7 +276,7 @@ struct Assembly: Sendable {
 }
 
 /// Lets a listener's handshakes ask the core, which is made after the listener's context. Called on the loop.
-private final class KeyLookup: Sendable {
+final class KeyLookup: Sendable {
     private let lookup = Mutex<(@Sendable ([UInt8]) -> [UInt8]?)?>(nil)
 
     func set(_ lookup: @escaping @Sendable ([UInt8]) -> [UInt8]?) {

@@ -74,7 +74,7 @@ struct Assembly: Sendable {
             try Self.prepare($0.broker, of: "listener \($0.name)", wallClock)
         }
         self.listenerTLS = try configuration.listeners.map { listener in
-            guard listener.isTLS, !listener.isCoAP else { return nil }
+            guard listener.isTLS else { return nil }
             do {
                 return try TLSContextSource(secrets: [listener.keyPassphraseFile?.path].compactMap(\.self)) {
                     try listener.tls(keyLookup: { keyLookup.find($0) }, clock: wallClock)

@@ -96,7 +96,7 @@ package final class Gateway: Service, Sendable {
             do {
                 channel = try await loop.flatSubmit {
                     listener.isCoAP
-                        ? assembly.makeCoAPListener(index, core: core.value).start(on: loop)
+                        ? assembly.startCoAPListener(index, core: core.value)
                         : assembly.makeListener(index, core: core.value, burst: burst.value).start(on: loop)
                 }.get()
             } catch {

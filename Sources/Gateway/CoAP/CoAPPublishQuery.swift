@@ -53,7 +53,8 @@ struct CoAPPublishQuery {
             switch value {
             case nil: self.retain = true
             case let value? where value.elementsEqual("1".utf8) || value.elementsEqual("true".utf8): self.retain = true
-            case let value? where value.elementsEqual("0".utf8) || value.elementsEqual("false".utf8): self.retain = false
+            case let value? where value.elementsEqual("0".utf8) || value.elementsEqual("false".utf8):
+                self.retain = false
             default: self.problem = "retain is 0 or 1"
             }
         default: break

@@ -58,7 +58,9 @@ final class CoAPSender: ClientConnection {
 
     /// A packet identifier for one message of the request that is being handed in.
     func makePacketID() -> UInt16 {
-        repeat { self.lastPacketID = self.lastPacketID == .max ? 1 : self.lastPacketID + 1 } while self.open[
+        repeat {
+            self.lastPacketID = self.lastPacketID == .max ? 1 : self.lastPacketID + 1
+        } while self.open[
             self.lastPacketID
         ] != nil
         if let current = self.current {

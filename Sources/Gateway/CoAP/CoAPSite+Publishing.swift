@@ -3,6 +3,8 @@ import CoAPEndpoint
 import Devices
 import MQTTCodec
 import NIOCore
+import Sealing
+import Transport
 
 /// POST, PUT and DELETE: messages for the topics.
 extension CoAPSite {
@@ -18,7 +20,11 @@ extension CoAPSite {
             self.publish(request, query, to: topic, as: identity)
         case .topicOfNobody:
             self.core.counters.count(.notProven)
-            self.note(.notProven, request, "the path leads to a device's topic, and the request neither proves nor names one")
+            self.note(
+                .notProven,
+                request,
+                "the path leads to a device's topic, and the request neither proves nor names one"
+            )
             self.turnAway(request, .error(.unauthorized))
         case .sessionID, .time, .wellKnownCore: self.turnAway(request, .error(.methodNotAllowed))
         case .nothing: self.turnAway(request, .error(.notFound))
@@ -90,7 +96,10 @@ extension CoAPSite {
             sessionID: posting.query.commandSessionID,
             isProven: request.context != 0 || request.peer.isSecure
         ) { command in
-            self.answer(request, command.flatMap { self.response(posting, $0.topic, $0.payload) } ?? self.success(posting))
+            self.answer(
+                request,
+                command.flatMap { self.response(posting, $0.topic, $0.payload) } ?? self.success(posting)
+            )
         }
     }
 

@@ -3,6 +3,7 @@ import CoAPEndpoint
 import Devices
 import MQTTCodec
 import NIOCore
+import Transport
 
 /// GET: values of topics, session IDs, the time, and what there is.
 extension CoAPSite {
@@ -13,7 +14,14 @@ extension CoAPSite {
         guard let channel = self.channel else { return }
         switch target {
         case .topic(let topic):
-            self.reader.get(request, topic: topic, identity: identity, claimed: claimed, isSessionID: false, on: channel)
+            self.reader.get(
+                request,
+                topic: topic,
+                identity: identity,
+                claimed: claimed,
+                isSessionID: false,
+                on: channel
+            )
         case .topicOfNobody: self.turnAway(request, .error(.unauthorized))
         case .sessionID:
             // Session IDs are public: they are worth nothing without the keys of the node.

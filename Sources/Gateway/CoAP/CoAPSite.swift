@@ -1,6 +1,7 @@
 import CoAPCodec
 import CoAPEndpoint
 import Devices
+import Logging
 import MQTTCodec
 import NIOCore
 import OpenSSL
@@ -13,8 +14,8 @@ final class CoAPSite {
     let listener: ListenerConfiguration
     let resources: CoAPResources
     private(set) lazy var reader = CoAPReader(core: self.core)
-    /// The socket, once it is there.
-    private(set) var channel: CoAPChannel?
+    /// The socket, which has this as its delegate.
+    var channel: CoAPChannel?
     /// Who is behind each DTLS session.
     private var sessions: [UInt32: DeviceID] = [:]
     private var senders = CoAPSenderTable()
@@ -86,7 +87,6 @@ final class CoAPSite {
 
 extension CoAPSite: CoAPChannelDelegate {
     func received(_ request: CoAPRequest, on channel: CoAPChannel) {
-        self.channel = channel
         guard let identity = self.identity(of: request) else {
             self.core.counters.count(.notProven)
             self.note(.notProven, request, "the request proves no device, and this listener has anonymous = false")
@@ -127,7 +127,6 @@ extension CoAPSite: CoAPChannelDelegate {
         from address: PeerAddress,
         on channel: CoAPChannel
     ) -> Bool {
-        self.channel = channel
         guard let text = String(validating: identity, as: UTF8.self), let id = try? DeviceID(text),
             let device = self.core.registry.device(id), !device.isRevoked
         else {

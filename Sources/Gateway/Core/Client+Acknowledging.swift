@@ -1,3 +1,4 @@
+import DequeModule
 import MQTTCodec
 
 /// Acknowledgements that wait for outside brokers, and those behind them.

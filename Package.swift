@@ -82,8 +82,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Broker", "Devices", "MQTTCodec", "OpenSSL", "Sealing", "Store", "Transport", "Uplink",
-                .nioCore, .nioPosix, .dequeModule, .tomlKit, .logging, .serviceLifecycle,
+                "Broker", "CoAPCodec", "CoAPEndpoint", "Devices", "MQTTCodec", "OpenSSL", "Sealing", "Store",
+                "Transport", "Uplink", .nioCore, .nioPosix, .dequeModule, .tomlKit, .logging, .serviceLifecycle,
             ],
             swiftSettings: strict
         ),
@@ -98,6 +98,7 @@ let package = Package(
         ),
         .target(
             name: "TestSupport",
+            dependencies: ["CoAPCodec", "OpenSSL", .nioCore],
             path: "Tests/Support",
             exclude: ["Vectors"],
             swiftSettings: strict
@@ -152,8 +153,8 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store", "TestSupport", .nioCore, .nioPosix,
-                .logging, .tomlKit,
+                "CoAPCodec", "CoAPEndpoint", "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store",
+                "TestSupport", .nioCore, .nioPosix, .logging, .tomlKit,
             ],
             swiftSettings: strict
         ),

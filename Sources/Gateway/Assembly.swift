@@ -19,6 +19,7 @@ struct Assembly: Sendable {
     private let devices: [Device]
     private let retained: [RetainedRecord]
     private let commandSessions: [CommandSessionRecord]
+    private let oscore: OSCOREStart?
     private let sessions: (sessions: [StoredSession], messages: [Int64: StoredMessage])
     let uplinks: [PreparedUplink]
     /// In the order of gateway.conf.
@@ -64,6 +65,7 @@ struct Assembly: Sendable {
         self.retained = try store.retained()
         self.sessions = try store.sessions()
         self.commandSessions = try store.commandSessions()
+        self.oscore = Self.beginOSCORE(configuration, store, logger)
         Self.warnOfStranded(configuration, store, logger)
         let keyLookup = KeyLookup()
         self.keyLookup = keyLookup
@@ -86,6 +88,24 @@ struct Assembly: Sendable {
                     reason: "\(error)"
                 )
             }
+        }
+    }
+
+    /// What is known of OSCORE contexts, if a listener has use for it. Without a disk that takes this down, none is used: a
+    /// nonce might be used twice, and what was carried out before the start again.
+    private static func beginOSCORE(
+        _ configuration: GatewayConfiguration,
+        _ store: Store,
+        _ logger: Logger
+    ) -> OSCOREStart? {
+        guard configuration.listeners.contains(where: { $0.transport == .coap || $0.transport == .coaps }) else {
+            return nil
+        }
+        do {
+            return try store.beginOSCORE()
+        } catch {
+            logger.error("OSCORE is off until the next start", metadata: ["error": "\(error)"])
+            return nil
         }
     }
 
@@ -144,6 +164,7 @@ struct Assembly: Sendable {
             routes: routes,
             store: self.store,
             wallClock: self.wallClock,
+            oscore: self.oscore,
             loop: loop,
             logger: self.logger
         )

@@ -75,15 +75,16 @@ let package = Package(
         .target(
             name: "Transport",
             dependencies: [
-                "Broker", "MQTTCodec", "OpenSSL", .nioCore, .nioHTTP1, .nioPosix, .nioWebSocket, .logging,
+                "Broker", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", .nioCore, .nioHTTP1, .nioPosix,
+                .nioWebSocket, .logging,
             ],
             swiftSettings: strict
         ),
         .target(
             name: "Gateway",
             dependencies: [
-                "Broker", "CoAPCodec", "Devices", "MQTTCodec", "OpenSSL", "Sealing", "Store", "Transport", "Uplink",
-                .nioCore, .nioPosix, .dequeModule, .tomlKit, .logging, .serviceLifecycle,
+                "Broker", "CoAPCodec", "CoAPEndpoint", "Devices", "MQTTCodec", "OpenSSL", "Sealing", "Store",
+                "Transport", "Uplink", .nioCore, .nioPosix, .dequeModule, .tomlKit, .logging, .serviceLifecycle,
             ],
             swiftSettings: strict
         ),
@@ -98,6 +99,7 @@ let package = Package(
         ),
         .target(
             name: "TestSupport",
+            dependencies: ["CoAPCodec", "OpenSSL", .nioCore],
             path: "Tests/Support",
             exclude: ["Vectors"],
             swiftSettings: strict
@@ -144,16 +146,16 @@ let package = Package(
         .testTarget(
             name: "TransportTests",
             dependencies: [
-                "Broker", "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore, .nioEmbedded, .nioPosix,
-                .logging,
+                "Broker", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore,
+                .nioEmbedded, .nioPosix, .logging,
             ],
             swiftSettings: strict
         ),
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "CoAPCodec", "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store", "TestSupport", .nioCore,
-                .nioPosix, .logging, .tomlKit,
+                "CoAPCodec", "CoAPEndpoint", "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store",
+                "TestSupport", .nioCore, .nioPosix, .logging, .tomlKit,
             ],
             swiftSettings: strict
         ),

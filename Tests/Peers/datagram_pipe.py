@@ -1,0 +1,37 @@
+"""Runs a program that takes datagrams on standard input and gives them on standard output, such as openssl s_client or
+gnutls-cli: each line in hex that comes in is given to it as bytes, and whatever it prints is printed as a line in hex.
+
+    datagram_pipe.py PROGRAM ARGUMENT...
+"""
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+
+def end_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def main():
+    child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             preexec_fn=end_with_parent)
+
+    def give():
+        for line in sys.stdin:
+            try:
+                os.write(child.stdin.fileno(), bytes.fromhex(line))
+            except OSError:
+                return
+        child.stdin.close()
+
+    threading.Thread(target=give, daemon=True).start()
+    while received := os.read(child.stdout.fileno(), 65536):
+        print(received.hex(), flush=True)
+    print("ENDED", child.wait(), flush=True)
+    os._exit(0)  # Without waiting for who reads the input.
+
+
+main()

@@ -109,7 +109,7 @@ package final class UDPSocket: Sendable {
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let count = withUnsafeMutablePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                recvfrom(self.descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT.rawValue), $0, &length)
+                recvfrom(self.descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT), $0, &length)
             }
         }
         guard count >= 0 else { return nil }

@@ -6,7 +6,7 @@
         further: "query" ["a=b"], "format" 0, "non" true, "observe" true, "echo" "in hex", "options" [[number, "in hex"]]
     {"id": 1, "cancel": true}                     ends an observation
 
-An answer has code ("2.05"), payload (hex), and, where they are there, format, max_age, observe, echo, etag, location. A request
+An answer has code ("2.05"), payload (hex), and, where they are there, format, maxAge, observe, echo, etag, location. A request
 that fails has "error". An observation's first answer comes like any other, what follows has "notification": true.
 """
 import asyncio
@@ -19,12 +19,12 @@ from aiocoap.optiontypes import OpaqueOption
 
 
 def options_of(message):
-    found = {"format": message.opt.content_format, "max_age": None, "observe": message.opt.observe,
+    found = {"format": message.opt.content_format, "maxAge": None, "observe": message.opt.observe,
              "echo": message.opt.echo and message.opt.echo.hex(), "etag": message.opt.etag and message.opt.etag.hex()}
     if message.opt.content_format is not None:
         found["format"] = int(message.opt.content_format)
     if any(option.number == numbers.OptionNumber.MAX_AGE for option in message.opt.option_list()):
-        found["max_age"] = message.opt.max_age
+        found["maxAge"] = message.opt.max_age
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -28,7 +28,7 @@ final class AiocoapPeer: Sendable {
         let code: String?
         let payload: String?
         let format: Int?
-        let max_age: Int?
+        let maxAge: Int?
         let observe: Int?
         let echo: String?
         let etag: String?
@@ -82,7 +82,8 @@ final class AiocoapPeer: Sendable {
             return number
         }
         var members = [
-            "\"id\": \(id)", "\"method\": \"\(method)\"", "\"path\": \"\(path)\"", "\"payload\": \"\(hexText(payload))\"",
+            "\"id\": \(id)", "\"method\": \"\(method)\"", "\"path\": \"\(path)\"",
+            "\"payload\": \"\(hexText(payload))\"",
         ]
         if !query.isEmpty { members.append("\"query\": [" + query.map { "\"\($0)\"" }.joined(separator: ", ") + "]") }
         self.process.write("{" + (members + more).joined(separator: ", ") + "}\n")
@@ -96,7 +97,9 @@ final class AiocoapPeer: Sendable {
 
     /// So many answers at least: of an observation all that came.
     func answers(to id: Int, _ count: Int, within limit: Duration = .seconds(40)) async throws -> [Answer] {
-        let lines = try await self.process.output.lines(count: count, within: limit) { $0.hasPrefix("{\"id\": \(id), ") }
+        let lines = try await self.process.output.lines(count: count, within: limit) {
+            $0.hasPrefix("{\"id\": \(id), ")
+        }
         return try lines.map { try JSONDecoder().decode(Answer.self, from: Data($0.utf8)) }
     }
 

@@ -138,18 +138,23 @@ import Testing
     @Test("paths that are topics by the listener's table, and another prefix")
     func paths() async throws {
         var configuration = CoAPSite.Configuration()
-        configuration.coap += ["prefix = \"\"", "paths = { \"/t\" = \"nodes/lamp/temp\" }"]
+        configuration.coap += [
+            "prefix = \"/x\"", "paths = { \"/t\" = \"nodes/%d/temp\", \"/a/b\" = \"nodes/lamp/b\" }",
+        ]
         let site = try await CoAPSite.start(configuration)
         let client = CoAPClient(port: try site.port)
-        #expect(try await client.post("/t", "1").code == "2.04")
-        #expect(try await client.post("/nodes/lamp/temp", "2").code == "2.04")
-        #expect(
-            try await site.outside.messages(2).map(\.description)
-                == ["sites/attic/lamp/temp = 1", "sites/attic/lamp/temp = 2"]
-        )
+        #expect(try await client.post("/t?d=lamp", "1").code == "2.04")
+        #expect(try await client.post("/a/b", "2").code == "2.04")
+        #expect(try await client.post("/x/nodes/lamp/c", "3").code == "2.04")
+        #expect(try await client.post("/ps/nodes/lamp/c", "4").code == "4.04")
+        #expect(try await client.post("/t", "5").code?.hasPrefix("4.") == true)
+        let arrived = try await site.outside.messages(3)
+        #expect(arrived.map(\.description) == ["temp = 1", "b = 2", "c = 3"].map { "sites/attic/lamp/" + $0 })
     }
 
-    @Test("too fast is 4.29 and too large 4.13; without room in the spool it is 5.03; each but 4.13 says when to come again")
+    @Test(
+        "too fast is 4.29 and too large 4.13; without room in the spool it is 5.03; each but 4.13 says when to come again"
+    )
     func limits() async throws {
         var configuration = CoAPSite.Configuration()
         configuration.plain = ["rate = \"2/m\""]
@@ -162,7 +167,7 @@ import Testing
             codes.append(last?.code ?? "-")
         }
         #expect(codes.first == "2.04" && codes.last == "4.29", "\(codes)")
-        #expect((last?.max_age ?? 0) > 0)
+        #expect((last?.maxAge ?? 0) > 0)
         #expect(try await peer.request("PUT", "/ps/nodes/lamp/data", Array(Self.body(20_000).utf8)).code == "4.13")
 
         configuration.plain = []
@@ -171,7 +176,7 @@ import Testing
         peer = try AiocoapPeer(port: try site.port)
         for number in 1...2 { #expect(try await peer.post("/ps/nodes/lamp/data", "\(number)").code == "2.04") }
         let full = try await peer.post("/ps/nodes/lamp/data", "3")
-        #expect(full.code == "5.03" && (full.max_age ?? 0) > 0, "\(full)")
+        #expect(full.code == "5.03" && (full.maxAge ?? 0) > 0, "\(full)")
     }
 
     @Test("SenML is split into a message for each record where the profile says so")

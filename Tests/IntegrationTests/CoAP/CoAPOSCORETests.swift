@@ -73,7 +73,9 @@ import Testing
         #expect(try node.post("nodes/vault/temp", "1")?.code == .unauthorized)
         #expect(try node.get("ps/nodes/vault/temp")?.code == .unauthorized)
         // OSCORE's own refusals come in the clear (RFC 8613 §8.2).
-        #expect(try node.exchange("44025d1f00003974 920914 ff 612f1092f1776f1c1668b3825e")?.hasPrefix("64815d1f") == true)
+        #expect(
+            try node.exchange("44025d1f00003974 920914 ff 612f1092f1776f1c1668b3825e")?.hasPrefix("64815d1f") == true
+        )
         let settings = try String(contentsOfFile: stage.directory.file("settings.json"), encoding: .utf8)
         let wrong = try TemporaryDirectory()
         let members = settings.split(separator: "\n").map { line in
@@ -96,7 +98,10 @@ import Testing
         return bytes
     }
 
-    @Test("a recorded request is refused from anywhere, also after the gateway was started again", arguments: [SIGTERM, SIGKILL])
+    @Test(
+        "a recorded request is refused from anywhere, also after the gateway was started again",
+        arguments: [SIGTERM, SIGKILL]
+    )
     func replay(ending: Int32) async throws {
         var stage = try await self.stage()
         #expect(try await stage.peer.post("/ps/nodes/vault/temp", "1").code == "2.04")

@@ -43,6 +43,7 @@ package final class DatagramRelay: Sendable {
     private final class Shared: Sendable {
         let server: Mutex<Int>
         let passed = Mutex<[Passed]?>(nil)
+        let injected = Mutex<[[UInt8]]>([])
         let isStopped = Atomic(false)
 
         init(server: Int) { self.server = Mutex(server) }
@@ -69,6 +70,9 @@ package final class DatagramRelay: Sendable {
 
     /// From now on datagrams go to another port, from ports of the clients that are new too: the server was started again.
     package func connect(to server: Int) { self.shared.server.withLock { $0 = server } }
+
+    /// Sends bytes to the server as if they came from its first client.
+    package func inject(_ bytes: [UInt8]) { self.shared.injected.withLock { $0.append(bytes) } }
 
     /// The thread's part.
     private struct Worker {
@@ -101,6 +105,11 @@ package final class DatagramRelay: Sendable {
             let server = shared.server.withLock { $0 }
             var entries = ([self.front] + self.clients.map(\.socket)).map { socket in
                 pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)
+            }
+            for bytes in shared.injected.withLock({ injected in
+                defer { injected = [] }; return injected
+            }) {
+                try? self.clients.first?.socket.send(bytes)
             }
             guard poll(&entries, nfds_t(entries.count), self.late.isEmpty ? 50 : 1) >= 0 else { return }
             if entries[0].revents != 0 {

@@ -50,6 +50,14 @@ import Testing
         return try socket.receive(within: .seconds(5))
     }
 
+    /// Both hellos of a handshake, the second with the cookie.
+    private func begin(_ socket: UDPSocket, _ random: [UInt8]) throws {
+        try socket.send(ClientHello.record(random: random))
+        let answer = try socket.receive(within: .seconds(20))
+        let cookie = try #require(answer.flatMap(ClientHello.cookie), "\(answer.map(hexText) ?? "-")")
+        try socket.send(ClientHello.record(random: random, cookie: cookie))
+    }
+
     @Test("5,000 hellos from as many addresses take no memory, with cookies of others, and a session to resume, too")
     func spoofedHellos() async throws {
         let site = try await self.site()
@@ -97,12 +105,7 @@ import Testing
         var sockets: [UDPSocket] = []
         for number in 0..<600 {
             let socket = try UDPSocket(to: port, host: 0x7F02_0001 + UInt32(number))
-            try socket.send(ClientHello.record(random: self.random(number)))
-            guard let cookie = ClientHello.cookie(in: try #require(try socket.receive(within: .seconds(5)))) else {
-                Issue.record("no cookie")
-                break
-            }
-            try socket.send(ClientHello.record(random: self.random(number), cookie: cookie))
+            try self.begin(socket, self.random(number))
             sockets.append(socket)
         }
         let node = try await self.peer(site)
@@ -135,9 +138,7 @@ import Testing
         do {
             let socket = try UDPSocket(to: port)
             own = socket.port
-            try socket.send(ClientHello.record(random: self.random(1)))
-            let cookie = try #require(ClientHello.cookie(in: try #require(try socket.receive(within: .seconds(5)))))
-            try socket.send(ClientHello.record(random: self.random(1), cookie: cookie))
+            try self.begin(socket, self.random(1))
             #expect(try socket.receive(within: .seconds(5)) != nil)
         }
         let node = try await self.peer(site, own: own)
@@ -154,9 +155,7 @@ import Testing
         let clock = try FakeClock(formatter.string(from: now))
         let site = try await self.site(environment: clock.environment)
         let node = try UDPSocket(to: try site.securePort)
-        try node.send(ClientHello.record(random: self.random(1)))
-        let cookie = try #require(ClientHello.cookie(in: try #require(try node.receive(within: .seconds(5)))))
-        try node.send(ClientHello.record(random: self.random(1), cookie: cookie))
+        try self.begin(node, self.random(1))
         // ServerHello, which the node does not get.
         #expect(try node.receive(within: .seconds(5))?.first == 22)
         while node.receiveNow() != nil {}

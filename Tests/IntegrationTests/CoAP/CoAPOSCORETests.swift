@@ -93,7 +93,8 @@ import Testing
 
     /// The last post's datagram, under another Message ID.
     private func recorded(_ stage: Stage) throws -> [UInt8] {
-        var bytes = try #require(stage.relay.passed.last(where: \.isToServer)).bytes
+        let last = stage.relay.passed.last { $0.isToServer }
+        var bytes = try #require(last).bytes
         bytes[2] ^= 0x55
         return bytes
     }

@@ -1,3 +1,4 @@
+import CoAPCodec
 import Foundation
 import TestSupport
 import Testing

@@ -84,7 +84,7 @@ final class DTLSPeer: Sendable {
                 || line.contains(hexText("Handshake was completed".utf8)) || line.hasPrefix("FAILED")
         }
         if let failed = self.output.lines.first(where: { $0.hasPrefix("FAILED") }) {
-            throw OutputLog.Missing(description: "\(self.program): \(failed)")
+            throw MQTTPeer.Unexpected(description: "\(self.program): \(failed)")
         }
     }
 

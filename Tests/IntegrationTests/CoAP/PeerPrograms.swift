@@ -19,7 +19,7 @@ enum PeerPrograms {
     private static let client = Task {
         let directory = try TemporaryDirectory()
         let output = directory.file("mbedtls_client")
-        let source = self.root + "/Tests/Peers/mbedtls_client.c"
+        let source = PeerPrograms.root + "/Tests/Peers/mbedtls_client.c"
         let libraries = ["-lmbedtls", "-lmbedx509", "-lmbedcrypto"]
         let built = try await ChildProcess.run(
             "cc",

@@ -83,7 +83,10 @@ package struct CoAPClient: Sendable, CustomStringConvertible {
 
         /// Messages received, as the client prints them, without requests.
         private var responses: [String] {
-            (self.finished.output + self.finished.errors).filter { $0.hasPrefix("v:1 ") && Self.code(in: $0) != nil }
+            (self.finished.output + self.finished.errors).compactMap { line in
+                // What was received stands before it on the line, if it is a block.
+                line.firstRange(of: "v:1 t:").map { String(line[$0.lowerBound...]) }
+            }.filter { Self.code(in: $0) != nil }
         }
 
         private static func code(in line: String) -> String? {
@@ -99,10 +102,11 @@ package struct CoAPClient: Sendable, CustomStringConvertible {
         package var code: String? { self.responses.last.flatMap(Self.code) }
         /// How many responses came.
         package var count: Int { self.responses.count }
-        /// Payload of the last response, if it is text; empty if there is none.
+        /// Payloads of all responses, if they are text: blocks make one.
         package var text: String {
-            guard let line = self.responses.last, let start = line.firstRange(of: ":: '") else { return "" }
-            return String(line[start.upperBound...].dropLast())
+            self.responses.map { line in
+                line.firstRange(of: ":: '").map { String(line[$0.upperBound...].dropLast()) } ?? ""
+            }.joined()
         }
     }
 }

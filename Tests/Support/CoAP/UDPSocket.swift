@@ -70,10 +70,11 @@ package final class UDPSocket: Sendable {
     /// Sends one datagram to its peer.
     package func send(_ bytes: [UInt8]) throws {
         // A port that refused an earlier one is told with this one, which was not sent then.
-        for _ in 0..<3 where Glibc.send(self.descriptor, bytes, bytes.count, 0) != bytes.count {
-            guard errno == ECONNREFUSED else { throw Failure("send \(bytes.count) bytes") }
-            continue
+        for _ in 0..<3 {
+            if Glibc.send(self.descriptor, bytes, bytes.count, 0) == bytes.count { return }
+            guard errno == ECONNREFUSED else { break }
         }
+        throw Failure("send \(bytes.count) bytes")
     }
 
     /// Sends one datagram anywhere.

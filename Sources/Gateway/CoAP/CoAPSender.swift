@@ -45,6 +45,9 @@ final class CoAPSender: ClientConnection {
 
     static let unprovenAddress = "an address that is not proven"
 
+    /// The rate of all guests of the listener: anybody can come from as many addresses as he likes.
+    func guestPace(_ rate: Rate) -> SenderPace { self.site.guestPace(rate) }
+
     // MARK: One request
 
     /// Does `body`, which hands in the messages of one request, and answers what is dealt with at once.
@@ -104,7 +107,8 @@ final class CoAPSender: ClientConnection {
             case .policy: .error(.forbidden)
             case .tooLarge: .error(.requestEntityTooLarge)
             case .commandSession, .topic: .error(.badRequest)
-            case .rate, .throttled: CoAPResponse(.tooManyRequests, maxAge: Self.retryAfter)
+            case .rate: CoAPResponse(.tooManyRequests, maxAge: 1)
+            case .throttled: CoAPResponse(.tooManyRequests, maxAge: Self.retryAfter)
             case .spoolFull, .retained: CoAPResponse(.serviceUnavailable, maxAge: Self.retryAfter)
             case .notProven, .badSeal, .replay, .sealRequired, .identityMismatch, .revoked, .handshake, .protocolError:
                 .error(.unauthorized)

@@ -19,6 +19,7 @@ final class CoAPSite {
     /// Who is behind each DTLS session.
     private var sessions: [UInt32: DeviceID] = [:]
     private var senders = CoAPSenderTable()
+    private var guests: (rate: Rate, pace: SenderPace)?
 
     init(core: GatewayCore, listener: ListenerConfiguration) {
         self.core = core
@@ -65,6 +66,14 @@ final class CoAPSite {
         )
         self.senders[key] = client
         return client
+    }
+
+    /// The rate of the profile `guest`, for all who have no other identity here.
+    func guestPace(_ rate: Rate) -> SenderPace {
+        if let guests, guests.rate == rate { return guests.pace }
+        let pace = SenderPace(rate)
+        self.guests = (rate, pace)
+        return pace
     }
 
     // MARK: Changes

@@ -307,6 +307,7 @@ final class Client: MQTTConnectionDelegate {
 
     /// The rate of a guest behind this connection.
     func guestPace(_ rate: Rate) -> SenderPace {
+        if let coap = self.coap { return coap.guestPace(rate) }
         if let pace = self.guestPace { return pace }
         let pace = SenderPace(rate)
         self.guestPace = pace

@@ -1,5 +1,6 @@
 """Runs a program that takes datagrams on standard input and gives them on standard output, such as openssl s_client or
-gnutls-cli: each line in hex that comes in is given to it as bytes, and whatever it prints is printed as a line in hex.
+gnutls-cli: each line in hex that comes in is given to it as bytes. Whenever it prints something, all that it has printed so far is
+printed as a line in hex, for no datagram is known to come in one piece.
 
     datagram_pipe.py PROGRAM ARGUMENT...
 """
@@ -28,8 +29,10 @@ def main():
         child.stdin.close()
 
     threading.Thread(target=give, daemon=True).start()
+    printed = b""
     while received := os.read(child.stdout.fileno(), 65536):
-        print(received.hex(), flush=True)
+        printed += received
+        print(printed.hex(), flush=True)
     print("ENDED", child.wait(), flush=True)
     os._exit(0)  # Without waiting for who reads the input.
 

@@ -90,10 +90,9 @@ final class DTLSPeer: Sendable {
 
     /// What the program says in words, as far as it says it in hex.
     var words: String {
-        self.output.lines.map { line in
-            line.allSatisfy(\.isHexDigit) && line.count.isMultiple(of: 2)
-                ? String(decoding: hexBytes(line), as: UTF8.self) : line
-        }.joined()
+        guard let line = self.output.lines.last(where: { $0.count.isMultiple(of: 2) && $0.allSatisfy(\.isHexDigit) })
+        else { return "" }
+        return String(decoding: hexBytes(line), as: UTF8.self)
     }
 
     /// Sends a message in hex.

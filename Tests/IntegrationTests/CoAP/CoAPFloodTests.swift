@@ -114,7 +114,7 @@ import Testing
         withExtendedLifetime(sockets) {}
     }
 
-    @Test("a node that starts anew a hundred times on one port gets in each time; a forger at its address ends nothing")
+    @Test("a node that starts anew a hundred times on one port gets in each time")
     func reboots() async throws {
         let site = try await self.site()
         var own: UInt16 = 0
@@ -128,6 +128,21 @@ import Testing
             try await node.leave()
         }
         #expect(try await site.outside.messages(100).count == 100)
+    }
+
+    @Test("a forger at a node's address, who sends new hellos and its old ones with their cookie, ends nothing")
+    func forgedHellos() async throws {
+        let site = try await self.site()
+        let relay = try DatagramRelay(to: try site.securePort, isRecording: true)
+        let node = try await DTLSPeer(Self.suite, port: relay.port, identity: "hall", key: Self.key)
+        try await node.ready()
+        let handshake = relay.passed.filter(\.isToServer).map(\.bytes)
+        for number in 0..<40 {
+            relay.inject(handshake[number % handshake.count])
+            relay.inject(ClientHello.record(random: self.random(number)))
+            let id = String(0x3000 + number, radix: 16)
+            try await node.exchange("4401\(id) 6e6f6465 b4 74696d65", for: "6445\(id)6e6f6465")
+        }
     }
 
     @Test("one that begins anew while its handshake is under way gets in")

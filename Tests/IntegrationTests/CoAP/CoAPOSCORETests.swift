@@ -76,17 +76,17 @@ import Testing
         #expect(
             try node.exchange("44025d1f00003974 920914 ff 612f1092f1776f1c1668b3825e")?.hasPrefix("64815d1f") == true
         )
-        let settings = try String(contentsOfFile: stage.directory.file("settings.json"), encoding: .utf8)
+        // The right IDs with another secret.
+        let file = URL(fileURLWithPath: stage.directory.file("settings.json"))
+        var settings = try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
+        #expect(settings["secret_hex"] != nil, "\(settings.keys)")
+        settings["secret_hex"] = String(repeating: "5a", count: 16)
         let wrong = try TemporaryDirectory()
-        let members = settings.split(separator: "\n").map { line in
-            line.contains("secret") ? "\"secret_hex\": \"\(String(repeating: "5a", count: 16))\"," : String(line)
-        }
-        try wrong.write("settings.json", members.joined(separator: "\n"))
-        if (try? JSONSerialization.jsonObject(with: Data(members.joined(separator: "\n").utf8))) != nil {
-            let thief = try AiocoapPeer(port: try stage.site.port, .oscore(directory: wrong.path))
-            let answer = try await thief.post("/ps/nodes/vault/temp", "1")
-            #expect(answer.code?.hasPrefix("2") != true)
-        }
+        let text = try JSONSerialization.data(withJSONObject: settings)
+        try wrong.write("settings.json", String(decoding: text, as: UTF8.self))
+        let thief = try AiocoapPeer(port: try stage.site.port, .oscore(directory: wrong.path))
+        #expect(try await thief.post("/ps/nodes/vault/temp", "1").code?.hasPrefix("2") != true)
+        try await stage.site.gateway.logged("refused", "vault")
         #expect(try await stage.peer.post("/ps/nodes/vault/temp", "mine").code == "2.04")
         #expect(try await stage.site.outside.messages(1).map(\.payload) == ["mine"])
     }

@@ -13,6 +13,8 @@ import COpenSSL
     /// A client's, for tests.
     let clientKey: TLSPreSharedKey?
     private let cookieKey: HMAC
+    /// Where plaintext goes for a moment; longer than any record's.
+    let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 16_384, alignment: 16)
 
     /// A server.
     convenience init(_ configuration: DTLSConfiguration) throws(TLSError) {
@@ -68,7 +70,10 @@ import COpenSSL
         else { throw Self.failure("SSL_CTX") }
     }
 
-    deinit { unsafe SSL_CTX_free(self.raw) }
+    deinit {
+        unsafe SSL_CTX_free(self.raw)
+        unsafe self.scratch.deallocate()
+    }
 
     /// The cookie of an address: only who receives there can have it (RFC 6347 §4.2.1).
     func cookie(for address: DTLSAddress) -> [UInt8] {

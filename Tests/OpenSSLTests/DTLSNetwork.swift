@@ -20,11 +20,14 @@ final class DTLSNetwork {
     private(set) var fromServer: [(bytes: ByteBuffer, address: DTLSAddress)] = []
     /// Datagrams of clients of which this says false are lost.
     var passes: (ByteBuffer) -> Bool = { _ in true }
+    /// The same for those of the server.
+    var passesBack: (ByteBuffer) -> Bool = { _ in true }
 
     init(_ change: (inout DTLSConfiguration) -> Void = { _ in }) throws {
         var configuration = DTLSConfiguration { identity in
             String(decoding: identity, as: UTF8.self).hasPrefix("node") ? Self.key : nil
         }
+        configuration.handshakesPerSecond = .max  // The clock stands still.
         change(&configuration)
         self.server = try DTLSServer(configuration)
     }
@@ -56,6 +59,13 @@ final class DTLSNetwork {
     func say(_ text: String, from port: UInt16) {
         guard let client = self.client(port) else { return }
         _ = client.write(ByteBuffer(string: text))
+        self.exchange(client)
+    }
+
+    /// A client looks at its timer.
+    func wake(_ port: UInt16) {
+        guard let client = self.client(port) else { return }
+        _ = client.receive(nil) { _ in }
         self.exchange(client)
     }
 
@@ -98,6 +108,7 @@ final class DTLSNetwork {
             var actions: [DTLSAction] = []
             self.server.tick(now: self.now, into: &actions)
             self.perform(actions)
+            for client in Array(self.clients.values) { self.exchange(client) }
         }
         self.now = end
     }
@@ -109,12 +120,15 @@ final class DTLSNetwork {
                 continue
             }
             self.fromServer.append((datagram, address))
-            guard let client = self.clients[address] else { continue }
+            guard self.passesBack(datagram), let client = self.clients[address] else { continue }
             _ = client.receive(datagram) { self.received[address, default: []].append(String(buffer: $0)) }
         }
     }
 
     // MARK: Looking
+
+    /// The server's side of a handshake.
+    func halfOpenSession(_ port: UInt16) -> DTLSSession? { self.server.session(of: Self.address(port)) }
 
     func takeEvents() -> [DTLSAction] {
         defer { self.events = [] }
@@ -143,4 +157,11 @@ final class DTLSNetwork {
             return "\(String(decoding: identity, as: UTF8.self)) \(isKnown)"
         }
     }
+}
+
+extension DTLSRecord {
+    /// Of a server: HelloVerifyRequest.
+    var isVerifyRequest: Bool { self.handshakeType == 3 }
+    /// Of a server: its last flight begins here, with NewSessionTicket or ChangeCipherSpec.
+    var isFinal: Bool { self.type == 20 || self.handshakeType == 4 }
 }

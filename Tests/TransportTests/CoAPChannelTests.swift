@@ -48,9 +48,7 @@ import Testing
         #expect(separate.type == .confirmable && separate.code == .content)
         // Not acknowledged, so it comes again.
         #expect(try client.receiveMessage() == separate)
-        try client.send(
-            Array(CoAPMessage.empty(.acknowledgement, messageID: separate.messageID).encoded().readableBytesView)
-        )
+        try client.send(CoAPBytes.acknowledgement(separate.messageID))
         try await site.stop()
     }
 
@@ -71,8 +69,7 @@ import Testing
         }
         let notification = try client.receiveMessage()
         #expect(notification.type == .confirmable && String(buffer: notification.payload) == "new")
-        let answer = CoAPMessage.empty(.acknowledgement, messageID: notification.messageID)
-        try client.send(Array(answer.encoded().readableBytesView))
+        try client.send(CoAPBytes.acknowledgement(notification.messageID))
         _ = try await site.log.line(containing: "confirmed")
         let counts = try await site.run { channel, delegate in
             for id in delegate.observations { channel.endObservation(id) }
@@ -121,13 +118,10 @@ import Testing
         let site = try await CoAPSocketSite.start { $0.server.maxMessageBytes = 1200 }
         let client = try site.client()
         let head = CoAPBytes.request("echo", .nonConfirmable, id: 1, payload: "").count + 1
-        try client.send(
-            CoAPBytes.request("echo", .nonConfirmable, id: 1, payload: String(repeating: "x", count: 1201 - head))
-        )
-        try client.send(CoAPBytes.request("echo", .nonConfirmable, id: 2, payload: String(repeating: "x", count: 9000)))
-        try client.send(
-            CoAPBytes.request("echo", .nonConfirmable, id: 3, payload: String(repeating: "x", count: 1200 - head))
-        )
+        for (id, length) in [(1, 1201), (2, 9000), (3, 1200)] as [(UInt16, Int)] {
+            let payload = String(repeating: "x", count: length - head)
+            try client.send(CoAPBytes.request("echo", .nonConfirmable, id: id, payload: payload))
+        }
         let answer = try client.receiveMessage()
         #expect(answer.payload.readableBytes > 0)
         #expect(site.log.lines.count == 1)

@@ -203,6 +203,10 @@ enum CoAPBytes {
         return Array(message.encoded().readableBytesView)
     }
 
+    static func acknowledgement(_ messageID: UInt16) -> [UInt8] {
+        Array(CoAPMessage.empty(.acknowledgement, messageID: messageID).encoded().readableBytesView)
+    }
+
     static func decode(_ bytes: [UInt8]) throws -> CoAPMessage { try CoAPMessage(decoding: ByteBuffer(bytes: bytes)) }
 }
 

@@ -29,6 +29,8 @@ import NIOCore
     var identityOnWire: [UInt8]?
     private(set) var identity: [UInt8]?
     private(set) var isIdentityKnown = false
+    /// Of the key in use: ``DTLSTicket``.
+    private(set) var keyMark: [UInt8] = []
 
     // The server's.
     var id: UInt32 = 0
@@ -173,11 +175,31 @@ import NIOCore
         return self.outgoing
     }
 
+    /// A client's, for tests: what it needs to come back by a ticket.
+    func resumption() -> DTLSResumption? {
+        // A copy: the original is worth nothing once its SSL is freed without a farewell.
+        guard let own = unsafe SSL_get_session(self.ssl), let state = unsafe SSL_SESSION_dup(own) else { return nil }
+        return unsafe DTLSResumption(taking: state)
+    }
+
+    /// A client's, for tests: comes back by a ticket.
+    func resume(_ resumption: DTLSResumption) { _ = unsafe SSL_set_session(self.ssl, resumption.state) }
+
     // MARK: From callbacks
 
-    func presented(_ identity: [UInt8], isKnown: Bool) {
+    func presented(_ identity: [UInt8], isKnown: Bool, keyMark: [UInt8]) {
         self.identity = identity
         self.isIdentityKnown = isKnown
+        self.keyMark = keyMark
+    }
+
+    /// Whether a ticket for this identity and key is still good.
+    func resumes(_ identity: [UInt8], mark: [UInt8]) -> Bool {
+        guard let key = self.context.key(of: identity), ConstantTime.equal(DTLSTicket.mark(of: key), mark) else {
+            return false
+        }
+        self.presented(identity, isKnown: true, keyMark: mark)
+        return true
     }
 
     /// Hands over the datagram; what does not fit is lost, as with a socket. 0: there is none.
@@ -194,4 +216,13 @@ import NIOCore
     func acceptDatagram(_ bytes: UnsafeRawBufferPointer) {
         unsafe self.outgoing.append(ByteBuffer(bytes: bytes))
     }
+}
+
+/// Owner of an SSL_SESSION, for clients of tests.
+@safe final class DTLSResumption {
+    fileprivate let state: OpaquePointer
+
+    fileprivate init(taking state: OpaquePointer) { unsafe self.state = state }
+
+    deinit { unsafe SSL_SESSION_free(self.state) }
 }

@@ -23,10 +23,15 @@ final class DTLSNetwork {
     /// The same for those of the server.
     var passesBack: (ByteBuffer) -> Bool = { _ in true }
 
-    init(_ change: (inout DTLSConfiguration) -> Void = { _ in }) throws {
-        var configuration = DTLSConfiguration { identity in
+    convenience init(_ change: (inout DTLSConfiguration) -> Void = { _ in }) throws {
+        let keys: TLSConfiguration.KeyLookup = { identity in
             String(decoding: identity, as: UTF8.self).hasPrefix("node") ? Self.key : nil
         }
+        try self.init(keys: keys, change)
+    }
+
+    init(keys: @escaping TLSConfiguration.KeyLookup, _ change: (inout DTLSConfiguration) -> Void) throws {
+        var configuration = DTLSConfiguration(keyLookup: keys)
         configuration.handshakesPerSecond = .max  // The clock stands still.
         change(&configuration)
         self.server = try DTLSServer(configuration)
@@ -39,7 +44,8 @@ final class DTLSNetwork {
         _ port: UInt16,
         identity: String = "node1",
         key: [UInt8] = DTLSNetwork.key,
-        suites: String = DTLSContext.suites
+        suites: String = DTLSContext.suites,
+        resuming resumption: DTLSResumption? = nil
     ) throws {
         let context = try DTLSContext(
             client: TLSPreSharedKey(identity: Array(identity.utf8), key: key),
@@ -48,6 +54,7 @@ final class DTLSNetwork {
         self.contexts.append(context)
         let address = Self.address(port)
         let client = try DTLSSession(context, address: address, maxDatagramBytes: 1232, isClient: true)
+        if let resumption { client.resume(resumption) }
         self.clients[address] = client
         _ = client.receive(nil) { _ in }
         self.exchange(client)
@@ -141,6 +148,11 @@ final class DTLSNetwork {
             guard case .established(let session, _, let identity, _) = event else { return nil }
             return (session, String(decoding: identity, as: UTF8.self))
         }
+    }
+
+    /// Of those, whether by a ticket.
+    var areResumed: [Bool] {
+        self.events.compactMap { if case .established(_, _, _, let isResumed) = $0 { isResumed } else { nil } }
     }
 
     /// What the server got, as text.

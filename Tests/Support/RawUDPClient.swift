@@ -9,6 +9,8 @@ package final class RawUDPClient {
     }
 
     private let socket: Int32
+    /// Of one that is not connected.
+    private var destination: (address: String, port: Int)?
     /// The port that it sends from.
     package let localPort: Int
 
@@ -44,6 +46,26 @@ package final class RawUDPClient {
         self.localPort = Int(UInt16(bigEndian: bound.sin_port))
     }
 
+    /// Sends to a group on the loopback interface, and receives from anywhere.
+    package init(group: String, port: Int, limit: Duration = .seconds(40)) throws {
+        self.socket = Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        self.localPort = 0
+        var time = timeval(tv_sec: Int(limit.components.seconds), tv_usec: 0)
+        setsockopt(self.socket, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+        var interface = in_addr(s_addr: UInt32(0x7F00_0001).bigEndian)
+        guard
+            setsockopt(
+                self.socket,
+                Int32(IPPROTO_IP),
+                IP_MULTICAST_IF,
+                &interface,
+                socklen_t(MemoryLayout<in_addr>.size)
+            )
+                == 0
+        else { throw Unexpected(description: "IP_MULTICAST_IF: \(String(cString: strerror(errno)))") }
+        self.destination = (group, port)
+    }
+
     deinit { close(self.socket) }
 
     private static func with(
@@ -64,7 +86,13 @@ package final class RawUDPClient {
 
     /// Sends one datagram.
     package func send(_ bytes: [UInt8]) throws {
-        guard Glibc.send(self.socket, bytes, bytes.count, 0) == bytes.count else {
+        let count =
+            if let (address, port) = self.destination {
+                Int(Self.with(address, port) { Int32(sendto(self.socket, bytes, bytes.count, 0, $0, $1)) })
+            } else {
+                Glibc.send(self.socket, bytes, bytes.count, 0)
+            }
+        guard count == bytes.count else {
             throw Unexpected(description: "send: \(String(cString: strerror(errno)))")
         }
     }

@@ -39,7 +39,10 @@ import Testing
 
     @Test("a request that nobody answers is acknowledged when its time is over, without any other event")
     func timer() async throws {
-        let site = try await CoAPSocketSite.start { $0.server.piggybackWithin = .milliseconds(20) }
+        let site = try await CoAPSocketSite.start {
+            $0.server.piggybackWithin = .milliseconds(20)
+            $0.server.ackTimeout = .milliseconds(20)
+        }
         let client = try site.client()
         try client.send(CoAPBytes.request("later", id: 9, payload: "x"))
         #expect(try client.receiveMessage() == .empty(.acknowledgement, messageID: 9))

@@ -101,6 +101,9 @@ final class CoAPSocketSite: Sendable {
         dtlsChange: @escaping @Sendable (inout DTLSConfiguration) -> Void = { _ in }
     ) async throws -> CoAPSocketSite {
         var configuration = CoAPListener.Configuration(host: host, port: port, number: 3)
+        // A busy machine answers late.
+        configuration.server.piggybackWithin = .seconds(100)
+        configuration.server.ackTimeout = .seconds(100)
         change(&configuration)
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         let log = OutputLog()

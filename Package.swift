@@ -58,7 +58,7 @@ let package = Package(
             dependencies: ["CoAPCodec", "OpenSSL", .nioCore, .dequeModule],
             swiftSettings: strict
         ),
-        .target(name: "Devices", dependencies: ["MQTTCodec", "Sealing", .nioCore], swiftSettings: strict),
+        .target(name: "Devices", dependencies: ["CoAPCodec", "MQTTCodec", "Sealing", .nioCore], swiftSettings: strict),
         .target(name: "Broker", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: strict),
         .target(
             name: "CoAPEndpoint",
@@ -84,8 +84,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Broker", "Devices", "MQTTCodec", "OpenSSL", "Sealing", "Store", "Transport", "Uplink",
-                .nioCore, .nioPosix, .dequeModule, .tomlKit, .logging, .serviceLifecycle,
+                "Broker", "CoAPCodec", "CoAPEndpoint", "Devices", "MQTTCodec", "OpenSSL", "Sealing", "Store",
+                "Transport", "Uplink", .nioCore, .nioPosix, .dequeModule, .tomlKit, .logging, .serviceLifecycle,
             ],
             swiftSettings: strict
         ),
@@ -100,6 +100,7 @@ let package = Package(
         ),
         .target(
             name: "TestSupport",
+            dependencies: ["CoAPCodec", "OpenSSL", .nioCore],
             path: "Tests/Support",
             exclude: ["Vectors"],
             swiftSettings: strict
@@ -154,8 +155,8 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store", "TestSupport", .nioCore, .nioPosix,
-                .logging, .tomlKit,
+                "CoAPCodec", "CoAPEndpoint", "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store",
+                "TestSupport", .nioCore, .nioPosix, .logging, .tomlKit,
             ],
             swiftSettings: strict
         ),
@@ -166,7 +167,7 @@ let package = Package(
         ),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["OpenSSL", "Sealing", "TestSupport", "sealgate", .nioCore],
+            dependencies: ["CoAPCodec", "OpenSSL", "Sealing", "TestSupport", "sealgate", .nioCore],
             exclude: ["Clients", "Conversations"],
             swiftSettings: strict
         ),

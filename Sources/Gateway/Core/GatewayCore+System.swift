@@ -12,8 +12,6 @@ extension GatewayCore {
     func startSystemTopics() {
         guard self.systemTopics.interval > .zero else { return }
         self.systemTimer = self.loop.assumeIsolated().scheduleTask(in: TimeAmount(self.systemTopics.interval)) {
-            [weak self] in
-            guard let self else { return }
             self.publishSystemTopics()
             self.startSystemTopics()
         }
@@ -77,6 +75,7 @@ extension GatewayCore {
             values.append(("gateway/limits/\(limit.rawValue)", "\(counters.limits[limit, default: 0])"))
         }
         for broker in self.attached { values += broker.systemValues }
+        for site in self.sites { values += site.systemValues }
         let refusals = self.limiter.refusals
         values += [
             ("gateway/limits/max_connections", "\(refusals.total)"),

@@ -61,6 +61,12 @@ package final class Session {
 
     package let clientID: MQTTString
     package let owner: SessionOwner
+    /// Whom its client claims to be, for rights that a claim gives: its client identifier, unless the owner sets another.
+    package var claimedID: String {
+        get { self.claim ?? self.clientID.description }
+        set { self.claim = newValue }
+    }
+    private var claim: String?
     /// Under which the store has it; 0: it ends with its connection and is not stored.
     package let number: Int64
     /// Seconds that it outlives its connection; `UInt32.max`: without end `[MQTT-3.1.2-23]`.

@@ -273,7 +273,7 @@ extension GatewayCore {
         var outgoing = OutgoingMessage(message)
         // [MQTT-4.5.0-1]
         self.broker.forEachRecipient(of: message.topic, from: origin) { session, grant in
-            if let device, self.isSealed(session, for: device) {
+            if let device, self.isSealed(session.owner, for: device) {
                 let mayReceive = self.mayReceive(session, message.topic)
                 if mayReceive { isAwaited = true }
                 return mayReceive

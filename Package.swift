@@ -57,7 +57,7 @@ let package = Package(
             dependencies: ["CoAPCodec", "OpenSSL", .nioCore, .dequeModule],
             swiftSettings: strict
         ),
-        .target(name: "Devices", dependencies: ["MQTTCodec", "Sealing", .nioCore], swiftSettings: strict),
+        .target(name: "Devices", dependencies: ["CoAPCodec", "MQTTCodec", "Sealing", .nioCore], swiftSettings: strict),
         .target(name: "Broker", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: strict),
         .target(
             name: "CoAPEndpoint",
@@ -82,7 +82,7 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Broker", "Devices", "MQTTCodec", "OpenSSL", "Sealing", "Store", "Transport", "Uplink",
+                "Broker", "CoAPCodec", "Devices", "MQTTCodec", "OpenSSL", "Sealing", "Store", "Transport", "Uplink",
                 .nioCore, .nioPosix, .dequeModule, .tomlKit, .logging, .serviceLifecycle,
             ],
             swiftSettings: strict
@@ -152,8 +152,8 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store", "TestSupport", .nioCore, .nioPosix,
-                .logging, .tomlKit,
+                "CoAPCodec", "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store", "TestSupport", .nioCore,
+                .nioPosix, .logging, .tomlKit,
             ],
             swiftSettings: strict
         ),

@@ -75,7 +75,8 @@ let package = Package(
         .target(
             name: "Transport",
             dependencies: [
-                "Broker", "MQTTCodec", "OpenSSL", .nioCore, .nioHTTP1, .nioPosix, .nioWebSocket, .logging,
+                "Broker", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", .nioCore, .nioHTTP1, .nioPosix,
+                .nioWebSocket, .logging,
             ],
             swiftSettings: strict
         ),
@@ -144,8 +145,8 @@ let package = Package(
         .testTarget(
             name: "TransportTests",
             dependencies: [
-                "Broker", "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore, .nioEmbedded, .nioPosix,
-                .logging,
+                "Broker", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore,
+                .nioEmbedded, .nioPosix, .logging,
             ],
             swiftSettings: strict
         ),

@@ -83,8 +83,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Broker", "CoAPCodec", "Devices", "MQTTCodec", "OpenSSL", "Sealing", "Store", "Transport", "Uplink",
-                .nioCore, .nioPosix, .dequeModule, .tomlKit, .logging, .serviceLifecycle,
+                "Broker", "CoAPCodec", "CoAPEndpoint", "Devices", "MQTTCodec", "OpenSSL", "Sealing", "Store", "Transport",
+                "Uplink", .nioCore, .nioPosix, .dequeModule, .tomlKit, .logging, .serviceLifecycle,
             ],
             swiftSettings: strict
         ),
@@ -153,8 +153,8 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "CoAPCodec", "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store", "TestSupport", .nioCore,
-                .nioPosix, .logging, .tomlKit,
+                "Broker", "CoAPCodec", "CoAPEndpoint", "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store",
+                "TestSupport", "Transport", .nioCore, .nioPosix, .logging, .tomlKit,
             ],
             swiftSettings: strict
         ),

@@ -51,7 +51,7 @@ extension GatewayCore {
     private func systemValues() -> [(name: String, value: String)] {
         let counters = self.counters
         let upTime = (NIODeadline.now() - self.started).nanoseconds / 1_000_000_000
-        let connected = self.clientCount
+        let connected = self.clientCount + self.readers.reduce(0) { $0 + $1.observerCount }
         let sessions = self.broker.sessionCount
         var values: [(name: String, value: String)] = [
             ("broker/version", "sealgate \(Version.text)"),

@@ -13,14 +13,13 @@ import Transport
 /// subscribers of MQTT. It ends with the observation; nothing of it is stored.
 final class CoAPReader {
     private unowned let core: GatewayCore
-    private var observers: [CoAPObservationID: CoAPObserver] = [:]
-    private var byPeer: [CoAPPeer: [CoAPObserver]] = [:]
+    private var observers: [CoAPObservationID: TopicObserver] = [:]
+    private var byPeer: [CoAPPeer: [TopicObserver]] = [:]
     /// Observers whose address nothing has proven.
     private var unconfirmedCount = 0
 
     init(core: GatewayCore) {
         self.core = core
-        core.readers.append(self)
     }
 
     /// Observations.
@@ -53,7 +52,9 @@ final class CoAPReader {
                 identity: identity,
                 clientID: claimed,
                 name: identity.name(claimed: claimed),
-                address: channel.address(of: request.peer).text
+                // What is not proven is nobody's address, so it does not tell refusals apart.
+                address: request.isAddressProven || request.context != 0
+                    ? channel.address(of: request.peer).text : CoAPSender.unprovenAddress
             )
             switch self.core.objection(to: filter, of: subscriber) {
             case nil: break
@@ -139,7 +140,7 @@ final class CoAPReader {
             self.discard(session)
             return true
         }
-        let observer = CoAPObserver(
+        let observer = TopicObserver(
             request,
             id: id,
             session: session,
@@ -163,7 +164,7 @@ final class CoAPReader {
     }
 
     /// The session goes on if the client has registered the same anew, so that nothing that is under way is lost.
-    private func session(of observer: CoAPObserver, for place: Place) -> Session? {
+    private func session(of observer: TopicObserver, for place: Place) -> Session? {
         let session = observer.session
         let isSame =
             observer.topic == place.topic && session.owner == place.owner
@@ -210,7 +211,7 @@ final class CoAPReader {
     // MARK: What the channel tells
 
     /// Time to ask an observer whether it is still there.
-    func observationDue(_ id: CoAPObservationID) {
+    func observationDue(_ id: CoAPObservationID, on channel: any CoAPAnswering) {
         guard let observer = self.observers[id] else { return }
         let session = observer.session
         let mayReceive = self.core.mayReceive(session, observer.topic)
@@ -218,12 +219,12 @@ final class CoAPReader {
     }
 
     /// An observation is over.
-    func observationEnded(_ id: CoAPObservationID, _ end: CoAPObservationEnd) {
+    func observationEnded(_ id: CoAPObservationID, _ end: CoAPObservationEnd, on channel: any CoAPAnswering) {
         if let observer = self.observers[id] { self.forget(observer) }
     }
 
     /// A client has what must arrive.
-    func notificationConfirmed(_ id: CoAPObservationID) {
+    func notificationConfirmed(_ id: CoAPObservationID, on channel: any CoAPAnswering) {
         guard let observer = self.observers[id] else { return }
         if observer.isUnconfirmed { self.unconfirmedCount -= 1 }
         observer.confirmed()
@@ -238,7 +239,7 @@ final class CoAPReader {
     }
 
     /// - Parameter kept: A session that goes on with another observation.
-    private func forget(_ observer: CoAPObserver, keeping kept: Session? = nil) {
+    private func forget(_ observer: TopicObserver, keeping kept: Session? = nil) {
         guard self.observers.removeValue(forKey: observer.id) != nil else { return }
         self.byPeer[observer.peer]?.removeAll { $0 === observer }
         if self.byPeer[observer.peer]?.isEmpty ?? false { self.byPeer[observer.peer] = nil }

@@ -49,14 +49,14 @@ extension GatewayCore {
     }
 
     /// An observer is there; while a device has one, commands may come for it.
-    func observerCame(_ observer: CoAPObserver) {
+    func observerCame(_ observer: TopicObserver) {
         guard observer.isProven, let device = observer.device else { return }
         self.observersOf[device, default: 0] += 1
         self.presenceChanged(of: device)
     }
 
     /// - Parameter isOver: No other observation goes on with its session.
-    func observerLeft(_ observer: CoAPObserver, isOver: Bool) {
+    func observerLeft(_ observer: TopicObserver, isOver: Bool) {
         guard observer.isProven, let device = observer.device else { return }
         let left = self.observersOf[device, default: 1] - 1
         self.observersOf[device] = left > 0 ? left : nil

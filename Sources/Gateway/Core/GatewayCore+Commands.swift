@@ -329,7 +329,9 @@ extension GatewayCore {
     private func recipients(of message: Message, _ device: DeviceID) -> (here: Bool, any: Bool) {
         var found = (here: false, any: false)
         self.broker.forEachRecipient(of: message.topic, from: nil) { session, _ in
-            guard self.isSealed(session.owner, for: device), self.mayReceive(session, message.topic) else { return false }
+            guard self.isSealed(session.owner, for: device), self.mayReceive(session, message.topic) else {
+                return false
+            }
             found.any = true
             if session.connection != nil { found.here = true }
             return session.connection != nil

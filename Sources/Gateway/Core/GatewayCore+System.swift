@@ -51,7 +51,7 @@ extension GatewayCore {
     private func systemValues() -> [(name: String, value: String)] {
         let counters = self.counters
         let upTime = (NIODeadline.now() - self.started).nanoseconds / 1_000_000_000
-        let connected = self.clientCount + self.readers.reduce(0) { $0 + $1.observerCount }
+        let connected = self.clientCount + self.sites.reduce(0) { $0 + $1.reader.observerCount }
         let sessions = self.broker.sessionCount
         var values: [(name: String, value: String)] = [
             ("broker/version", "sealgate \(Version.text)"),
@@ -87,6 +87,7 @@ extension GatewayCore {
             values.append(("gateway/limits/\(limit.rawValue)", "\(counters.limits[limit, default: 0])"))
         }
         for broker in self.attached { values += broker.systemValues }
+        for site in self.sites { values += site.systemValues }
         let refusals = self.limiter.refusals
         values += [
             ("gateway/limits/max_connections", "\(refusals.total)"),

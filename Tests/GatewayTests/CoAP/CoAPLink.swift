@@ -132,11 +132,11 @@ final class CoAPLink: CoAPAnswering {
                 Issue.record("what is sent is no message: \(error)")
             }
         case .request(let request): self.get(request)
-        case .observationDue(let id): self.reader.observationDue(id)
-        case .notificationConfirmed(let id): self.reader.notificationConfirmed(id)
+        case .observationDue(let id): self.reader.observationDue(id, on: self)
+        case .notificationConfirmed(let id): self.reader.notificationConfirmed(id, on: self)
         case .observationEnded(let id, let end):
             self.ended.append(end)
-            self.reader.observationEnded(id, end)
+            self.reader.observationEnded(id, end, on: self)
         }
     }
 

@@ -32,7 +32,7 @@ struct CoAPObserverTests {
         #expect(first.code == .content && first.isObserved && first.payload.readableBytes == 0)
     }
 
-    @Test("before there is anything an observer gets an empty payload, then what comes: confirmable at QoS 1, not at QoS 0")
+    @Test("an observer gets an empty payload at first, then what comes: confirmable at QoS 1, not at QoS 0")
     func delivery() async throws {
         try await self.run { site in
             try await self.observe("nodes/k/cmd", at: site)
@@ -140,7 +140,7 @@ struct CoAPObserverTests {
             try await self.observe("nodes/k/cmd", at: site)
             await site.introduce(DownlinkSite.other, claimed: "m")
             try await self.observe("nodes/m/cmd", at: site, from: DownlinkSite.other)
-            await site.change { devices in
+            await site.change(ending: ["k", "m"]) { devices in
                 for index in devices.indices where devices[index].id.text == "k" { devices[index].isRevoked = true }
                 for index in devices.indices where devices[index].id.text == "m" { devices[index].epoch += 1 }
             }
@@ -282,7 +282,7 @@ struct CoAPObserverTests {
             await site.answer(asked)
             try await site.publish("nodes/k/set", "22", retain: true)
             let command = try #require(await site.take().first)
-            await site.look { _, link in for id in link.observations { link.reader.observationDue(id) } }
+            await site.look { _, link in for id in link.observations { link.reader.observationDue(id, on: link) } }
             let next = await site.answer(command)
             #expect(command.text == "22" && next.isEmpty)
         }

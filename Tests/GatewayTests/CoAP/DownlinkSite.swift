@@ -175,10 +175,13 @@ actor DownlinkSite {
     }
 
     /// The devices of the registry, changed by `body`.
-    func change(_ body: @Sendable (inout [Device]) -> Void) {
+    ///
+    /// - Parameter ended: Those that are revoked, removed or re-keyed.
+    func change(ending ended: [String] = [], _ body: @Sendable (inout [Device]) -> Void) {
         var devices = self.core.registry.devices
         body(&devices)
         self.core.replaceDevices(devices)
+        self.link.reader.endObservations(of: Set(ended.compactMap { DeviceID.of($0) }))
     }
 
     var sessionCount: Int { self.core.broker.sessionCount }

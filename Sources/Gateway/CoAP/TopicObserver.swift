@@ -10,7 +10,7 @@ import NIOCore
 /// What may not be lost goes as one confirmable notification at a time, and is acknowledged to the session when the client
 /// has acknowledged it, so that all of it arrives, in order. A body that is larger than a block is only begun by its
 /// notification (RFC 7959 §3.4): it counts as delivered when the client has fetched the last block, or after a while.
-final class CoAPObserver: SessionConnection {
+final class TopicObserver: SessionConnection {
     /// How long a client has to fetch the rest of a large notification before the next one goes out.
     static let fetchTime = TimeAmount.seconds(30)
 
@@ -116,7 +116,9 @@ final class CoAPObserver: SessionConnection {
 
     /// The present value again, so that the client can show that it is there. What is under way shows it as well.
     func ask(_ message: Message?) {
-        guard !self.isBusy, let shown = CoAPRepresentation(message, accept: self.format, isObserved: true) else { return }
+        guard !self.isBusy, let shown = CoAPRepresentation(message, accept: self.format, isObserved: true) else {
+            return
+        }
         self.channel.notify(self.id, shown.response(withETag: false), isConfirmable: false)
     }
 

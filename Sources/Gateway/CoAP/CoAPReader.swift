@@ -117,7 +117,7 @@ final class CoAPReader {
         let topic: TopicName
         let owner: SessionOwner
         let claimed: String?
-        let device: (id: DeviceID?, isProven: Bool)
+        let device: ObservingDevice?
     }
 
     /// - Returns: False: there is no room, and the request is not answered (RFC 7641 §4.1: it is a plain GET then).
@@ -232,7 +232,7 @@ final class CoAPReader {
 
     /// Ends the observations of devices that are revoked, removed or re-keyed, with a last notification: 4.01.
     func endObservations(of devices: Set<DeviceID>) {
-        for observer in self.observers.values where observer.device.map(devices.contains) ?? false {
+        for observer in self.observers.values where observer.device.map({ devices.contains($0.id) }) ?? false {
             observer.withdraw(.unauthorized)
             self.forget(observer)
         }

@@ -36,30 +36,52 @@ extension GatewayCore {
     }
 
     /// The device behind an observer: proven, or claimed by what it observes or names.
-    func device(
-        behind identity: Client.Identity,
-        claimed: String?,
-        filter: TopicFilter
-    ) -> (id: DeviceID?, isProven: Bool) {
+    func device(behind identity: Client.Identity, claimed: String?, filter: TopicFilter) -> ObservingDevice? {
         switch identity {
-        case .device(let id): (id, true)
-        case .guest: (nil, false)
-        case .unproven: (self.registry.claimedDevice(subscribe: filter, clientID: claimed), false)
+        case .device(let id): return ObservingDevice(id: id, standing: .proven)
+        case .guest: return nil
+        case .unproven:
+            if let id = self.registry.plaintextDevice(subscribe: filter, clientID: claimed) {
+                return ObservingDevice(id: id, standing: .named)
+            }
+            return self.registry.claimedDevice(subscribe: filter, clientID: claimed)
+                .map { ObservingDevice(id: $0, standing: .claimed) }
         }
     }
 
     /// An observer is there; while a device has one, commands may come for it.
     func observerCame(_ observer: TopicObserver) {
-        guard observer.isProven, let device = observer.device else { return }
-        self.observersOf[device, default: 0] += 1
-        self.presenceChanged(of: device)
+        guard let device = observer.device else { return }
+        if device.standing != .claimed { self.piggyback.observes(observer.topic, device.id) }
+        guard device.standing == .proven else { return }
+        self.observersOf[device.id, default: 0] += 1
+        self.presenceChanged(of: device.id)
     }
 
     /// - Parameter isOver: No other observation goes on with its session.
     func observerLeft(_ observer: TopicObserver, isOver: Bool) {
-        guard observer.isProven, let device = observer.device else { return }
-        let left = self.observersOf[device, default: 1] - 1
-        self.observersOf[device] = left > 0 ? left : nil
-        self.presenceChanged(of: device)
+        guard let device = observer.device else { return }
+        if device.standing != .claimed {
+            let undelivered = isOver ? observer.session.queuedMessages : []
+            self.piggyback.observesNoMore(observer.topic, device.id, undelivered: undelivered)
+        }
+        guard device.standing == .proven else { return }
+        let left = self.observersOf[device.id, default: 1] - 1
+        self.observersOf[device.id] = left > 0 ? left : nil
+        self.presenceChanged(of: device.id)
     }
+}
+
+/// The device that an observer is, as far as that is known.
+struct ObservingDevice {
+    enum Standing {
+        case proven
+        /// By a name, which is all that its profile asks for.
+        case named
+        /// By a name, which proves nothing: what is sealed for it anybody may have, and nobody else can open.
+        case claimed
+    }
+
+    let id: DeviceID
+    let standing: Standing
 }

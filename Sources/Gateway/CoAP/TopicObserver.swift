@@ -1,7 +1,6 @@
 import Broker
 import CoAPCodec
 import CoAPEndpoint
-import Devices
 import MQTTCodec
 import NIOCore
 
@@ -21,9 +20,7 @@ final class TopicObserver: SessionConnection {
     let token: CoAPToken
     let context: UInt64
     /// The device behind it, proven or claimed.
-    let device: DeviceID?
-    /// The device is proven.
-    let isProven: Bool
+    let device: ObservingDevice?
     /// What Content-Format of all notifications says; nil: nothing.
     let format: CoAPContentFormat?
     /// Nothing has shown yet that the client receives at its address.
@@ -47,7 +44,7 @@ final class TopicObserver: SessionConnection {
         id: CoAPObservationID,
         session: Session,
         topic: TopicName,
-        device: (id: DeviceID?, isProven: Bool),
+        device: ObservingDevice?,
         format: CoAPContentFormat?,
         channel: any CoAPAnswering,
         loop: any EventLoop
@@ -58,8 +55,7 @@ final class TopicObserver: SessionConnection {
         self.peer = request.peer
         self.token = request.token
         self.context = request.context
-        self.device = device.id
-        self.isProven = device.isProven
+        self.device = device
         self.format = format
         self.isUnconfirmed = !request.isAddressProven && request.context == 0
         self.channel = channel

@@ -145,6 +145,22 @@ extension GatewayCore {
         }
     }
 
+    /// Takes a session ID that came along with another message, for the next command on a topic.
+    func offer(
+        sessionID payload: ByteBuffer,
+        for commands: TopicName,
+        of device: DeviceID,
+        isProven: Bool,
+        source: any CommandSource
+    ) {
+        defer { self.writeDown(device) }
+        guard CommandSessionID.problem(with: payload) == nil, !self.isOwn(payload) else {
+            return self.counters.count(.commandSession)
+        }
+        let id = CommandSessionID(payload, isRetained: false, isProven: isProven, source: source)
+        if self.commandDesk.offer(id, for: commands, of: device) != .taken { self.counters.count(.commandSession) }
+    }
+
     /// What becomes of a session ID.
     private enum SessionAnswer {
         case taken
@@ -276,6 +292,8 @@ extension GatewayCore {
             self.broker.forEachRecipient(of: message.topic, from: nil) { session, grant in
                 let qos = min(message.qos, grant.qos)
                 guard self.isSealed(session.owner, for: device), isMeant(session, qos) else { return false }
+                // Its node knows the session ID of its own post, and no other: the command can wait as it is.
+                if Piggyback.owns(session), session.connection == nil { return false }
                 let isWithIt = self.deliver(
                     &outgoing,
                     to: session,

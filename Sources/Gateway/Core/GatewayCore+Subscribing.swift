@@ -110,7 +110,7 @@ extension GatewayCore {
                     return found
                 },
                 send: { [unowned self] kept, session, subscription, identifier in
-                    guard self.mayStillBeRetained(kept.message) else { return }
+                    guard self.mayStillBeRetained(kept.message), !self.isEcho(kept.message, to: session) else { return }
                     if let device = self.registry.commandDevice(kept.message.topic),
                         self.isSealed(session.owner, for: device), kept.message.mustBeSealed(for: device)
                     {
@@ -130,6 +130,7 @@ extension GatewayCore {
                     }
                 },
                 finish: { [unowned self] session, subscription, identifier in
+                    guard session.connection != nil else { return }  // Nothing of it waits for anybody.
                     let identifiers = identifier == 0 ? [] : [identifier]
                     self.sendSystemTopics(
                         to: session,

@@ -67,6 +67,7 @@ final class GatewayCore {
     /// What makes handshakes of pending connections worthless.
     var recentChanges = RecentChanges()
     private(set) lazy var feed = self.makeRetainedFeed()
+    private(set) lazy var piggyback = Piggyback(core: self)
     private var clients: [ObjectIdentifier: Client] = [:]
     private var connectionsOf: [DeviceID: Int] = [:]
     /// Observations of each proven device.

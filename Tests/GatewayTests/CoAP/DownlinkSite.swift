@@ -145,6 +145,54 @@ actor DownlinkSite {
 
     func pass(_ time: TimeAmount) { self.link.pass(time) }
 
+    // MARK: Posts
+
+    struct Command: Sendable, Equatable {
+        let topic: String
+        let payload: [UInt8]
+        var text: String { String(decoding: self.payload, as: UTF8.self) }
+    }
+
+    /// The device has posted something; what the response takes along.
+    func post(_ device: String, sessionID: String? = nil, isProven: Bool = false) async -> Command? {
+        await withCheckedContinuation { continuation in
+            self.begin(device, sessionID, isProven) { continuation.resume(returning: $0) }
+        }
+    }
+
+    /// The same without waiting; nil: the response is not ready.
+    func postAtOnce(_ device: String, sessionID: String? = nil, isProven: Bool = false) -> Command?? {
+        var answer: Command??
+        self.begin(device, sessionID, isProven) { answer = .some($0) }
+        return answer
+    }
+
+    /// Two posts, of which the second comes while the response to the first is being made.
+    func postTwice(_ device: String, sessionIDs: (String, String)) async -> (Command?, Command??) {
+        var second: Command??
+        let first = await withCheckedContinuation { continuation in
+            self.begin(device, sessionIDs.0, false) { continuation.resume(returning: $0) }
+            second = self.postAtOnce(device, sessionID: sessionIDs.1)
+        }
+        return (first, second)
+    }
+
+    private func begin(
+        _ device: String,
+        _ sessionID: String?,
+        _ isProven: Bool,
+        _ done: @escaping (Command?) -> Void
+    ) {
+        guard let id = DeviceID.of(device) else { return done(nil) }
+        self.core.piggyback.begin(
+            for: id,
+            sessionID: sessionID.map { ByteBuffer(string: $0) },
+            isProven: isProven
+        ) { command in
+            done(command.map { Command(topic: $0.topic.description, payload: Array($0.payload.readableBytesView)) })
+        }
+    }
+
     // MARK: Others
 
     /// What somebody publishes here, or an uplink brings.

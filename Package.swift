@@ -45,6 +45,7 @@ let package = Package(
     // In the order of the layers: a target imports only targets above it.
     targets: [
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CDatagrams"),
         .target(
             name: "OpenSSL",
             dependencies: ["COpenSSL", .nioCore],
@@ -75,8 +76,8 @@ let package = Package(
         .target(
             name: "Transport",
             dependencies: [
-                "Broker", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", .nioCore, .nioHTTP1, .nioPosix,
-                .nioWebSocket, .logging,
+                "Broker", "CDatagrams", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", .nioCore, .nioHTTP1,
+                .nioPosix, .nioWebSocket, .logging,
             ],
             swiftSettings: strict
         ),
@@ -166,7 +167,7 @@ let package = Package(
         ),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["OpenSSL", "Sealing", "TestSupport", "sealgate", .nioCore],
+            dependencies: ["CoAPCodec", "OpenSSL", "Sealing", "TestSupport", "sealgate", .nioCore],
             exclude: ["Clients", "Conversations"],
             swiftSettings: strict
         ),

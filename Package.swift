@@ -57,7 +57,7 @@ let package = Package(
             dependencies: ["CoAPCodec", "OpenSSL", .nioCore, .dequeModule],
             swiftSettings: strict
         ),
-        .target(name: "Devices", dependencies: ["MQTTCodec", "Sealing", .nioCore], swiftSettings: strict),
+        .target(name: "Devices", dependencies: ["CoAPCodec", "MQTTCodec", "Sealing", .nioCore], swiftSettings: strict),
         .target(name: "Broker", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: strict),
         .target(
             name: "CoAPEndpoint",
@@ -75,7 +75,8 @@ let package = Package(
         .target(
             name: "Transport",
             dependencies: [
-                "Broker", "MQTTCodec", "OpenSSL", .nioCore, .nioHTTP1, .nioPosix, .nioWebSocket, .logging,
+                "Broker", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", .nioCore, .nioHTTP1, .nioPosix,
+                .nioWebSocket, .logging,
             ],
             swiftSettings: strict
         ),
@@ -145,8 +146,8 @@ let package = Package(
         .testTarget(
             name: "TransportTests",
             dependencies: [
-                "Broker", "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore, .nioEmbedded, .nioPosix,
-                .logging,
+                "Broker", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore,
+                .nioEmbedded, .nioPosix, .logging,
             ],
             swiftSettings: strict
         ),

@@ -26,7 +26,7 @@ struct Assembly: Sendable {
     let attached: [PreparedBroker]
     /// In the order of the listeners; nil without TLS.
     let listenerTLS: [TLSContextSource?]
-    private let keyLookup: KeyLookup
+    let keyLookup: KeyLookup
     /// The time of day, with the floor of earlier runs.
     let wallClock: WallClock
 
@@ -98,7 +98,7 @@ struct Assembly: Sendable {
         _ store: Store,
         _ logger: Logger
     ) -> OSCOREStart? {
-        guard configuration.listeners.contains(where: { $0.transport == .coap || $0.transport == .coaps }) else {
+        guard configuration.listeners.contains(where: { $0.isCoAP && $0.oscore }) else {
             return nil
         }
         do {
@@ -297,7 +297,7 @@ struct Assembly: Sendable {
 }
 
 /// Lets a listener's handshakes ask the core, which is made after the listener's context. Called on the loop.
-private final class KeyLookup: Sendable {
+final class KeyLookup: Sendable {
     private let lookup = Mutex<(@Sendable ([UInt8]) -> [UInt8]?)?>(nil)
 
     func set(_ lookup: @escaping @Sendable ([UInt8]) -> [UInt8]?) {

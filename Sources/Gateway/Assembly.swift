@@ -20,6 +20,7 @@ struct Assembly: Sendable {
     private let retained: [RetainedRecord]
     private let commandSessions: [CommandSessionRecord]
     private let oscore: OSCOREStart?
+    let ticketKeys: [UInt8]?
     private let sessions: (sessions: [StoredSession], messages: [Int64: StoredMessage])
     let uplinks: [PreparedUplink]
     /// In the order of gateway.conf.
@@ -66,6 +67,7 @@ struct Assembly: Sendable {
         self.sessions = try store.sessions()
         self.commandSessions = try store.commandSessions()
         self.oscore = Self.beginOSCORE(configuration, store, logger)
+        self.ticketKeys = Self.ticketKeys(configuration, store, wallClock, logger)
         Self.warnOfStranded(configuration, store, logger)
         let keyLookup = KeyLookup()
         self.keyLookup = keyLookup
@@ -88,24 +90,6 @@ struct Assembly: Sendable {
                     reason: "\(error)"
                 )
             }
-        }
-    }
-
-    /// What is known of OSCORE contexts, if a listener has use for it. Without a disk that takes this down, none is used: a
-    /// nonce might be used twice, and what was carried out before the start again.
-    private static func beginOSCORE(
-        _ configuration: GatewayConfiguration,
-        _ store: Store,
-        _ logger: Logger
-    ) -> OSCOREStart? {
-        guard configuration.listeners.contains(where: { $0.isCoAP && $0.oscore }) else {
-            return nil
-        }
-        do {
-            return try store.beginOSCORE()
-        } catch {
-            logger.error("OSCORE is off until the next start", metadata: ["error": "\(error)"])
-            return nil
         }
     }
 

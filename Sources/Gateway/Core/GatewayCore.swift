@@ -166,6 +166,7 @@ final class GatewayCore {
         }
         self.commits.undo = { [unowned self] in self.undo($0) }
         self.commits.commandSession = { [unowned self] in self.commandSessionRecord(of: $0) }
+        self.oscore.refused = { [unowned self] in self.noteRefusedOSCORE($0, from: $1) }
         self.oscore.changed = { [unowned self] in self.commits.noteOSCORE(isUrgent: $0) }
         self.commits.oscoreChanges = { [unowned self] in self.oscore.takeChanges() }
         self.commits.oscoreSettled = { [unowned self] in self.oscore.settled($0, isWritten: $1) }
@@ -257,9 +258,9 @@ final class GatewayCore {
     /// Begins the slow duties. Session IDs that are over their lifetime are refused at once whatever this does, so seconds
     /// will do for publishing their successors.
     func startHousekeeping() {
-        self.housekeeping = self.loop.assumeIsolated().scheduleTask(in: .seconds(5)) { [weak self] in
-            self?.housekeep()
-            self?.startHousekeeping()
+        self.housekeeping = self.loop.assumeIsolated().scheduleTask(in: .seconds(5)) {
+            self.housekeep()
+            self.startHousekeeping()
         }
     }
 

@@ -20,8 +20,8 @@ final class OSCOREDesk: CoAPProtection {
 
     /// A device that may be heard.
     private struct Entry {
-        /// Of its requests, packed.
-        let kid: UInt64
+        /// Of its requests.
+        let kid: OSCOREID
         let device: DeviceID
         let epoch: UInt32
         let imported: ImportedOSCORE?
@@ -29,6 +29,10 @@ final class OSCOREDesk: CoAPProtection {
         var live: LiveOSCOREContext?
 
         func hasKeys(of device: Device) -> Bool { self.epoch == device.epoch && self.imported == device.oscore }
+
+        func has(idContext: ByteBuffer) -> Bool {
+            self.imported?.idContext.map { $0.elementsEqual(idContext.readableBytesView) } ?? false
+        }
     }
 
     /// Told of each request that was not opened. For the operator only.
@@ -39,6 +43,7 @@ final class OSCOREDesk: CoAPProtection {
     private let keys: DeviceKeys
     private let logger: Logger
     private let echo = EchoSource()
+    private let workspace = OSCOREWorkspace()
     /// By `kid`, then by device.
     private var entries: [Entry] = []
     private var live: [UInt64: LiveOSCOREContext] = [:]
@@ -100,10 +105,10 @@ final class OSCOREDesk: CoAPProtection {
                 entries.append(self.entries[place])
                 self.entries[place].live = nil
             } else if let kid = device.oscore?.senderID ?? self.keys.oscoreID(of: device.id, epoch: device.epoch),
-                let packed = Self.packed(kid)
+                let id = OSCOREID(kid)
             {
                 entries.append(
-                    Entry(kid: packed, device: device.id, epoch: device.epoch, imported: device.oscore, live: nil)
+                    Entry(kid: id, device: device.id, epoch: device.epoch, imported: device.oscore, live: nil)
                 )
             }
         }
@@ -139,12 +144,6 @@ final class OSCOREDesk: CoAPProtection {
         }
     }
 
-    /// An ID of at most seven bytes as a number; no two are the same.
-    private static func packed(_ id: [UInt8]) -> UInt64? {
-        guard id.count <= 7 else { return nil }
-        return id.reduce(UInt64(0)) { $0 << 8 | UInt64($1) } | UInt64(id.count) << 56
-    }
-
     /// The context of an entry, made if it was not there; `nil`: there is none, or another device has the same.
     private func live(at index: Int) -> LiveOSCOREContext? {
         if let context = self.entries[index].live { return context }
@@ -165,7 +164,7 @@ final class OSCOREDesk: CoAPProtection {
             number: self.lastNumber,
             device: entry.device,
             fingerprint: fingerprint,
-            receiver: OSCOREReceiver(context, state: state)
+            receiver: OSCOREReceiver(context, state: state, workspace: self.workspace)
         )
         self.entries[index].live = live
         self.live[live.number] = live
@@ -186,16 +185,16 @@ final class OSCOREDesk: CoAPProtection {
     func open(_ request: CoAPMessage, from peer: CoAPPeer, now: NIODeadline) -> CoAPOpenedRequest {
         guard !self.isClosed else { return .refused(CoAPResponse(.serviceUnavailable)) }
         guard let value = request.options.first(.oscore), let option = OSCOREOption(decoding: value),
-            let kid = option.kid, !option.partialIV.isEmpty
+            let kid = option.kid, option.sequence != nil
         else { return self.refuse(.malformed, of: nil, peer) }
         var tried = 0
         var isReplay = false
         var device: DeviceID?
-        if let packed = Self.packed(kid) {
-            var index = self.firstIndex(packed)
-            while tried < Self.maxCandidates, index < self.entries.count, self.entries[index].kid == packed {
+        if let kid = OSCOREID(kid.readableBytesView) {
+            var index = self.firstIndex(kid)
+            while tried < Self.maxCandidates, index < self.entries.count, self.entries[index].kid == kid {
                 defer { index += 1 }
-                if let asked = option.kidContext, asked != self.entries[index].imported?.idContext { continue }
+                if let asked = option.kidContext, !self.entries[index].has(idContext: asked) { continue }
                 guard let context = self.live(at: index) else { continue }
                 tried += 1
                 device = context.device
@@ -218,7 +217,7 @@ final class OSCOREDesk: CoAPProtection {
     }
 
     /// The first entry of this `kid`, or where it would be.
-    private func firstIndex(_ kid: UInt64) -> Int {
+    private func firstIndex(_ kid: OSCOREID) -> Int {
         var low = 0
         var high = self.entries.count
         while low < high {

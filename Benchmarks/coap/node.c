@@ -133,12 +133,16 @@ static void greet(Node *node, uint64_t now) {
     node_send(node, NO_NUMBER, now);
 }
 
+static void shake_hands(Node *node) {
+    int done = dtls_connect(node);
+    if (done < 0) die("node %d: the DTLS handshake failed", node->index);
+    if (done) greet(node, now_ns());
+}
+
 static void on_readable(Node *node) {
     uint8_t bytes[DATAGRAM_MAX];
     if (node->state == HANDSHAKE) {
-        int done = dtls_connect(node);
-        if (done < 0) die("node %d: the DTLS handshake failed", node->index);
-        if (done) greet(node, now_ns());
+        shake_hands(node);
         return;
     }
     do {
@@ -187,7 +191,7 @@ static void open_node(Node *node) {
     }
     dtls_attach(node);
     node->state = HANDSHAKE;
-    if (dtls_connect(node) < 0) die("node %d: the DTLS handshake failed", node->index);
+    shake_hands(node);
 }
 
 static void read_commands(void) {

@@ -30,8 +30,8 @@ SCENARIOS (--scenario, repeatable; default: matrix)
   storm       1,000 TLS-PSK nodes are cut off and come back at once; one more client looks for pauses
 
  CoAP nodes, beside libcoap's coap-server (suts/*coap*.json):
-  coap           50 nodes, Confirmable requests of 64 bytes as fast as the answers come; each kind of --security
-  coap-paced     the same, --rate requests a second
+  coap           --posting nodes, Confirmable requests of 64 bytes as fast as the answers come; each kind of --security
+  coap-paced     the first of them, --rate requests a second
   coap-memory    RSS for each of --coap-nodes peers, DTLS sessions, OSCORE contexts in use, observers
   coap-contexts  RSS for each of --coap-nodes devices, with an OSCORE context and without, of which nothing was heard
 
@@ -302,6 +302,7 @@ def options():
     ap.add_argument("--nodes", type=int, default=10000, help="as a broker: most connections")
     ap.add_argument("--security", action="append", choices=SECURITIES, help="CoAP, repeatable; all of them")
     ap.add_argument("--requests", type=int, default=200000, help="CoAP: of a run")
+    ap.add_argument("--posting", type=numbers, default=[50, 1000], help="CoAP: nodes that post")
     ap.add_argument("--coap-nodes", type=int, default=1000, help="CoAP: nodes that only sit there")
     ap.add_argument("--raw", action="store_true")
     ap.add_argument("--table", action="store_true", help="Markdown tables at the end")

@@ -11,7 +11,6 @@ from rows import median, note
 from services import PSK_HEX, fresh, write_private
 
 COAP_CROWD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "build", "coapcrowd")
-NODES = 50                      # those that post
 IN_CLEAR, CCM_8, GCM, OSCORE = "plain", "DTLS CCM_8", "DTLS GCM", "OSCORE"
 SUITES = {CCM_8: "PSK-AES128-CCM8", GCM: "PSK-AES128-GCM-SHA256"}
 OSCORE_RECIPIENT_ID = "00"      # the server's
@@ -20,7 +19,7 @@ OSCORE_RECIPIENT_ID = "00"      # the server's
 class CoapCrowd:
     """A coapcrowd whose nodes are open; each run() is one run of it."""
 
-    def __init__(self, sut, security, nodes=NODES, first=0, observes=False, options=()):
+    def __init__(self, sut, security, nodes, first=0, observes=False, options=()):
         spec = sut.spec["coap"]
         args = ["--port", sut.fill(spec["dtls_port"] if security in SUITES else spec["port"]), "--method", spec["method"],
                 "--nodes", nodes, "--first", first, "--path", spec["path"], *options]
@@ -76,7 +75,7 @@ def derived(label, characters):
     return hashlib.sha256(label.encode()).hexdigest()[:characters]
 
 
-def write_devices(a, nodes, oscore=True):
+def write_devices(a, nodes, oscore):
     """The devices node-0 to node-(nodes - 1), and their OSCORE contexts as coapcrowd reads them."""
     devices, contexts = [], []
     for i in range(nodes):
@@ -104,11 +103,12 @@ def counted(a, sut, crowd):
     return r
 
 
-def requests(a, up, suts, scenario, options, text):
+def requests(a, up, suts, scenario, nodes, options, text):
     """The systems take turns, their nodes stay open; one row for each and each kind of protection."""
+    text = f"POST 64B {nodes} nodes{text}"
     for security in a.security or SECURITIES:
         a.values["QOS"] = "1"
-        write_devices(a, NODES)
+        write_devices(a, nodes, security == OSCORE)
         able = fresh(a, [s for s in suts if security in s.spec["coap"]["security"]])
         crowds = []
         try:
@@ -116,7 +116,7 @@ def requests(a, up, suts, scenario, options, text):
             for s in able:
                 s.start()
             for s in able:
-                crowds.append(CoapCrowd(s, security, options=options))
+                crowds.append(CoapCrowd(s, security, nodes, options=options))
             runs = {s.name: [] for s in able}
             checked = {}
             for rep in range(-1, a.reps):                # -1: warm-up, not measured, but counted outside
@@ -152,13 +152,13 @@ def request_row(a, sut, scenario, case, runs, checked):
 
 
 def coap(a, up, suts):
-    yield from requests(a, up, suts, "coap", ["--requests", a.requests], f"POST 64B {NODES} nodes")
+    for nodes in a.posting:
+        yield from requests(a, up, suts, "coap", nodes, ["--requests", a.requests], "")
 
 
 def coap_paced(a, up, suts):
     a = type(a)(**{**vars(a), "requests": a.rate * 5})
-    yield from requests(a, up, suts, "coap-paced", ["--requests", a.requests, "--rate", a.rate],
-                        f"POST 64B {NODES} nodes {a.rate}/s")
+    yield from requests(a, up, suts, "coap-paced", a.posting[0], ["--requests", a.requests, "--rate", a.rate], f" {a.rate}/s")
 
 
 # -------------------------------------------------------------------------- memory
@@ -188,10 +188,10 @@ def kept(a, sut, scenario, case, security, observes=False):
 
 def coap_memory(a, up, suts):
     """A peer that posted once; with a DTLS session; with an OSCORE context in use; with an observation."""
-    write_devices(a, a.coap_nodes)
     cases = [("plain peers", IN_CLEAR, False), ("DTLS sessions", CCM_8, False), ("OSCORE contexts used", OSCORE, False),
              ("plain observers", IN_CLEAR, True)]
     for case, security, observes in cases:
+        write_devices(a, a.coap_nodes, security == OSCORE)
         for s in fresh(a, suts):
             if security in s.spec["coap"]["security"] and (not observes or "observe_path" in s.spec["coap"]):
                 yield kept(a, s, "coap-memory", case, security, observes)

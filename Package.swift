@@ -166,7 +166,7 @@ let package = Package(
         ),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["OpenSSL", "Sealing", "TestSupport", "sealgate", .nioCore],
+            dependencies: ["CoAPCodec", "OpenSSL", "Sealing", "TestSupport", "sealgate", .nioCore],
             exclude: ["Clients", "Conversations"],
             swiftSettings: strict
         ),

@@ -258,9 +258,9 @@ final class GatewayCore {
     /// Begins the slow duties. Session IDs that are over their lifetime are refused at once whatever this does, so seconds
     /// will do for publishing their successors.
     func startHousekeeping() {
-        self.housekeeping = self.loop.assumeIsolated().scheduleTask(in: .seconds(5)) { [weak self] in
-            self?.housekeep()
-            self?.startHousekeeping()
+        self.housekeeping = self.loop.assumeIsolated().scheduleTask(in: .seconds(5)) {
+            self.housekeep()
+            self.startHousekeeping()
         }
     }
 

@@ -32,6 +32,9 @@ final class Piggyback {
     /// Whether it is such a session, and no client's.
     static func owns(_ session: Session) -> Bool { session.clientID.isEmpty }
 
+    /// Whether commands may wait for this device here.
+    func serves(_ device: DeviceID) -> Bool { self.sessions[device] != nil }
+
     // MARK: Sessions
 
     /// Makes the sessions fit devices and profiles: at the start, when the stored ones are restored, and when these have changed.

@@ -171,7 +171,7 @@ final class GatewayCore {
         }
         self.commits.undo = { [unowned self] in self.undo($0) }
         self.commits.commandSession = { [unowned self] in self.commandSessionRecord(of: $0) }
-        self.oscore.refused = { [unowned self] in self.noteRefusedOSCORE($0, from: $1) }
+        self.oscore.refused = { [unowned self] in self.noteRefusedOSCORE($0, $1, from: $2) }
         self.oscore.changed = { [unowned self] in self.commits.noteOSCORE(isUrgent: $0) }
         self.commits.oscoreChanges = { [unowned self] in self.oscore.takeChanges() }
         self.commits.oscoreSettled = { [unowned self] in self.oscore.settled($0, isWritten: $1) }

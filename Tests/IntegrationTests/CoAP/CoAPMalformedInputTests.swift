@@ -130,7 +130,7 @@ import Testing
             .acknowledgement,
             .badOption
         ),
-        Row("OSCORE without payload", "40 02 0102 92 0914", .acknowledgement, .unauthorized),
+        Row("OSCORE without payload", "40 02 0102 92 0914", .acknowledgement, .badRequest),
         Row("nothing but a header (FreeCoAP CVE-2024-31029)", "40 01 0102", .acknowledgement, .notFound),
         Row("a payload of a marker (FreeCoAP CVE-2024-31030)", "40 02 0102 \(topic) FF FF", .acknowledgement, .changed),
         Row(

@@ -21,7 +21,8 @@ import Testing
 
         /// All datagrams, for a test that fails.
         var story: String {
-            self.relay.passed.map { ($0.isToServer ? "> " : "< ") + hexText($0.bytes.prefix(40)) }.joined(separator: "\n")
+            let lines = self.relay.passed.map { ($0.isToServer ? "> " : "< ") + hexText($0.bytes.prefix(40)) }
+            return lines.joined(separator: "\n")
         }
 
         /// The gateway ends by a signal, and another one is there.

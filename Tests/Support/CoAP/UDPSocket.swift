@@ -57,6 +57,14 @@ package final class UDPSocket: Sendable {
 
     deinit { close(self.descriptor) }
 
+    /// A port for somebody who comes again and again from the same one; the system gives it to nobody meanwhile.
+    package static func freePort() throws -> UInt16 {
+        while true {
+            let port = UInt16(try FreePort.next())
+            if (try? UDPSocket(port: port)) != nil { return port }
+        }
+    }
+
     /// Its own port.
     package var port: UInt16 {
         var address = sockaddr_in()

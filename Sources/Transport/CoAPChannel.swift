@@ -113,6 +113,9 @@ package final class CoAPChannel {
         return self.server.respond(to: id, response, observing: observing, now: self.now, into: &self.actions)
     }
 
+    /// Whether a request can still be answered.
+    package func isWaiting(for id: CoAPRequest.ID) -> Bool { self.isOpen && self.server.isOpen(id) }
+
     /// Leaves a request without an answer, for good.
     package func ignore(_ id: CoAPRequest.ID) {
         guard self.isOpen else { return }

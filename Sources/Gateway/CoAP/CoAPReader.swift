@@ -44,23 +44,9 @@ final class CoAPReader {
         on channel: any CoAPAnswering
     ) {
         func answer(_ code: CoAPCode) { channel.respond(to: request.id, .error(code), observing: false) }
-        guard let filter = try? TopicFilter(validating: topic.buffer), !filter.hasWildcards,
-            (try? SharedSubscription.parse(filter)) == .some(nil)
-        else { return answer(.notFound) }
-        if !isSessionID {
-            let subscriber = Subscriber(
-                identity: identity,
-                clientID: claimed,
-                name: identity.name(claimed: claimed),
-                // What is not proven is nobody's address, so it does not tell refusals apart.
-                address: request.isAddressProven || request.context != 0
-                    ? channel.address(of: request.peer).text : CoAPSender.unprovenAddress
-            )
-            switch self.core.objection(to: filter, of: subscriber) {
-            case nil: break
-            case .topicFilterInvalid?: return answer(.badRequest)
-            case _?: return answer(identity == .unproven ? .unauthorized : .forbidden)
-            }
+        guard let filter = Self.filter(of: topic) else { return answer(.notFound) }
+        if !isSessionID, let code = self.objection(to: filter, request, identity, claimed: claimed, channel) {
+            return answer(code)
         }
         if let block = request.read.block2, block.number > 0, self.answerRest(of: topic, block, request, channel) {
             return
@@ -80,6 +66,47 @@ final class CoAPReader {
         guard message != nil else { return answer(.notFound) }
         let plain = CoAPRepresentation(message, accept: request.read.accept, isObserved: false) ?? shown
         channel.respond(to: request.id, plain.response(withETag: true), observing: false)
+    }
+
+    /// Why the sender of a request may not know the value of a topic; nil if it may.
+    func objection(
+        to topic: TopicName,
+        _ request: CoAPRequest,
+        _ identity: Client.Identity,
+        claimed: String?,
+        on channel: any CoAPAnswering
+    ) -> CoAPCode? {
+        guard let filter = Self.filter(of: topic) else { return .notFound }
+        return self.objection(to: filter, request, identity, claimed: claimed, channel)
+    }
+
+    private static func filter(of topic: TopicName) -> TopicFilter? {
+        guard let filter = try? TopicFilter(validating: topic.buffer), !filter.hasWildcards,
+            (try? SharedSubscription.parse(filter)) == .some(nil)
+        else { return nil }
+        return filter
+    }
+
+    private func objection(
+        to filter: TopicFilter,
+        _ request: CoAPRequest,
+        _ identity: Client.Identity,
+        claimed: String?,
+        _ channel: any CoAPAnswering
+    ) -> CoAPCode? {
+        let subscriber = Subscriber(
+            identity: identity,
+            clientID: claimed,
+            name: identity.name(claimed: claimed),
+            // What is not proven is nobody's address, so it does not tell refusals apart.
+            address: request.isAddressProven || request.context != 0
+                ? channel.address(of: request.peer).text : CoAPSender.unprovenAddress
+        )
+        return switch self.core.objection(to: filter, of: subscriber) {
+        case nil: nil
+        case .topicFilterInvalid?: .badRequest
+        case _?: identity == .unproven ? .unauthorized : .forbidden
+        }
     }
 
     /// The ETag of what a GET of the topic gives; nil if there is nothing.

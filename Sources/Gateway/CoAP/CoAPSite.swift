@@ -162,7 +162,6 @@ extension CoAPSite: CoAPChannelDelegate {
 
     func ended(session: UInt32, _ end: DTLSEnd, on channel: CoAPChannel) {
         guard let device = self.sessions.removeValue(forKey: session) else { return }
-        self.senders.remove { $0.coap?.peer.session == session }
         self.core.logger.debug("DTLS session ended", metadata: ["device": "\(device)", "reason": "\(end)"])
     }
 

@@ -93,6 +93,9 @@ extension Client {
         if let full = self.core.uplinkWithoutRoom(forAll: parts.map { ($0.destination, $0.publish.payload) }) {
             throw Objection(refusal: .spoolFull, detail: "the spool of uplink \(full) is full")
         }
+        if publish.retain, !self.core.canRetain(parts.map { ($0.publish, $0.destination) }) {
+            throw Objection(refusal: .retained, detail: "as many messages are retained as may be")
+        }
         return parts
     }
 
@@ -105,9 +108,6 @@ extension Client {
         guard destination.commandSession == nil else {
             return Objection(refusal: .payload, detail: "its SenML pack has a record on a topic of session IDs")
         }
-        guard part.retain, let problem = self.core.objection(toRetaining: part, of: destination, self) else {
-            return nil
-        }
-        return Objection(refusal: .retained, detail: problem)
+        return nil
     }
 }

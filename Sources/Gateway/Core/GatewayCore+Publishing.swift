@@ -266,12 +266,20 @@ extension GatewayCore {
     }
 
     /// Why a client of MQTT 5.0 can't have this message retained; one of 3.x can't be told, so its message goes on without.
-    func objection(toRetaining publish: Publish, of destination: Destination, _ client: Client) -> String? {
+    private func objection(toRetaining publish: Publish, of destination: Destination, _ client: Client) -> String? {
         guard publish.payload.readableBytes > 0, destination.profile.retain else { return nil }
         let message = self.message(publish, payload: publish.payload, to: destination)
         guard !self.broker.retained.hasRoom(for: message) else { return nil }
         self.counters.count(.retainedMessages)
         return "as many messages are retained as may be"
+    }
+
+    /// Whether all of these messages of one sender can be retained together.
+    func canRetain(_ messages: [(publish: Publish, destination: Destination)]) -> Bool {
+        let kept = messages.filter { $0.publish.payload.readableBytes > 0 && $0.destination.profile.retain }
+        return self.broker.retained.hasRoom(
+            forAll: kept.map { self.message($0.publish, payload: $0.publish.payload, to: $0.destination) }
+        )
     }
 
     /// Retains a message if it says so, and delivers it to the local subscribers.

@@ -32,7 +32,7 @@ final class CoAPSite: Sendable {
             log_level = "\(self.isTalkative ? "debug" : "info")"
 
             [limits]
-            failure_rate = "100000/s"
+            \(self.limits.contains { $0.hasPrefix("failure_rate") } ? "" : "failure_rate = \"100000/s\"")
             \(self.limits.joined(separator: "\n"))
 
             [[listener]]

@@ -94,7 +94,12 @@ struct CoAPPublishingTests {
         let session = try #require(try node.get("sid", query: ["d=kitchen"])?.text)
         let sealed = try V1Cipher.seal(
             ByteBuffer(string: "still here"),
-            keys: keys,
+            keys: V1Keys(
+                staticIV: keys.staticIV,
+                ivKey: keys.ivKey,
+                dataKey: keys.dataKey,
+                passphrase: keys.passphrase
+            ),
             nodeID: Array("11".utf8),
             sessionID: Array(session.utf8)
         )

@@ -57,7 +57,7 @@ let package = Package(
             dependencies: ["CoAPCodec", "OpenSSL", .nioCore, .dequeModule],
             swiftSettings: strict
         ),
-        .target(name: "Devices", dependencies: ["MQTTCodec", "Sealing", .nioCore], swiftSettings: strict),
+        .target(name: "Devices", dependencies: ["CoAPCodec", "MQTTCodec", "Sealing", .nioCore], swiftSettings: strict),
         .target(name: "Broker", dependencies: ["MQTTCodec", .nioCore, .dequeModule], swiftSettings: strict),
         .target(
             name: "CoAPEndpoint",
@@ -75,14 +75,15 @@ let package = Package(
         .target(
             name: "Transport",
             dependencies: [
-                "Broker", "MQTTCodec", "OpenSSL", .nioCore, .nioHTTP1, .nioPosix, .nioWebSocket, .logging,
+                "Broker", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", .nioCore, .nioHTTP1, .nioPosix,
+                .nioWebSocket, .logging,
             ],
             swiftSettings: strict
         ),
         .target(
             name: "Gateway",
             dependencies: [
-                "Broker", "Devices", "MQTTCodec", "OpenSSL", "Sealing", "Store", "Transport", "Uplink",
+                "Broker", "CoAPCodec", "Devices", "MQTTCodec", "OpenSSL", "Sealing", "Store", "Transport", "Uplink",
                 .nioCore, .nioPosix, .dequeModule, .tomlKit, .logging, .serviceLifecycle,
             ],
             swiftSettings: strict
@@ -144,16 +145,16 @@ let package = Package(
         .testTarget(
             name: "TransportTests",
             dependencies: [
-                "Broker", "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore, .nioEmbedded, .nioPosix,
-                .logging,
+                "Broker", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore,
+                .nioEmbedded, .nioPosix, .logging,
             ],
             swiftSettings: strict
         ),
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store", "TestSupport", .nioCore, .nioPosix,
-                .logging, .tomlKit,
+                "CoAPCodec", "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store", "TestSupport", .nioCore,
+                .nioPosix, .logging, .tomlKit,
             ],
             swiftSettings: strict
         ),

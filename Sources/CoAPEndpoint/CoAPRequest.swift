@@ -91,6 +91,8 @@ package enum CoAPAction: Sendable {
     case request(CoAPRequest)
     /// Time to ask an observer whether it is still there: notify it of the present value again.
     case observationDue(CoAPObservationID)
+    /// The client has acknowledged a notification that was asked for as confirmable.
+    case notificationConfirmed(CoAPObservationID)
     /// Nobody is told any more.
     case observationEnded(CoAPObservationID, CoAPObservationEnd)
 }

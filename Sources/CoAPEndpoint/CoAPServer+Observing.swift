@@ -7,11 +7,15 @@ extension CoAPServer {
     /// One notification is under way to an observer at a time; of those that come meanwhile the newest is sent. A response
     /// that is no success, or that has another Content-Format than the first, is the last: the observation ends.
     ///
+    /// - Parameter isConfirmable: It must arrive: it is sent as confirmable whatever went before, nothing but a newer one of
+    ///   its kind takes its place, and ``CoAPAction/notificationConfirmed(_:)`` follows when the client has acknowledged
+    ///   it. An owner whose every notification must arrive waits for that before it gives the next.
     /// - Returns: False if there is no such observation.
     @discardableResult
     package func notify(
         _ id: CoAPObservationID,
         _ response: CoAPResponse,
+        isConfirmable: Bool = false,
         now: NIODeadline,
         into actions: inout [CoAPAction]
     ) -> Bool {
@@ -22,15 +26,21 @@ extension CoAPServer {
             self.withdraw(observation, last, now: now, into: &actions)
             return true
         }
-        if observation.isUnderWay {
-            if observation.pending != nil { self.counts.notificationsSuperseded += 1 }
-            observation.pending = response
-        } else if self.isConfirmable(observation, now: now) {
-            self.queue(response, to: observation, now: now, into: &actions)
-        } else {
+        let mustWait = observation.isUnderWay || isConfirmable || self.isConfirmable(observation, now: now)
+        guard mustWait else {
             self.sendNonConfirmable(response, to: observation, now: now, into: &actions)
+            return true
         }
+        self.counts.notificationsSuperseded += observation.put(response, isOwed: isConfirmable)
+        if !observation.isUnderWay { self.queue(observation, now: now, into: &actions) }
         return true
+    }
+
+    /// The owner has no more to say to an observer. It is not told, and neither is the owner.
+    package func endObservation(_ id: CoAPObservationID, now: NIODeadline, into actions: inout [CoAPAction]) {
+        guard let observation = self.observations[id] else { return }
+        self.remove(observation)
+        self.sendWaiting(of: observation.owner, now: now, into: &actions)
     }
 
     // MARK: Coming and going
@@ -98,11 +108,11 @@ extension CoAPServer {
 
     func remove(_ observation: Observation) {
         self.observations[observation.id] = nil
-        observation.pending = nil
+        observation.dropWaiting()
         let state = observation.owner
         state.observations.removeAll { $0 === observation }
         state.inFlight.removeAll { transmission in
-            if case .notification(let notified) = transmission.purpose { notified === observation } else { false }
+            if case .notification(let notified, _) = transmission.purpose { notified === observation } else { false }
         }
     }
 
@@ -148,29 +158,26 @@ extension CoAPServer {
             || now - observation.lastSent < self.configuration.nonConfirmableSpacing
     }
 
-    private func queue(
-        _ response: CoAPResponse,
-        to observation: Observation,
-        now: NIODeadline,
-        into actions: inout [CoAPAction]
-    ) {
+    /// What waits for it goes out when it is the peer's turn.
+    private func queue(_ observation: Observation, now: NIODeadline, into actions: inout [CoAPAction]) {
         observation.isUnderWay = true
-        observation.pending = response
         observation.owner.waiting.append(.notification(observation))
         self.sendWaiting(of: observation.owner, now: now, into: &actions)
     }
 
     /// It is this one's turn.
     func sendConfirmable(
-        _ response: CoAPResponse,
+        _ next: Observation.Waiting,
         to observation: Observation,
         now: NIODeadline,
         into actions: inout [CoAPAction]
     ) {
         let state = observation.owner
         let budget = self.budget(of: observation)
-        guard var message = self.notification(response, to: observation) else {
+        guard var message = self.notification(next.response, to: observation) else {
             observation.isUnderWay = false
+            // Its confirmation would never come, and the owner waits for it.
+            if next.isOwed { self.end(observation, .unreachable, now: now, into: &actions) }
             return
         }
         guard message.encodedSize <= budget else {
@@ -183,7 +190,8 @@ extension CoAPServer {
         message.messageID = state.nextMessageID()
         observation.noteSent(message.messageID)
         observation.lastSent = now
-        self.transmit(message, .notification(observation), to: state, budget: budget, now: now, into: &actions)
+        let purpose = Transmission.Purpose.notification(observation, isOwed: next.isOwed)
+        self.transmit(message, purpose, to: state, budget: budget, now: now, into: &actions)
     }
 
     private func sendNonConfirmable(
@@ -224,11 +232,12 @@ extension CoAPServer {
     }
 
     /// The client has acknowledged a notification.
-    func confirmed(_ observation: Observation, now: NIODeadline, into actions: inout [CoAPAction]) {
+    func confirmed(_ observation: Observation, isOwed: Bool, now: NIODeadline, into actions: inout [CoAPAction]) {
         observation.isUnderWay = false
         observation.unconfirmed = 0
         observation.lastConfirmed = now
-        if let newer = observation.pending { self.queue(newer, to: observation, now: now, into: &actions) }
+        if isOwed { actions.append(.notificationConfirmed(observation.id)) }
+        if observation.hasWaiting { self.queue(observation, now: now, into: &actions) }
     }
 
     /// Higher than all before, modulo 24 bits (RFC 7641 §3.4).

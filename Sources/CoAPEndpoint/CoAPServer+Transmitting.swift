@@ -16,9 +16,10 @@ extension CoAPServer {
                 message.messageID = state.nextMessageID()
                 self.transmit(message, .response, to: state, budget: budget, now: now, into: &actions)
             case .notification(let observation):
-                guard self.observations[observation.id] != nil, let response = observation.pending else { continue }
-                observation.pending = nil
-                self.sendConfirmable(response, to: observation, now: now, into: &actions)
+                guard self.observations[observation.id] != nil, let waiting = observation.takeWaiting() else {
+                    continue
+                }
+                self.sendConfirmable(waiting, to: observation, now: now, into: &actions)
             }
         }
     }
@@ -66,21 +67,26 @@ extension CoAPServer {
         guard transmission.timedOut(now: now, maxRetransmit: self.configuration.maxRetransmit) else {
             state.inFlight.remove(at: index)
             self.counts.unacknowledged += 1
-            if case .notification(let observation) = transmission.purpose {
+            if case .notification(let observation, _) = transmission.purpose {
                 self.end(observation, .unreachable, now: now, into: &actions)
             }
             return self.sendWaiting(of: state, now: now, into: &actions)
         }
         self.counts.retransmissions += 1
-        if case .notification(let observation) = transmission.purpose, let newer = observation.pending {
-            // The newer value goes in place of the old, and counts as its repetition (RFC 7641 §4.5.2).
-            observation.pending = nil
-            if var message = self.notification(newer, to: observation) {
+        if case .notification(let observation, isOwed: false) = transmission.purpose,
+            let newer = observation.takeWaiting()
+        {
+            // The newer value goes in place of the old, and counts as its repetition (RFC 7641 §4.5.2). One that is owed
+            // is sent until it is acknowledged.
+            if var message = self.notification(newer.response, to: observation) {
+                transmission.purpose = .notification(observation, isOwed: newer.isOwed)
                 message.type = .confirmable
                 message.messageID = state.nextMessageID()
                 transmission.messageID = message.messageID
                 transmission.datagram = message.encoded()
                 observation.noteSent(message.messageID)
+            } else if newer.isOwed {
+                return self.end(observation, .unreachable, now: now, into: &actions)
             }
         }
         self.send(transmission, to: state, into: &actions)
@@ -114,11 +120,11 @@ extension CoAPServer {
             // anybody's endpoint would send one.
             self.peers.prove(state)
         }
-        if case .notification(let observation) = transmission.purpose {
+        if case .notification(let observation, let isOwed) = transmission.purpose {
             if isReset {
                 self.end(observation, .rejected, now: now, into: &actions)
             } else {
-                self.confirmed(observation, now: now, into: &actions)
+                self.confirmed(observation, isOwed: isOwed, now: now, into: &actions)
             }
         }
         self.sendWaiting(of: state, now: now, into: &actions)

@@ -18,8 +18,17 @@ final class Observation {
     let blockSizeExponent: UInt8
     /// Bytes that may be sent before the address is proven.
     var budget: Int
-    /// Waits until the one under way is acknowledged. A newer one takes its place.
-    var pending: CoAPResponse?
+    /// A notification that waits until the one under way is acknowledged, or for its peer's turn.
+    struct Waiting {
+        let response: CoAPResponse
+        /// The owner waits for its confirmation.
+        let isOwed: Bool
+    }
+
+    /// The one that waits and is owed.
+    private var owed: CoAPResponse?
+    /// The newest of the others, and newer than the one that is owed.
+    private var newest: CoAPResponse?
     /// A confirmable notification is under way, or waits for its turn.
     var isUnderWay = false
     /// Notifications since the last that was confirmable.
@@ -50,6 +59,35 @@ final class Observation {
         self.lastConfirmed = now
         self.lastAsked = now
     }
+
+    // MARK: What waits
+
+    var hasWaiting: Bool { self.owed != nil || self.newest != nil }
+
+    /// Takes the place of what is older, except that what is owed gives way to its like only; how many it took.
+    func put(_ response: CoAPResponse, isOwed: Bool) -> UInt64 {
+        var superseded: UInt64 = self.newest == nil ? 0 : 1
+        guard isOwed else {
+            self.newest = response
+            return superseded
+        }
+        superseded += self.owed == nil ? 0 : 1
+        self.owed = response
+        self.newest = nil
+        return superseded
+    }
+
+    func takeWaiting() -> Waiting? {
+        if let owed = self.owed.take() { return Waiting(response: owed, isOwed: true) }
+        return self.newest.take().map { Waiting(response: $0, isOwed: false) }
+    }
+
+    func dropWaiting() {
+        self.owed = nil
+        self.newest = nil
+    }
+
+    // MARK: What went out
 
     var context: UInt64 { self.protection?.context ?? 0 }
 

@@ -5,13 +5,14 @@ final class Transmission {
     enum Purpose {
         /// A response that came too late for the acknowledgement.
         case response
-        case notification(Observation)
+        case notification(Observation, isOwed: Bool)
     }
 
     /// Changes when a newer notification takes the place of one that is sent again (RFC 7641 §4.5.2).
     var messageID: UInt16
     var datagram: ByteBuffer
-    let purpose: Purpose
+    /// So may whether it is owed.
+    var purpose: Purpose
     /// Bytes that may still be sent.
     var budget: Int
     /// Times that it was sent again.

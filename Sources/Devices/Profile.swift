@@ -1,3 +1,5 @@
+package import CoAPCodec
+
 /// One `[profile.x]` of gateway.conf: what the devices that name it may do. The defaults allow nothing.
 package struct Profile: Sendable, Equatable {
     /// How a plaintext node on an anonymous connection is told.
@@ -43,6 +45,13 @@ package struct Profile: Sendable, Equatable {
     package var relay = false
     /// Whether its devices may publish retained messages.
     package var retain = true
+    /// Whether unsealed messages over plain CoAP have to bring a fresh Echo (RFC 9175): that the sender can be reached at its
+    /// address now. It proves no device.
+    package var fresh = false
+    /// Whether a device that posts over CoAP may get a pending command in the response.
+    package var piggybackCommands = false
+    /// What becomes of SenML packs that its devices post over CoAP.
+    package var senml: SenMLRule = .keep
     /// What a client of MQTT 5.0 that asks for it is told as a basis for response topics (§4.10.1); nil: nothing.
     package var responseInformation: TopicTemplate?
 

@@ -25,7 +25,7 @@ struct Assembly: Sendable {
     let attached: [PreparedBroker]
     /// In the order of the listeners; nil without TLS.
     let listenerTLS: [TLSContextSource?]
-    private let keyLookup: KeyLookup
+    let keyLookup: KeyLookup
     /// The time of day, with the floor of earlier runs.
     let wallClock: WallClock
 
@@ -276,7 +276,7 @@ struct Assembly: Sendable {
 }
 
 /// Lets a listener's handshakes ask the core, which is made after the listener's context. Called on the loop.
-private final class KeyLookup: Sendable {
+final class KeyLookup: Sendable {
     private let lookup = Mutex<(@Sendable ([UInt8]) -> [UInt8]?)?>(nil)
 
     func set(_ lookup: @escaping @Sendable ([UInt8]) -> [UInt8]?) {

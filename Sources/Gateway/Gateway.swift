@@ -42,6 +42,8 @@ package final class Gateway: Service, Sendable {
         let store: Store
         let core: NIOLoopBound<GatewayCore>
         var servers: [any Channel]
+        /// Sockets of CoAP, over which answers are owed until everything is on disk.
+        var datagramServers: [any Channel] = []
     }
 
     /// Has no effect outside; everything begins in ``run()`` or ``start()``.
@@ -93,7 +95,9 @@ package final class Gateway: Service, Sendable {
             let channel: any Channel
             do {
                 channel = try await loop.flatSubmit {
-                    assembly.makeListener(index, core: core.value, burst: burst.value).start(on: loop)
+                    listener.isCoAP
+                        ? assembly.startCoAPListener(index, core: core.value)
+                        : assembly.makeListener(index, core: core.value, burst: burst.value).start(on: loop)
                 }.get()
             } catch {
                 throw GatewayStartError.listener(
@@ -102,7 +106,9 @@ package final class Gateway: Service, Sendable {
                     reason: TransportWords.describe(error)
                 )
             }
-            self.parts.withLock { $0?.servers.append(channel) }
+            self.parts.withLock {
+                if listener.isCoAP { $0?.datagramServers.append(channel) } else { $0?.servers.append(channel) }
+            }
             let address = channel.localAddress?.description ?? "\(listener.bind)"
             let port = channel.localAddress?.port ?? listener.bind.port
             logger.notice(
@@ -156,6 +162,7 @@ package final class Gateway: Service, Sendable {
             try? await loop.flatSubmit {
                 parts.core.value.drain(until: .now() + Self.drainTime)
             }.get()
+            for server in parts.datagramServers { try? await server.close() }
             ControlSocket.remove(from: self.configuration.stateDirectory)
             parts.store.close()
         }

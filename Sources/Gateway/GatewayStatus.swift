@@ -58,6 +58,31 @@ package struct GatewayStatus: Codable, Sendable, Equatable {
         }
     }
 
+    /// A listener of CoAP. Counts of the DTLS handshakes are there for `coaps` alone.
+    package struct CoAPListener: Codable, Sendable, Equatable {
+        package var bind: String
+        /// Endpoints that something is remembered of.
+        package var peers: Int
+        package var observers: Int
+        package var dtlsSessions: Int?
+        package var requests: UInt64
+        /// Requests that came again.
+        package var repeated: UInt64
+        /// Datagrams that were no message.
+        package var malformed: UInt64
+        /// Requests and endpoints turned away for want of room.
+        package var overloaded: UInt64
+        package var handshakes: UInt64?
+        package var resumptions: UInt64?
+        package var failedHandshakes: UInt64?
+
+        private enum CodingKeys: String, CodingKey {
+            case bind, peers, observers, requests, repeated, malformed, overloaded, handshakes, resumptions
+            case dtlsSessions = "dtls_sessions"
+            case failedHandshakes = "failed_handshakes"
+        }
+    }
+
     package var version: String
     /// The `name` of gateway.conf.
     package var name: String
@@ -73,9 +98,11 @@ package struct GatewayStatus: Codable, Sendable, Equatable {
     /// In the order of gateway.conf.
     package var uplinks: [UplinkReport]
     package var attached: [Attached]
+    /// In the order of gateway.conf.
+    package var coap: [CoAPListener]
 
     private enum CodingKeys: String, CodingKey {
-        case version, name, clock, clients, devices, messages, refused, limits, uplinks, attached
+        case version, name, clock, clients, devices, messages, refused, limits, uplinks, attached, coap
         case uptimeSeconds = "uptime_seconds"
     }
 }

@@ -17,6 +17,10 @@ package struct PeerAddress: Hashable, Sendable, CustomStringConvertible {
         self.text = address?.ipAddress ?? "unknown"
     }
 
+    init(_ address: DatagramAddress) {
+        self.text = address.text
+    }
+
     package var description: String { self.text }
 
     /// What limits count by: of an IPv6 address its /64, within which one machine may call itself what it likes. An IPv4

@@ -57,7 +57,7 @@ struct LossyLinkTests {
                     outcome.published[String(buffer: request.payload), default: 0] += 1
                     let wait = chance(late) ? Int64.random(in: 500...3000, using: &generator) : 5
                     decisions.append((now + .milliseconds(wait), request.id))
-                case .observationDue, .observationEnded: Issue.record("nobody observes")
+                case .observationDue, .observationEnded, .notificationConfirmed: Issue.record("nobody observes")
                 }
             }
         }

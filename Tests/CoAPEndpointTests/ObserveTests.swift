@@ -9,7 +9,7 @@ struct ObserveTests {
     static let deregister: (CoAPOptionNumber, [UInt8]) = (.observe, [1])
 
     /// A site with one observer, whose first response is taken already.
-    private static func observed(
+    static func observed(
         by peer: CoAPPeer = Site.secure,
         type: CoAPMessageType = .confirmable,
         seed: UInt64 = 1,

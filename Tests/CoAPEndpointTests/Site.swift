@@ -104,11 +104,23 @@ final class Site {
     }
 
     @discardableResult
-    func notify(_ id: CoAPObservationID, _ response: CoAPResponse) -> Bool {
+    func notify(_ id: CoAPObservationID, _ response: CoAPResponse, isConfirmable: Bool = false) -> Bool {
         var actions: [CoAPAction] = []
-        let isThere = self.server.notify(id, response, now: self.now, into: &actions)
+        let isThere = self.server.notify(
+            id,
+            response,
+            isConfirmable: isConfirmable,
+            now: self.now,
+            into: &actions
+        )
         self.perform(actions)
         return isThere
+    }
+
+    func endObservation(_ id: CoAPObservationID) {
+        var actions: [CoAPAction] = []
+        self.server.endObservation(id, now: self.now, into: &actions)
+        self.perform(actions)
     }
 
     func forget(_ peer: CoAPPeer) {
@@ -132,7 +144,7 @@ final class Site {
                 if let observation = self.respond(request.id, response, observing: self.observable) {
                     self.observations.append(observation)
                 }
-            case .observationDue, .observationEnded:
+            case .observationDue, .observationEnded, .notificationConfirmed:
                 self.events.append(action)
             }
         }
@@ -165,6 +177,13 @@ final class Site {
         let ended = self.events.compactMap { if case .observationEnded(_, let reason) = $0 { reason } else { nil } }
         self.events.removeAll { if case .observationEnded = $0 { true } else { false } }
         return ended
+    }
+
+    /// Observations of which a notification that was owed is confirmed.
+    func takeConfirmed() -> [CoAPObservationID] {
+        let confirmed = self.events.compactMap { if case .notificationConfirmed(let id) = $0 { id } else { nil } }
+        self.events.removeAll { if case .notificationConfirmed = $0 { true } else { false } }
+        return confirmed
     }
 
     /// Observers that are to be asked.

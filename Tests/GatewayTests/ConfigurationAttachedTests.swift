@@ -85,7 +85,7 @@ struct ConfigurationAttachedTests {
             "[gateway]\nname = \"attic\"\n[[listener]]\nprotocol = \"mqtt\"\nbind = \"[::]:0\"\nanonymous = true\n"
                 + "subscribe = [\"a\"]\nprefix = \"b/\"\n",
             "7: listener[1].subscribe: is for a listener with protocol = \"attach\", which is a client of a broker",
-            "8: listener[1].prefix: is for a listener with protocol = \"attach\", which is a client of a broker"
+            "8: listener[1].prefix: is for a listener with protocol \"coap\", \"coaps\" or \"attach\""
         ),
         BadFile(
             "unknown keys and TLS without TLS",

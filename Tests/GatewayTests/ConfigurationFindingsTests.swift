@@ -179,11 +179,11 @@ struct ConfigurationFindingsTests {
 
     private static let listeners: [BadFile] = [
         BadFile(
-            "of a later version",
-            BadFile.gateway + "[[listener]]\nprotocol = \"coap\"\nbind = \"[::]:5683\"\n"
+            "that speak what nobody knows",
+            BadFile.gateway + "[[listener]]\nprotocol = \"amqp\"\nbind = \"[::]:5683\"\n"
                 + "[[listener]]\nprotocol = \"mqtss\"\nbind = \"[::]:1\"",
-            "6: listener[1].protocol: \"coap\" is not supported by this version; "
-                + "use one of \"mqtt\", \"mqtts\", \"ws\", \"wss\", \"attach\"",
+            "6: listener[1].protocol: \"amqp\" is not known; "
+                + "use one of \"mqtt\", \"mqtts\", \"ws\", \"wss\", \"attach\", \"coap\", \"coaps\"",
             "9: listener[2].protocol: \"mqtss\" is not known; did you mean \"mqtts\"?"
         ),
         BadFile(

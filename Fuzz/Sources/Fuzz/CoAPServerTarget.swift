@@ -65,7 +65,13 @@ struct CoAPServerTarget {
             let choice = input.byte()
             if let id = self.observations.isEmpty ? nil : self.observations[Int(choice) % self.observations.count] {
                 let response = Self.response(choice)
-                self.server.notify(id, response, now: self.now, into: &self.actions)
+                if choice & 0xC0 == 0xC0 {
+                    self.server.endObservation(id, now: self.now, into: &self.actions)
+                    self.observations.removeAll { $0 == id }
+                } else {
+                    let isOwed = choice & 0x40 != 0
+                    self.server.notify(id, response, isConfirmable: isOwed, now: self.now, into: &self.actions)
+                }
                 self.perform()
             }
         case 5:  // An answer to what was sent last, or near it.
@@ -195,6 +201,9 @@ struct CoAPServerTarget {
                 expect(request.payload.readableBytes <= Self.configuration.maxBodyBytes, "a body over the limit")
             case .observationDue(let id):
                 expect(self.observations.contains(id), "an observation that was never told of")
+            case .notificationConfirmed(let id):
+                expect(self.observations.contains(id), "a confirmation of nothing")
+                Tally.count("confirmed")
             case .observationEnded(let id, _):
                 expect(self.observations.contains(id), "an end of nothing")
                 self.observations.removeAll { $0 == id }

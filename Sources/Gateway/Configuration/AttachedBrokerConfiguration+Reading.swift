@@ -14,6 +14,7 @@ extension AttachedBrokerConfiguration {
     /// What only a listener has where clients connect; `psk` both have, in different forms.
     private static let keysOfDoors = [
         "bind", "anonymous", "on_denied", "password", "client_ca", "client_crl", "client_name", "path", "origins",
+        "oscore", "paths", "multicast", "piggyback_within",
     ]
 
     /// Whether a `[[listener]]` is one of these.

@@ -209,7 +209,8 @@ final class ConfigurationReader {
         }
     }
 
-    private static func template(
+    /// A topic template; throws in words that say which one it is.
+    static func template(
         _ text: String,
         hasCaptures: Bool = false
     ) throws(ConfigurationValueError) -> TopicTemplate {
@@ -246,6 +247,34 @@ final class ConfigurationReader {
     }
 
     // MARK: Tables
+
+    /// A table of strings whose keys are not known beforehand, in the order of their lines.
+    ///
+    /// - Parameters:
+    ///   - example: what people are told to write.
+    ///   - limit: more are refused, and not looked at.
+    func namedStrings(
+        _ key: String,
+        example: String,
+        atMost limit: Int
+    ) -> [(name: String, text: String, path: TOMLPath)]? {
+        guard let value = self.value(key) else { return nil }
+        guard let table = value.table else { return self.mismatch(key, example, value) }
+        guard self.isWithin(limit, table.count, key) else { return nil }
+        var strings: [(name: String, text: String, path: TOMLPath)] = []
+        for name in table.keys {
+            let path = self.path.key(key).key(name)
+            guard let inner = table[name]?.tomlValue else { continue }
+            if let text = inner.string {
+                strings.append((name, text, path))
+            } else {
+                self.document.error(path, "expected a string, found \(Self.describe(inner.type))")
+            }
+        }
+        return strings.sorted {
+            (self.document.line(of: $0.path), $0.name) < (self.document.line(of: $1.path), $1.name)
+        }
+    }
 
     /// A table, which people are told to write as `example`.
     func table(_ key: String, example: String) -> ConfigurationReader? {

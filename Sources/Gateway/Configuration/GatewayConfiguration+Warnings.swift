@@ -8,6 +8,7 @@ extension GatewayConfiguration {
         self.warnAboutClientIDs(document)
         self.warnAboutPasswords(document)
         self.warnAboutOrigins(document)
+        self.warnAboutCoAP(document)
         // Lines are compared with each other; a file of this size is written by a program, which should know.
         let lines = self.profiles.values.reduce(0) { $0 + $1.publish.count + $1.subscribe.count + $1.deny.count }
         guard lines <= 5_000, lines * self.routes.count <= 200_000 else { return }
@@ -57,9 +58,9 @@ extension GatewayConfiguration {
         }
         guard !isGuest else { return }
         let isPlaintext =
-            profile.plaintext && (!self.attached.isEmpty || self.listeners.contains { $0.anonymous == .allowed })
+            profile.plaintext && (!self.attached.isEmpty || self.listeners.contains(where: \.admitsUnproven))
         let isSealed = profile.seal != .none
-        let isProven = self.listeners.contains { $0.psk || $0.password || $0.clientCA != nil }
+        let isProven = self.listeners.contains(where: \.provesDevices)
         if !isPlaintext, !isSealed, !isProven {
             document.warning(
                 path,

@@ -149,21 +149,29 @@ package struct GatewayConfiguration: Sendable, Equatable {
         if count == 0, !root.hasFailed("listener") {
             root.error("listener", "missing; without a [[listener]] no node can connect")
         }
-        var seen: [NetworkAddress: Int] = [:]
+        var seen: [BoundAddress: Int] = [:]
         for listener in self.listeners {
             let path = root.document.path(ofElement: "listener", onLine: listener.line, count: count)
             if listener.anonymous == .guest, self.profiles["guest"] == nil {
                 let message = "there is no profile \"guest\"; write [profile.guest]"
                 root.document.error(path.key("anonymous"), message)
             }
+            self.checkPaths(of: listener, root.document, path)
             guard listener.bind.port != 0 else { continue }
-            if let line = seen[listener.bind] {
+            let bound = BoundAddress(address: listener.bind, isUDP: listener.isCoAP)
+            if let line = seen[bound] {
                 root.document.error(path.key("bind"), "\(listener.bind) is bound already on line \(line)")
             } else {
-                seen[listener.bind] = root.document.line(of: path.key("bind"))
+                seen[bound] = root.document.line(of: path.key("bind"))
             }
         }
         self.checkAttached(root, count: count)
+    }
+
+    /// UDP and TCP have ports of their own.
+    private struct BoundAddress: Hashable {
+        var address: NetworkAddress
+        var isUDP: Bool
     }
 
     private func checkAttached(_ root: ConfigurationReader, count: Int) {

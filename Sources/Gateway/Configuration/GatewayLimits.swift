@@ -57,6 +57,16 @@ package struct GatewayLimits: Sendable, Equatable {
     /// QoS 1 and 2 messages of one client, not yet acknowledged: Receive Maximum for clients of MQTT 5.0. For those of 3.x
     /// it bounds QoS 2 between PUBLISH and PUBREL.
     package var receiveMaximum = 100
+    /// Addresses that CoAP remembers anything of: requests for deduplication, observers; on each listener.
+    package var maxCoapPeers = 20_000
+    /// Observations over CoAP, on each listener.
+    package var maxCoapObservers = 10_000
+    /// DTLS sessions, on each listener; over it the one that was silent longest goes.
+    package var maxDtlsSessions = 2_000
+    /// How long a DTLS session outlives its last message.
+    package var dtlsIdleTimeout: Duration = .seconds(86_400)
+    /// Bytes of a body put together from blocks, either way.
+    package var maxCoapBody = 64 * 1024
     /// How often `$SYS` is published; zero: never.
     package var systemInterval: Duration = .seconds(10)
     /// How often the figures of an uplink are published, if they have changed. Whether it is connected is said at once.
@@ -100,6 +110,11 @@ package struct GatewayLimits: Sendable, Equatable {
         set(\.maxKeepAlive, Self.readMaxKeepAlive(reader))
         set(\.maxInflight, reader.int("max_inflight", in: 1...65_535))
         set(\.receiveMaximum, reader.int("max_inflight_inbound", in: 1...65_535))
+        set(\.maxCoapPeers, reader.int("max_coap_peers", in: 16...1_000_000))
+        set(\.maxCoapObservers, reader.int("max_coap_observers", in: 0...1_000_000))
+        set(\.maxDtlsSessions, reader.int("max_dtls_sessions", in: 1...100_000))
+        set(\.dtlsIdleTimeout, reader.duration("dtls_idle_timeout", in: .seconds(60)...(.seconds(30 * 86_400))))
+        set(\.maxCoapBody, reader.size("max_coap_body", in: 1_024...(16 << 20)))
         set(\.systemInterval, reader.duration("sys_interval", in: .zero...(.seconds(86_400))))
         set(\.stateInterval, reader.duration("state_interval", in: .seconds(1)...(.seconds(86_400))))
         set(\.failureRate, reader.rate("failure_rate"))

@@ -23,13 +23,10 @@ package struct ListenerConfiguration: Sendable, Equatable {
         case wss
         /// None: the gateway is a client of a broker; see ``AttachedBrokerConfiguration``.
         case attach
-        /// CoAP over UDP: not in this version.
+        /// CoAP over UDP, plain or with OSCORE.
         case coap
-        /// CoAP over DTLS: not in this version.
+        /// CoAP over DTLS.
         case coaps
-
-        /// What this version has.
-        static let supported: Set<Transport> = [.mqtt, .mqtts, .ws, .wss, .attach]
     }
 
     /// What becomes of a connection that proves nothing.
@@ -60,7 +57,7 @@ package struct ListenerConfiguration: Sendable, Equatable {
 
     /// The line of `[[listener]]` in gateway.conf.
     package var line: Int
-    /// What is spoken there; neither `coap` nor `coaps` in this version.
+    /// What is spoken there; never `attach`.
     package var transport: Transport
     /// Where it listens; port 0: any free one.
     package var bind: NetworkAddress
@@ -68,8 +65,10 @@ package struct ListenerConfiguration: Sendable, Equatable {
     package var anonymous: Anonymous = .refused
     /// What becomes of a client of MQTT 3.x that publishes where it may not.
     package var onDenied: OnDenied = .acknowledge
-    /// Whether devices prove themselves with their TLS-PSK.
+    /// Whether devices prove themselves with their pre-shared key, over TLS or DTLS.
     package var psk = false
+    /// CoAP: whether devices prove themselves with OSCORE.
+    package var oscore = true
     /// Whether devices prove themselves with user name (their id) and password.
     package var password = false
     /// The gateway's certificate, with the chain behind it; with ``key``.
@@ -90,6 +89,14 @@ package struct ListenerConfiguration: Sendable, Equatable {
     package var path = "/mqtt"
     /// From which origins browsers may open a WebSocket; `nil`: all, the empty list: none.
     package var origins: [String]?
+    /// CoAP: the path below which the rest of a path is the topic, without its first slash; empty: all of it is.
+    package var prefix = "ps"
+    /// CoAP: other paths, and the topics that they stand for, in the order of the file. They come before ``prefix``.
+    package var paths: [CoAPPathRule] = []
+    /// CoAP: whether requests to the group of all CoAP nodes are answered (RFC 7252 §12.8).
+    package var multicast = false
+    /// CoAP: how long a response may take and still travel in the acknowledgement.
+    package var piggybackWithin: Duration = .milliseconds(500)
 
     /// A listener that refuses whoever proves nothing.
     package init(transport: Transport, bind: NetworkAddress, line: Int = 0) {
@@ -98,8 +105,19 @@ package struct ListenerConfiguration: Sendable, Equatable {
         self.line = line
     }
 
-    /// Whether TLS is spoken.
-    package var isTLS: Bool { self.transport == .mqtts || self.transport == .wss || self.transport == .coaps }
+    /// Whether TLS is spoken; of DTLS, `coaps`, see ``isCoAP``.
+    package var isTLS: Bool { self.transport == .mqtts || self.transport == .wss }
+
+    /// Whether CoAP is spoken, with DTLS or without.
+    package var isCoAP: Bool { self.transport == .coap || self.transport == .coaps }
+
+    /// Whether clients may come in as nobody, and then claim to be a device. With DTLS each of them has proven one.
+    package var admitsUnproven: Bool { self.anonymous == .allowed && self.transport != .coaps }
+
+    /// Whether devices can prove themselves there, other than by their seals.
+    package var provesDevices: Bool {
+        self.psk || self.password || self.clientCA != nil || self.isCoAP && self.oscore
+    }
 
     /// Whether MQTT is in WebSocket frames.
     package var isWebSocket: Bool { self.transport == .ws || self.transport == .wss }
@@ -113,15 +131,14 @@ package struct ListenerConfiguration: Sendable, Equatable {
 extension ListenerConfiguration {
     /// Reads one `[[listener]]`; `nil` if it lacks what nothing can stand for.
     init?(_ reader: ConfigurationReader, directory: String) {
-        let reserved = Set(Transport.allCases.filter { !Transport.supported.contains($0) }.map(\.rawValue))
-        let transport: Transport? = reader.choice("protocol", reserved: reserved)
+        let transport: Transport? = reader.choice("protocol")
         if !reader.has("protocol") { reader.error("protocol", "missing; write \"mqtt\" or \"mqtts\"") }
-        for key in AttachedBrokerConfiguration.ownKeys where reader.has(key) {
+        for key in AttachedBrokerConfiguration.ownKeys where key != "prefix" && reader.has(key) {
             reader.error(key, "is for a listener with protocol = \"attach\", which is a client of a broker")
         }
         let path = Self.readPath(reader)
         let origins = Self.readOrigins(reader)
-        let bind = Self.readBind(reader)
+        let bind = Self.readBind(reader, example: transport?.exampleBind ?? "0.0.0.0:1883")
         let anonymous = reader.boolOr("guest", "anonymous")
         let onDenied: OnDenied? = reader.choice("on_denied")
         let psk = reader.bool("psk")
@@ -133,6 +150,7 @@ extension ListenerConfiguration {
         let clientCRL = reader.file("client_crl", .revocations, directory: directory)
         let clientName: ClientName? = reader.choice("client_name")
         let tlsMin: TLSProtocolVersion? = reader.choice("tls_min")
+        Self.note(keysOfCoAP: reader)
         reader.finish()
         guard let transport, let bind else { return nil }
 
@@ -155,11 +173,12 @@ extension ListenerConfiguration {
         if let tlsMin { self.tlsMin = tlsMin }
         if let path { self.path = path }
         self.origins = origins
+        self.readCoAP(reader)
         self.checkTogether(reader)
     }
 
-    private static func readBind(_ reader: ConfigurationReader) -> NetworkAddress? {
-        guard reader.has("bind") else { return reader.refuse("bind", "missing; write \"0.0.0.0:1883\"") }
+    private static func readBind(_ reader: ConfigurationReader, example: String) -> NetworkAddress? {
+        guard reader.has("bind") else { return reader.refuse("bind", "missing; write \"\(example)\"") }
         guard let text = reader.string("bind") else { return nil }
         do {
             return try NetworkAddress(text)
@@ -170,6 +189,7 @@ extension ListenerConfiguration {
 
     /// What no key alone can say.
     private func checkTogether(_ reader: ConfigurationReader) {
+        guard !self.isCoAP else { return }
         if !self.isWebSocket {
             for key in ["path", "origins"].filter(reader.has) {
                 reader.error(

@@ -1,3 +1,4 @@
+import CoAPCodec
 import Devices
 import Sealing
 
@@ -29,6 +30,9 @@ extension Profile {
         if let rotate = reader.bool("rotate_on_failure") { self.rotateOnFailure = rotate }
         if let relay = reader.bool("relay") { self.relay = relay }
         if let retain = reader.bool("retain") { self.retain = retain }
+        if let fresh = reader.bool("fresh") { self.fresh = fresh }
+        if let piggyback = reader.bool("piggyback_commands") { self.piggybackCommands = piggyback }
+        if let senml: SenMLRule = reader.choice("senml") { self.senml = senml }
         self.responseInformation = Self.readResponseInformation(reader)
         reader.finish(reserved: ["bind_topic"])
     }

@@ -1,3 +1,4 @@
+import DequeModule
 import MQTTCodec
 
 /// Acknowledgements that wait for outside brokers, and those behind them.
@@ -10,7 +11,7 @@ extension Client {
         pending: PendingAcknowledgement? = nil,
         undo: (() -> Void)? = nil
     ) {
-        guard pending != nil || !self.waitingAcknowledgements.isEmpty else {
+        guard pending != nil || self.keepsOrder && !self.waitingAcknowledgements.isEmpty else {
             return self.core.commits.acknowledge(publish.packetID, to: self, code: code, undo: undo)
         }
         let pending = pending ?? PendingAcknowledgement(client: self, packetID: publish.packetID, undo: undo)
@@ -29,7 +30,7 @@ extension Client {
     /// yet: this one can't, so what waits in memory is written down.
     func acknowledgeRepeat(_ publish: Publish) {
         self.core.writeDownUnwritten()
-        guard !self.waitingAcknowledgements.isEmpty else {
+        guard self.keepsOrder, !self.waitingAcknowledgements.isEmpty else {
             return self.core.commits.acknowledge(publish.packetID, to: self, isRepeat: true)
         }
         self.acknowledgeWhenSafe(publish, code: .success)
@@ -37,10 +38,24 @@ extension Client {
 
     /// Sends what waits for nothing any more.
     func acknowledgeWhatIsDue() {
+        if !self.keepsOrder {
+            let due = self.waitingAcknowledgements.filter(\.isDue)
+            self.waitingAcknowledgements.removeAll(where: \.isDue)
+            for pending in due { self.acknowledge(pending.packetID, nil, code: pending.code) }
+            return
+        }
         while let first = self.waitingAcknowledgements.first, first.isDue {
             self.waitingAcknowledgements.removeFirst()
             guard first.session === self.session else { continue }
             self.acknowledge(first.packetID, first.session, code: first.code)
         }
+    }
+
+    /// Whether acknowledgements leave in the order of the messages `[MQTT-4.6.0-2]`; each request of CoAP is answered by itself.
+    private var keepsOrder: Bool { self.coap == nil }
+
+    /// What this acknowledgement was for could not be kept: nobody waits behind it.
+    func giveUpAcknowledgement(_ packetID: UInt16) {
+        self.waitingAcknowledgements.removeAll { $0.packetID == packetID }
     }
 }

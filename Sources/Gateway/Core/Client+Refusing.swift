@@ -28,10 +28,14 @@ extension Client {
             refusal,
             device: device,
             topic: publish.topic.buffer,
-            from: self.address,
+            from: self.coap?.logAddress ?? self.address,
             detail: detail(),
             now: now
         )
+        if let coap = self.coap {
+            if refusal.isOfProof { _ = self.core.failures.spend(self.budget(for: claimed), now: now) }
+            return coap.refuse(publish.packetID, refusal)
+        }
         switch refusal {
         case .policy: self.answerForbidden(publish, .notAuthorized)
         case .tooLarge, .retained: self.answerForbidden(publish, .quotaExceeded)
@@ -48,9 +52,9 @@ extension Client {
                 self.session?.released(publish.packetID)
                 if publish.qos != .atMostOnce || !mayStay { self.close(.notAuthorized, reason: "refused") }
             }
-        case .throttled where self.isRelay:
+        case .throttled where self.isRelay, .rate where self.isRelay:
             if publish.qos != .atMostOnce { self.answer(publish, .success) }
-        case .throttled:
+        case .throttled, .rate:
             self.session?.released(publish.packetID)
             self.close(.notAuthorized, reason: "refused")
         case .spoolFull where self.speaksV5:
@@ -81,7 +85,7 @@ extension Client {
     /// relay's, and an attached broker's, by the device it claims to carry a message of; everybody else's by address.
     func budget(for claimed: DeviceID?) -> String {
         if self.attached != nil { return "\(self.address)>\(claimed?.text ?? "")" }
-        guard case .device(let id) = self.identity else { return self.network }
+        guard case .device(let id) = self.identity else { return self.coap?.budget ?? self.network }
         return self.isRelay ? "\(id)>\(claimed?.text ?? "")" : "\(id)>"
     }
 

@@ -26,6 +26,8 @@ final class Client: MQTTConnectionDelegate {
     private(set) var connection: (any ClientConnection)?
     /// The broker that the gateway is attached to, if that is what is behind the connection.
     private(set) var attached: AttachedConnection?
+    /// The endpoint of CoAP, if that is what is behind the connection.
+    private(set) var coap: CoAPSender?
     private(set) var identity = Identity.unproven
     private var peer: TLSPeer?
     /// When TCP was up, before any handshake: the listener makes its delegates then.
@@ -66,6 +68,24 @@ final class Client: MQTTConnectionDelegate {
         self.attached = attached
     }
 
+    /// Whoever publishes by CoAP, where each request proves for itself who sent it.
+    ///
+    /// - Parameter claimed: The device that the requests name beside their topics.
+    init(
+        core: GatewayCore,
+        listener: ListenerConfiguration,
+        coap: CoAPSender,
+        identity: Identity,
+        claimed: String?
+    ) {
+        self.core = core
+        self.listener = listener
+        self.connection = coap
+        self.coap = coap
+        self.identity = identity
+        self.clientID = claimed
+    }
+
     /// Whoever left a will in a session that outlived the last run.
     init(core: GatewayCore, listener: ListenerConfiguration, restored session: Session) {
         self.core = core
@@ -93,7 +113,7 @@ final class Client: MQTTConnectionDelegate {
 
     var address: String { self.connection?.peerText ?? "?" }
     /// Whose failures count together where nobody is proven: an IPv6 host has a whole network of addresses.
-    var network: String { self.socket?.address.network ?? self.address }
+    var network: String { self.socket?.address.network ?? self.coap?.network ?? self.address }
 
     // MARK: MQTTConnectionDelegate
 
@@ -287,6 +307,7 @@ final class Client: MQTTConnectionDelegate {
 
     /// The rate of a guest behind this connection.
     func guestPace(_ rate: Rate) -> SenderPace {
+        if let coap = self.coap { return coap.guestPace(rate) }
         if let pace = self.guestPace { return pace }
         let pace = SenderPace(rate)
         self.guestPace = pace
@@ -307,6 +328,10 @@ final class Client: MQTTConnectionDelegate {
     /// What the client was to be answered could not be stored `[MQTT-4.8.0-2 of 3.1.1]`: without an acknowledgement it keeps
     /// its message, and sends it again when it is back.
     func storeFailed(_ packetID: UInt16?, _ session: Session?) {
+        if let coap = self.coap, let packetID {
+            self.giveUpAcknowledgement(packetID)
+            return coap.fail(packetID)
+        }
         if let packetID { session?.released(packetID) }
         self.connection?.close(.unspecifiedError, reason: "what the client sent could not be stored")
     }
@@ -323,7 +348,7 @@ final class Client: MQTTConnectionDelegate {
 
     // MARK: The way of a message
 
-    private func process(_ publish: Publish) {
+    func process(_ publish: Publish) {
         if self.plannedTopic != publish.topic || self.plannedGeneration != self.core.registry.generation {
             self.plannedTopic = publish.topic.compacted()
             self.plannedGeneration = self.core.registry.generation
@@ -332,7 +357,7 @@ final class Client: MQTTConnectionDelegate {
         switch self.plan {
         case .plain(let destination):
             if self.identity == .unproven { self.lastProven = destination.device }
-            self.core.admit(publish, payload: publish.payload, to: destination, from: self)
+            self.admitPlain(publish, to: destination)
         case .sealed(let plan):
             self.open(publish, plan)
         case .refused(let refusal, let device, let detail):
@@ -346,7 +371,7 @@ final class Client: MQTTConnectionDelegate {
         if let plaintext = plan.plaintext, plaintext.commandSession != nil,
             publish.payload.readableBytes == 0 || CommandSessionID.problem(with: publish.payload) == nil
         {
-            return self.core.admit(publish, payload: publish.payload, to: plaintext, from: self)
+            return self.admitPlain(publish, to: plaintext)
         }
         guard !plan.channels.isEmpty else {
             // As much work as for a seal that does not verify.
@@ -401,9 +426,7 @@ final class Client: MQTTConnectionDelegate {
                 if refusal == .unknownDevice || reason == .staleSession { refusal = reason }
             }
         }
-        if let plaintext = plan.plaintext, refusal == .malformed {
-            return self.core.admit(publish, payload: publish.payload, to: plaintext, from: self)
-        }
+        if let plaintext = plan.plaintext, refusal == .malformed { return self.admitPlain(publish, to: plaintext) }
         let kind: Refusal =
             switch refusal {
             case .staleSession: .replay

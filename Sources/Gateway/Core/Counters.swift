@@ -20,6 +20,8 @@ package enum Refusal: String, Sendable, CaseIterable {
     case tooLarge = "payload too large"
     /// Too many failures from this sender.
     case throttled = "too many failures"
+    /// Over the rate of its profile, where the sender can't be slowed down: it is told, or one among many behind a broker.
+    case rate = "over its rate"
     /// The spool of an uplink is full and its `when_full` says so.
     case spoolFull = "spool full"
     /// A TLS handshake that failed: a wrong key, an unknown identity, a certificate that does not hold.
@@ -32,6 +34,14 @@ package enum Refusal: String, Sendable, CaseIterable {
     case commandSession = "command session ID"
     /// The topic is longer or deeper than the limits allow.
     case topic = "topic over the limits"
+
+    /// Whether the sender failed to prove itself.
+    var isOfProof: Bool {
+        switch self {
+        case .notProven, .badSeal, .replay, .sealRequired, .identityMismatch, .revoked: true
+        default: false
+        }
+    }
 }
 
 /// A limit that somebody ran into, as `[limits]` of gateway.conf names it.

@@ -225,6 +225,7 @@ extension GatewayCore {
         self.rebuildChannels()
         self.closeClients(of: changes.rekeyed, reason: "the device was re-keyed", endsSessions: false)
         self.closeClients(of: changes.lost, reason: "the device was revoked or removed", endsSessions: true)
+        for site in self.sites { site.devicesChanged(changes.rekeyed.union(changes.lost)) }
         self.forgetCommands(of: changes.lost)
         for case .devices(let devices) in self.uplinks {
             devices.halt(changes.lost)

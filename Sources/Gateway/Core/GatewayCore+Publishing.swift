@@ -183,11 +183,12 @@ extension GatewayCore {
         }
         if let pace = destination.pace {
             let now = NIODeadline.now()
-            // To slow down the whole broker would hold up all nodes behind it.
-            if client.attached != nil, !pace.hasRoom(now: now) {
+            // To slow down the whole broker would hold up all nodes behind it; who speaks CoAP is told.
+            if client.attached != nil || client.coap != nil, !pace.hasRoom(now: now) {
+                if client.coap != nil { undo?() }
                 return client.refuse(
                     publish,
-                    .throttled,
+                    .rate,
                     device: destination.name,
                     detail: "over the rate of its profile"
                 )

@@ -44,7 +44,8 @@ extension GatewayCore {
             refused: refused,
             limits: limits,
             uplinks: self.uplinks.map { $0.report(now: .now(), clock: self.wallClock) },
-            attached: self.attached.map { .init(name: $0.name, isConnected: $0.isConnected) }
+            attached: self.attached.map { .init(name: $0.name, isConnected: $0.isConnected) },
+            coap: self.sites.map(\.report)
         )
     }
 }

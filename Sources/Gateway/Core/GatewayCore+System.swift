@@ -77,6 +77,7 @@ extension GatewayCore {
             values.append(("gateway/limits/\(limit.rawValue)", "\(counters.limits[limit, default: 0])"))
         }
         for broker in self.attached { values += broker.systemValues }
+        for site in self.sites { values += site.systemValues }
         let refusals = self.limiter.refusals
         values += [
             ("gateway/limits/max_connections", "\(refusals.total)"),

@@ -56,6 +56,8 @@ final class GatewayCore {
     private(set) var attached: [AttachedBroker] = []
     /// Set once in ``start()``, after which the core is whole.
     private(set) var commits: CommitQueue
+    /// The listeners of CoAP.
+    private(set) var sites: [CoAPSite] = []
     var paces: [DeviceID: SenderPace] = [:]
     let commandDesk: CommandDesk
     /// The number of the stored session that holds commands; nil while there never was one.
@@ -165,6 +167,13 @@ final class GatewayCore {
             self.fed.removeAll(keepingCapacity: self.fed.count <= 64)
             self.batchFinished(result, batch)
         }
+    }
+
+    /// Makes what stands behind a listener of CoAP.
+    func makeSite(for listener: ListenerConfiguration) -> CoAPSite {
+        let site = CoAPSite(core: self, listener: listener)
+        self.sites.append(site)
+        return site
     }
 
     // MARK: Clients

@@ -81,11 +81,15 @@ final class ObserverWatch {
         if let receipt { self.run { self.observer.acknowledge(receipt, now: self.now, into: &$0) } }
     }
 
+    func decline(_ receipt: CoAPReceipt) { self.observer.decline(receipt) }
+
     func leave(_ id: CoAPTargetID) { self.run { self.observer.leave(id, now: self.now, into: &$0) } }
 
     func move(_ id: CoAPTargetID, to peer: CoAPPeer) {
         self.run { self.observer.move(id, to: peer, now: self.now, into: &$0) }
     }
+
+    func registerAll() { self.run { self.observer.registerAll(now: self.now, into: &$0) } }
 
     func stop() { self.run { self.observer.stop(now: self.now, into: &$0) } }
 

@@ -83,8 +83,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Broker", "CoAPCodec", "Devices", "MQTTCodec", "OpenSSL", "Sealing", "Store", "Transport", "Uplink",
-                .nioCore, .nioPosix, .dequeModule, .tomlKit, .logging, .serviceLifecycle,
+                "Broker", "CoAPCodec", "CoAPEndpoint", "Devices", "MQTTCodec", "OpenSSL", "Sealing", "Store",
+                "Transport", "Uplink", .nioCore, .nioPosix, .dequeModule, .tomlKit, .logging, .serviceLifecycle,
             ],
             swiftSettings: strict
         ),
@@ -99,6 +99,7 @@ let package = Package(
         ),
         .target(
             name: "TestSupport",
+            dependencies: ["CoAPCodec", "OpenSSL", .nioCore],
             path: "Tests/Support",
             exclude: ["Vectors"],
             swiftSettings: strict
@@ -153,8 +154,8 @@ let package = Package(
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "CoAPCodec", "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store", "TestSupport", .nioCore,
-                .nioPosix, .logging, .tomlKit,
+                "CoAPCodec", "CoAPEndpoint", "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store",
+                "TestSupport", .nioCore, .nioPosix, .logging, .tomlKit,
             ],
             swiftSettings: strict
         ),
@@ -165,7 +166,7 @@ let package = Package(
         ),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["OpenSSL", "Sealing", "TestSupport", "sealgate", .nioCore],
+            dependencies: ["CoAPCodec", "OpenSSL", "Sealing", "TestSupport", "sealgate", .nioCore],
             exclude: ["Clients", "Conversations"],
             swiftSettings: strict
         ),

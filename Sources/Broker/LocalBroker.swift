@@ -83,7 +83,8 @@ package final class LocalBroker {
 
     package let limits: Limits
     /// Where sessions that outlive their connection are written down; nil: nowhere, and none outlives the process.
-    package weak var journal: (any SessionJournal)?
+    /// Not weak: what is referred to weakly costs more at each use, and this is asked for every message.
+    package unowned var journal: (any SessionJournal)?
     /// Asked when a queued message goes out.
     package let guardian = DeliveryGuard()
     private let queues: QueueBudget

@@ -53,15 +53,22 @@ extension CoAPMessage {
 
     /// Appends the message, in one piece and without a copy on the way.
     package func encode(into buffer: inout ByteBuffer) {
-        buffer.reserveCapacity(minimumWritableBytes: self.encodedSize)
-        buffer.writeInteger(Self.version | self.type.rawValue << 4 | UInt8(truncatingIfNeeded: self.token.count))
-        buffer.writeInteger(self.code.rawValue)
-        buffer.writeInteger(self.messageID)
-        self.token.write(into: &buffer)
-        self.options.write(into: &buffer)
-        if self.payload.readableBytes > 0 {
-            buffer.writeInteger(0xFF as UInt8)
-            buffer.writeImmutableBuffer(self.payload)
+        let size = self.encodedSize
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { bytes in
+            bytes[0] = Self.version | self.type.rawValue << 4 | UInt8(truncatingIfNeeded: self.token.count)
+            bytes[1] = self.code.rawValue
+            bytes[2] = UInt8(truncatingIfNeeded: self.messageID >> 8)
+            bytes[3] = UInt8(truncatingIfNeeded: self.messageID)
+            var end = 4 + self.token.write(to: bytes, at: 4)
+            end += self.options.write(to: bytes, at: end)
+            guard self.payload.readableBytes > 0 else { return end }
+            bytes[end] = 0xFF
+            end += 1
+            self.payload.withUnsafeReadableBytes { payload in
+                UnsafeMutableRawBufferPointer(rebasing: bytes[end...]).copyMemory(from: payload)
+                end += payload.count
+            }
+            return end
         }
     }
 

@@ -54,6 +54,17 @@ package struct CoAPOptions: Sendable, Sequence {
     /// Appends them as they are sent.
     package func write(into buffer: inout ByteBuffer) { buffer.writeImmutableBuffer(self.encoded) }
 
+    /// Writes them where there is room for them.
+    ///
+    /// - Returns: How many bytes they are.
+    func write(to bytes: UnsafeMutableRawBufferPointer, at start: Int) -> Int {
+        self.encoded.withUnsafeReadableBytes { options in
+            if options.isEmpty { return 0 }
+            UnsafeMutableRawBufferPointer(rebasing: bytes[start...]).copyMemory(from: options)
+            return options.count
+        }
+    }
+
     /// The same options in storage of their own, so that keeping them does not keep a datagram.
     package func compacted() -> CoAPOptions {
         CoAPOptions(checked: ByteBuffer(bytes: self.encoded.readableBytesView), count: self.count, last: self.last)

@@ -44,16 +44,23 @@ package enum CoAPPath {
         of options: CoAPOptions,
         maxBytes: Int = 65_535
     ) throws(CoAPPathError) -> ByteBuffer {
+        // What the options need is at least what the topic does: a header stands for each separator.
+        let size = options.encodedSize
         var topic = ByteBuffer()
         var failure: CoAPPathError?
-        options.forEachRaw { number, bytes in
-            guard number == .uriPath, failure == nil, bytes.count > 0 else { return }
-            failure = Self.problem(inSegment: bytes)
-            let separator = topic.readableBytes == 0 ? 0 : 1
-            if topic.readableBytes + separator + bytes.count > maxBytes { failure = .tooLong(limit: maxBytes) }
-            guard failure == nil else { return }
-            if separator == 1 { topic.writeInteger(UInt8(ascii: "/")) }
-            topic.writeBytes(bytes)
+        topic.writeWithUnsafeMutableBytes(minimumWritableBytes: size) { target in
+            var end = 0
+            options.forEachRaw { number, bytes in
+                guard number == .uriPath, failure == nil, bytes.count > 0 else { return }
+                failure = Self.problem(inSegment: bytes)
+                let separator = end == 0 ? 0 : 1
+                if end + separator + bytes.count > maxBytes { failure = .tooLong(limit: maxBytes) }
+                guard failure == nil else { return }
+                if separator == 1 { target[end] = UInt8(ascii: "/") }
+                UnsafeMutableRawBufferPointer(rebasing: target[(end + separator)...]).copyMemory(from: bytes)
+                end += separator + bytes.count
+            }
+            return end
         }
         if let failure { throw failure }
         return topic

@@ -43,6 +43,16 @@ package struct CoAPToken: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Writes the bytes where there is room for them.
+    ///
+    /// - Returns: How many there are.
+    func write(to bytes: UnsafeMutableRawBufferPointer, at start: Int) -> Int {
+        for index in 0..<self.count {
+            bytes[start + index] = UInt8(truncatingIfNeeded: self.value >> UInt64(8 * (self.count - 1 - index)))
+        }
+        return self.count
+    }
+
     /// In hex, for logs.
     package var description: String {
         var buffer = ByteBuffer()

@@ -5,8 +5,8 @@ package import NIOCore
 package struct CoAPProtectedRequest: Sendable {
     /// The owner's number of the security context, not 0.
     package let context: UInt64
-    package let requestKID: [UInt8]
-    package let requestPIV: [UInt8]
+    /// Its Partial IV, as a number. Its `kid` is the context's.
+    package let sequence: UInt64
     /// FETCH outside: responses are 2.05 outside.
     package let isFetch: Bool
     /// It may be a replay, which was answered under its nonce before: the response must have one of its own.
@@ -14,14 +14,12 @@ package struct CoAPProtectedRequest: Sendable {
 
     package init(
         context: UInt64,
-        requestKID: [UInt8],
-        requestPIV: [UInt8],
+        sequence: UInt64,
         isFetch: Bool,
         needsOwnPartialIV: Bool = false
     ) {
         self.context = context
-        self.requestKID = requestKID
-        self.requestPIV = requestPIV
+        self.sequence = sequence
         self.isFetch = isFetch
         self.needsOwnPartialIV = needsOwnPartialIV
     }

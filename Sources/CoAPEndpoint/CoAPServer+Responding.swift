@@ -94,6 +94,10 @@ extension CoAPServer {
             self.finishSilently(exchange, into: &actions)
             return response.code.isSuccess
         }
+        if let bare = self.bare(response, exchange), observation == nil {
+            self.deliver(bare, for: exchange, now: now, into: &actions)
+            return response.code.isSuccess
+        }
         if let block = exchange.answeredBlock1 { response.options.append(.block1, uint: block.value) }
         if observation != nil { response.options.append(.observe, uint: self.nextSequence()) }
         // What has to be cut leaves half for the first notification, whose acknowledgement proves the address.
@@ -109,6 +113,14 @@ extension CoAPServer {
         self.deliver(message, for: exchange, now: now, into: &actions)
         observation?.budget = exchange.budget + reserve
         return cut.code.isSuccess
+    }
+
+    /// A response that is a code alone, as most are: there is nothing to cut, nor to add.
+    private func bare(_ response: CoAPResponse, _ exchange: Exchange) -> CoAPMessage? {
+        guard response.options.isEmpty, response.payload.readableBytes == 0, exchange.answeredBlock1 == nil,
+            exchange.read.block2 == nil, exchange.protection == nil, 4 + exchange.token.count <= exchange.budget
+        else { return nil }
+        return CoAPMessage(type: .nonConfirmable, code: response.code, messageID: 0, token: exchange.token)
     }
 
     /// The client has this representation: 2.03 (RFC 7252 §5.10.6.2).

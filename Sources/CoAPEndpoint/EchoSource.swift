@@ -1,9 +1,9 @@
-internal import NIOCore
+package import NIOCore
 internal import OpenSSL
 
 /// Makes Echo values and knows them again (RFC 9175 §2.3, Appendix A): the time and a MAC over it and the peer, so that
 /// nothing has to be kept. A value is good for one peer and one security context, until the process ends.
-struct EchoSource {
+package struct EchoSource {
     /// Four bytes of time, eight of MAC.
     static let valueBytes = 12
     /// A sixteenth of a second; four bytes of these are eight years.
@@ -11,12 +11,18 @@ struct EchoSource {
 
     private let mac: HMAC
 
+    /// With a key of its own, which nobody else ever has.
+    package init() {
+        self.init(key: SecureRandom.bytes(count: 32))
+    }
+
     /// - Parameter key: 32 bytes.
-    init(key: [UInt8] = SecureRandom.bytes(count: 32)) {
+    init(key: [UInt8]) {
         self.mac = HMAC(.sha256, key: key)
     }
 
-    func value(for peer: CoAPPeer, context: UInt64, now: NIODeadline) -> ByteBuffer {
+    /// A value for this peer and this security context; 0: none.
+    package func value(for peer: CoAPPeer, context: UInt64, now: NIODeadline) -> ByteBuffer {
         let ticks = Self.ticks(now)
         var value = ByteBuffer()
         value.writeInteger(ticks)
@@ -25,7 +31,7 @@ struct EchoSource {
     }
 
     /// How long ago the value was made for this peer; `nil`: never.
-    func age(of value: ByteBuffer, for peer: CoAPPeer, context: UInt64, now: NIODeadline) -> TimeAmount? {
+    package func age(of value: ByteBuffer, for peer: CoAPPeer, context: UInt64, now: NIODeadline) -> TimeAmount? {
         guard value.readableBytes == Self.valueBytes,
             let ticks = value.getInteger(at: value.readerIndex, as: UInt32.self),
             let tag = value.getInteger(at: value.readerIndex + 4, as: UInt64.self),

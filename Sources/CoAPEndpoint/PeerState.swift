@@ -30,6 +30,8 @@ final class PeerState {
     enum Place { case unproven, proven, parked }
 
     var place = Place.unproven
+    /// When it went to the end of its list, as ``PeerTable`` counts.
+    var touched: UInt64 = 0
     unowned var previous: PeerState?
     unowned var next: PeerState?
 
@@ -103,7 +105,9 @@ final class PeerState {
     }
 
     private func forget(at index: Int) -> Int {
-        let bytes = self.history.remove(at: index).reply?.readableBytes ?? 0
+        // The oldest as a rule, where nothing has to move.
+        let request = index == 0 ? self.history.removeFirst() : self.history.remove(at: index)
+        let bytes = request.reply?.readableBytes ?? 0
         self.replyBytes -= bytes
         return bytes
     }

@@ -25,6 +25,10 @@ struct PeerTable {
     }
 
     private let limit: Int
+    /// How often peers were heard of.
+    private var touches: UInt64 = 0
+    /// In that unit.
+    private let patience: UInt64
     private var states: [CoAPPeer: PeerState] = [:]
     private var proven = List()
     private var unproven = List()
@@ -33,6 +37,7 @@ struct PeerTable {
 
     init(limit: Int) {
         self.limit = limit
+        self.patience = UInt64(limit / 8)
     }
 
     var count: Int { self.states.count }
@@ -40,7 +45,13 @@ struct PeerTable {
     subscript(peer: CoAPPeer) -> PeerState? { self.states[peer] }
 
     /// The peer was heard of.
+    ///
+    /// It goes to the end of its list only if many others were heard of since it last did: the order counts when the table is
+    /// full, and then nearly is enough.
     mutating func touch(_ state: PeerState) {
+        self.touches &+= 1
+        guard self.touches &- state.touched >= self.patience || state.place == .parked else { return }
+        state.touched = self.touches
         switch state.place {
         case .proven where self.proven.last === state, .unproven where self.unproven.last === state: return
         case .proven, .unproven, .parked: self.move(state, to: state.isProven ? .proven : .unproven)
@@ -75,6 +86,7 @@ struct PeerTable {
     mutating func insert(_ state: PeerState) -> Bool {
         guard self.states.count < self.limit else { return false }
         self.states[state.peer] = state
+        state.touched = self.touches
         state.place = state.isProven ? .proven : .unproven
         self.append(state)
         return true

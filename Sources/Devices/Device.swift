@@ -20,6 +20,8 @@ package struct Device: Sendable, Equatable {
     package var keysOf: DeviceID?
     /// An imported pre-shared key; nil: it is derived from the master key and the epoch.
     package var psk: [UInt8]?
+    /// An imported OSCORE context; nil: it is derived from the master key and the epoch.
+    package var oscore: ImportedOSCORE?
     /// What its password is checked against; nil: it has none.
     package var password: PasswordHash?
     /// When it was added, in seconds since 1970.
@@ -36,6 +38,7 @@ package struct Device: Sendable, Equatable {
         v1Keys: V1Keys? = nil,
         keysOf: DeviceID? = nil,
         psk: [UInt8]? = nil,
+        oscore: ImportedOSCORE? = nil,
         password: PasswordHash? = nil,
         created: Int64 = 0
     ) {
@@ -48,6 +51,7 @@ package struct Device: Sendable, Equatable {
         self.v1Keys = v1Keys
         self.keysOf = keysOf
         self.psk = psk
+        self.oscore = oscore
         self.password = password
         self.created = created
     }

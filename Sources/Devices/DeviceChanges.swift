@@ -27,7 +27,7 @@ extension Device {
     /// Whether what proves the device is not the same; `keysOf` is looked through by the registry.
     func hasOtherCredentials(than other: Device) -> Bool {
         self.epoch != other.epoch || self.psk != other.psk || self.password != other.password
-            || self.seal != other.seal
+            || self.oscore != other.oscore || self.seal != other.seal
             || !(self.nodeID ?? "").utf8.elementsEqual((other.nodeID ?? "").utf8)
             || (self.nodeID == nil) != (other.nodeID == nil)
     }

@@ -46,6 +46,8 @@ package struct Explanation: Sendable, Equatable, Encodable {
     package var sealedFor: String?
     /// Of a topic for session IDs: the topic whose commands are sealed under them.
     package var sessionsFor: String?
+    /// If allowed: how the device does it over CoAP. Nil: nobody looked, or no listener speaks it.
+    package var coap: CoAP?
 
     private enum CodingKeys: String, CodingKey {
         case device, action, topic, allowed, verdict, reason, profile
@@ -55,6 +57,7 @@ package struct Explanation: Sendable, Equatable, Encodable {
         case crossings, stops, receivers
         case sealedFor = "sealed_for"
         case sessionsFor = "sessions_for"
+        case coap
     }
 
     /// Why the text to explain is no topic or filter.
@@ -151,6 +154,7 @@ package struct Explanation: Sendable, Equatable, Encodable {
         } else if self.crossings.isEmpty {
             lines.append(isPublish ? "  stays here: no route takes it" : "  no route brings anything from outside")
         }
+        lines += (self.coap?.lines ?? []).map { "  " + $0 }
         return lines
     }
 

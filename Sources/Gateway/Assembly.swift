@@ -19,6 +19,8 @@ struct Assembly: Sendable {
     private let devices: [Device]
     private let retained: [RetainedRecord]
     private let commandSessions: [CommandSessionRecord]
+    private let oscore: OSCOREStart?
+    let ticketKeys: [UInt8]?
     private let sessions: (sessions: [StoredSession], messages: [Int64: StoredMessage])
     let uplinks: [PreparedUplink]
     /// In the order of gateway.conf.
@@ -64,6 +66,8 @@ struct Assembly: Sendable {
         self.retained = try store.retained()
         self.sessions = try store.sessions()
         self.commandSessions = try store.commandSessions()
+        self.oscore = Self.beginOSCORE(configuration, store, logger)
+        self.ticketKeys = Self.ticketKeys(configuration, store, wallClock, logger)
         Self.warnOfStranded(configuration, store, logger)
         let keyLookup = KeyLookup()
         self.keyLookup = keyLookup
@@ -144,6 +148,7 @@ struct Assembly: Sendable {
             routes: routes,
             store: self.store,
             wallClock: self.wallClock,
+            oscore: self.oscore,
             loop: loop,
             logger: self.logger
         )

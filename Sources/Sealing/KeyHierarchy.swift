@@ -59,6 +59,8 @@ package struct DeviceSecret: Sendable {
         case oscoreSecret = "sealgate oscore secret"
         /// OSCORE's master salt.
         case oscoreSalt = "sealgate oscore salt"
+        /// The device's Sender ID of OSCORE. Two devices may have the same.
+        case oscoreID = "sealgate oscore id"
         /// Encryption key of v2, node to gateway.
         case v2UpEncryption = "sealgate v2 up enc"
         /// MAC key of v2, node to gateway.
@@ -82,6 +84,7 @@ package struct DeviceSecret: Sendable {
             case .tlsPSK, .v2UpMAC, .v2DownMAC: 32
             case .oscoreSecret, .v2UpEncryption, .v2DownEncryption: 16
             case .oscoreSalt: 8
+            case .oscoreID: 4
             case .coseUpKey, .coseUpIV, .coseDownKey, .coseDownIV: nil
             }
         }

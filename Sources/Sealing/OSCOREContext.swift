@@ -59,6 +59,16 @@ package struct OSCOREContext: Sendable {
         self.commonIV = derive([], "IV", algorithm.aead.nonceBytes)
     }
 
+    /// Names the keys without telling them: under the same keys no nonce may be used twice, whichever device has them, and
+    /// whenever.
+    package var fingerprint: OSCOREFingerprint {
+        let keys = self.senderKey + self.recipientKey + self.commonIV
+        let info = Array("sealgate oscore context".utf8)
+        let bytes = HKDF.sha256(ikm: keys, salt: [], info: info, count: OSCOREFingerprint.count)
+        guard let fingerprint = OSCOREFingerprint(bytes) else { preconditionFailure("HKDF gave \(bytes.count) bytes") }
+        return fingerprint
+    }
+
     /// HKDF's info (RFC 8613 §3.2.1).
     static func info(
         id: [UInt8],
@@ -114,20 +124,21 @@ extension OSCOREContext: CustomStringConvertible, CustomDebugStringConvertible, 
 }
 
 extension DeviceSecret {
-    /// The gateway's side of a device's OSCORE context. The device is the client: its requests carry `deviceID`.
-    package func oscoreContext(
-        gatewayID: [UInt8],
-        deviceID: [UInt8],
-        idContext: [UInt8]? = nil,
-        algorithm: OSCOREAlgorithm = .aesCCM16x64x128
-    ) throws(OSCOREContext.ParameterError) -> OSCOREContext {
-        try OSCOREContext(
-            masterSecret: self.key(.oscoreSecret),
-            masterSalt: self.key(.oscoreSalt),
-            idContext: idContext,
-            algorithm: algorithm,
-            senderID: gatewayID,
-            recipientID: deviceID
-        )
+    /// The gateway's Sender ID in every derived context.
+    package static let oscoreGatewayID: [UInt8] = [0]
+
+    /// The gateway's side of a device's OSCORE context. The device is the client: its Sender ID is the key for
+    /// ``Purpose/oscoreID``.
+    package func oscoreContext() -> OSCOREContext {
+        do {
+            return try OSCOREContext(
+                masterSecret: self.key(.oscoreSecret),
+                masterSalt: self.key(.oscoreSalt),
+                senderID: Self.oscoreGatewayID,
+                recipientID: self.key(.oscoreID)
+            )
+        } catch {
+            preconditionFailure("derived parameters make no OSCORE context: \(error)")
+        }
     }
 }

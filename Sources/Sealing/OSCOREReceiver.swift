@@ -4,26 +4,21 @@ internal import OpenSSL
 
 /// The gateway's side of one OSCORE context: opens the peer's requests, seals the responses (RFC 8613 §8).
 ///
-/// Owned by one event loop, does no I/O. The replay window and the sequence numbers are the owner's to write down:
-/// ``window`` with the message that has moved it, ``sequence`` ahead of use. A receiver that is made without a window, after
-/// a restart without one that can be believed, knows no number and asks for an Echo (Appendix B.1.2).
+/// Owned by one event loop, does no I/O. ``state`` is the owner's to write down: the window with the message that has moved
+/// it, sequence numbers ahead of use. After a restart without a window that can be believed a receiver asks for an Echo
+/// (Appendix B.1.2).
 package final class OSCOREReceiver {
     /// A request that was opened, as far as its responses need it.
     package struct Request: Hashable, Sendable {
-        /// `kid` of the request.
-        package let kid: [UInt8]
-        /// Its Partial IV.
-        package let partialIV: [UInt8]
+        /// Its Partial IV; its `kid` is the context's Recipient ID.
+        package let sequence: UInt64
         /// FETCH outside, as for Observe: its responses are 2.05 outside, and others 2.04 (RFC 8613 §4.2).
         package let isFetch: Bool
 
-        package init(kid: [UInt8], partialIV: [UInt8], isFetch: Bool) {
-            self.kid = kid
-            self.partialIV = partialIV
+        package init(sequence: UInt64, isFetch: Bool) {
+            self.sequence = sequence
             self.isFetch = isFetch
         }
-
-        package var sequence: UInt64 { OSCOREOption.sequence(self.partialIV) }
     }
 
     /// What became of a request.
@@ -65,54 +60,49 @@ package final class OSCOREReceiver {
     }
 
     package let context: OSCOREContext
-    /// `nil`: after a restart, until a request is known to be fresh.
-    package private(set) var window: OSCOREReplayWindow?
-    /// Of this side.
-    package var sequence: OSCORESequence
+    package var state: OSCOREState
 
-    package init(_ context: OSCOREContext, window: OSCOREReplayWindow?, sequence: OSCORESequence) {
+    package init(_ context: OSCOREContext, state: OSCOREState) {
         self.context = context
-        self.window = window
-        self.sequence = sequence
+        self.state = state
     }
 
     // MARK: Requests
 
     /// Opens a request that the owner found this context for, by `kid` and `kid context` of its option.
-    package func open(_ outer: CoAPMessage) -> Verdict {
-        guard let value = outer.options.first(.oscore), let option = OSCOREOption(decoding: value),
-            !option.partialIV.isEmpty, option.kid == self.context.recipientID
-        else { return .refused(.malformed) }
-        let request = Request(
-            kid: self.context.recipientID,
-            partialIV: option.partialIV,
-            isFetch: outer.code == .fetch
-        )
-        // Before the work of opening, always, whether or not a window was restored (libcoap#2036).
-        if let window = self.window, !window.allows(request.sequence) { return .refused(.replayed) }
+    ///
+    /// - Parameter option: That of the request.
+    package func open(_ outer: CoAPMessage, _ option: OSCOREOption) -> Verdict {
+        guard !option.partialIV.isEmpty, option.kid == self.context.recipientID else { return .refused(.malformed) }
+        let request = Request(sequence: OSCOREOption.sequence(option.partialIV), isFetch: outer.code == .fetch)
+        // Before the work of opening, always, whether or not the window can be believed (libcoap#2036).
+        let freshness = self.state.freshness(of: request.sequence)
+        guard freshness != .replayed else { return .refused(.replayed) }
         let plaintext = self.context.algorithm.aead.open(
             Array(outer.payload.readableBytesView),
             key: self.context.recipientKey,
             nonce: self.context.nonce(partialIV: option.partialIV, id: self.context.recipientID),
-            aad: self.context.associatedData(requestKID: request.kid, requestPIV: request.partialIV)
+            aad: self.context.associatedData(requestKID: self.context.recipientID, requestPIV: option.partialIV)
         )
         guard let plaintext, let inner = OSCOREMessage.message(of: plaintext, outer: outer), inner.code.isRequest else {
             return .refused(.notProven)
         }
         // Not before it is proven.
-        guard self.window != nil else { return .unknownFreshness(inner, request) }
-        self.window?.insert(request.sequence)
+        guard freshness == .fresh else { return .unknownFreshness(inner, request) }
+        self.state.insert(request.sequence)
         return .opened(inner, request)
     }
 
-    /// A request of unknown freshness brought an Echo value of this run: it is new, and so is what comes after it.
-    /// Nothing before it is accepted any more.
-    package func accept(_ request: Request) {
-        if self.window == nil { self.window = OSCOREReplayWindow(from: request.sequence) }
+    /// The same with the message's own option.
+    package func open(_ outer: CoAPMessage) -> Verdict {
+        guard let option = outer.options.first(.oscore).flatMap(OSCOREOption.init(decoding:)) else {
+            return .refused(.malformed)
+        }
+        return self.open(outer, option)
     }
 
-    /// Takes the acceptance of a request back, because its message could not be kept: it will come again.
-    package func forget(_ request: Request) { self.window?.remove(request.sequence) }
+    /// A request of unknown freshness brought an Echo value of this run: it is new, and so is what was sent after it.
+    package func accept(_ request: Request) { self.state.accept(request.sequence) }
 
     // MARK: Responses
 
@@ -123,9 +113,10 @@ package final class OSCOREReceiver {
     /// - Returns: The message with its outer code; `nil` if no sequence number is left.
     package func seal(_ response: CoAPMessage, to request: Request, withOwnPartialIV: Bool) -> CoAPMessage? {
         var option = OSCOREOption()
-        var nonce = self.context.nonce(partialIV: request.partialIV, id: request.kid)
+        let requestPIV = OSCOREOption.partialIV(request.sequence)
+        var nonce = self.context.nonce(partialIV: requestPIV, id: self.context.recipientID)
         if withOwnPartialIV {
-            guard let number = self.sequence.take() else { return nil }
+            guard let number = self.state.sequence.take() else { return nil }
             option.partialIV = OSCOREOption.partialIV(number)
             nonce = self.context.nonce(partialIV: option.partialIV, id: self.context.senderID)
         }
@@ -133,7 +124,7 @@ package final class OSCOREReceiver {
             OSCOREMessage.plaintext(of: response),
             key: self.context.senderKey,
             nonce: nonce,
-            aad: self.context.associatedData(requestKID: request.kid, requestPIV: request.partialIV)
+            aad: self.context.associatedData(requestKID: self.context.recipientID, requestPIV: requestPIV)
         )
         var outer = response
         outer.code = request.isFetch ? .content : .changed

@@ -20,12 +20,6 @@ package struct OSCOREReplayWindow: Hashable, Sendable {
         self.seen = seen
     }
 
-    /// Everything up to `sequence` counts as having come (RFC 8613 Appendix B.1.2).
-    package init(from sequence: UInt64) {
-        self.next = sequence + 1
-        self.seen = .max
-    }
-
     /// Whether this number can be new. Below the window none is.
     package func allows(_ sequence: UInt64) -> Bool {
         guard sequence < self.next else { return true }
@@ -45,10 +39,11 @@ package struct OSCOREReplayWindow: Hashable, Sendable {
         self.next = sequence + 1
     }
 
-    /// Takes a number back, because its message could not be kept. The window stays where it is.
-    package mutating func remove(_ sequence: UInt64) {
-        guard sequence < self.next else { return }
-        let back = self.next - 1 - sequence
-        if back < Self.size { self.seen &= ~(1 << back) }
+    /// The same with all numbers below `limit` counted as having come.
+    package func closed(below limit: UInt64) -> OSCOREReplayWindow {
+        guard limit > 0 else { return self }
+        guard limit < self.next else { return OSCOREReplayWindow(next: limit, seen: .max) }
+        let back = self.next - limit
+        return OSCOREReplayWindow(next: self.next, seen: back < Self.size ? self.seen | .max << back : self.seen)
     }
 }

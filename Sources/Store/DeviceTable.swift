@@ -18,7 +18,8 @@ struct DeviceTable {
     static func hasWrappedSecrets(_ db: Database) throws -> Bool {
         let sql = """
             SELECT EXISTS
-            (SELECT 1 FROM device WHERE v1_keys IS NOT NULL OR psk IS NOT NULL OR password IS NOT NULL)
+            (SELECT 1 FROM device WHERE v1_keys IS NOT NULL OR psk IS NOT NULL OR password IS NOT NULL
+            OR oscore IS NOT NULL)
             """
         return try Bool.fetchOne(db, sql: sql) ?? false
     }
@@ -77,6 +78,11 @@ struct DeviceTable {
             guard let psk = SecretKeeper.decodePSK(bytes) else { throw self.unreadable(device.id.text) }
             device.psk = psk
         }
+        if let wrapped = row["oscore"] as Data? {
+            let bytes = try self.unwrap(wrapped, of: device.id, db)
+            guard let oscore = SecretKeeper.decodeOSCORE(bytes) else { throw self.unreadable(device.id.text) }
+            device.oscore = oscore
+        }
         if let wrapped = row["password"] as Data? {
             let bytes = try self.unwrap(wrapped, of: device.id, db)
             guard let password = SecretKeeper.decodePassword(bytes) else { throw self.unreadable(device.id.text) }
@@ -104,6 +110,7 @@ struct DeviceTable {
         )
         record.hasV1Keys = row.hasValue("v1_keys")
         record.hasPSK = row.hasValue("psk")
+        record.hasOSCORE = row.hasValue("oscore")
         record.hasPassword = row.hasValue("password")
         // A word that is not known must not pass for none, which means the profile's form.
         let isSealUnknown = seal != nil && record.device.seal == nil
@@ -137,12 +144,12 @@ struct DeviceTable {
         let secrets = try self.wrapped(device, db)
         try db.execute(
             sql: """
-                UPDATE device SET profile = ?, seal = ?, node_id = ?, keys_of = ?, v1_keys = ?, psk = ?,
+                UPDATE device SET profile = ?, seal = ?, node_id = ?, keys_of = ?, v1_keys = ?, psk = ?, oscore = ?,
                 password = COALESCE(?, password) WHERE id = ?
                 """,
             arguments: [
                 device.profile, device.seal?.rawValue, device.nodeID, device.keysOf?.text, secrets.v1Keys, secrets.psk,
-                secrets.password, device.id.text,
+                secrets.oscore, secrets.password, device.id.text,
             ]
         )
     }
@@ -160,8 +167,8 @@ struct DeviceTable {
         try db.execute(
             sql: """
                 INSERT INTO device
-                (profile, seal, epoch, revoked, node_id, keys_of, v1_keys, psk, password, created, id)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                (profile, seal, epoch, revoked, node_id, keys_of, v1_keys, psk, oscore, password, created, id)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
             arguments: try self.arguments(device, db)
         )
@@ -171,7 +178,7 @@ struct DeviceTable {
         try db.execute(
             sql: """
                 UPDATE device SET profile = ?, seal = ?, epoch = ?, revoked = ?, node_id = ?, keys_of = ?,
-                v1_keys = ?, psk = ?, password = ?, created = ? WHERE id = ?
+                v1_keys = ?, psk = ?, oscore = ?, password = ?, created = ? WHERE id = ?
                 """,
             arguments: try self.arguments(device, db)
         )
@@ -223,13 +230,15 @@ struct DeviceTable {
         let secrets = try self.wrapped(device, db)
         return [
             device.profile, device.seal?.rawValue, Int64(device.epoch), device.isRevoked, device.nodeID,
-            device.keysOf?.text, secrets.v1Keys, secrets.psk, secrets.password, device.created, device.id.text,
+            device.keysOf?.text, secrets.v1Keys, secrets.psk, secrets.oscore, secrets.password, device.created,
+            device.id.text,
         ]
     }
 
     private struct Wrapped {
         let v1Keys: Data?
         let psk: Data?
+        let oscore: Data?
         let password: Data?
     }
 
@@ -240,6 +249,7 @@ struct DeviceTable {
         return Wrapped(
             v1Keys: try wrap(device.v1Keys.map { SecretKeeper.encode($0) }),
             psk: try wrap(device.psk.map(SecretKeeper.encode(psk:))),
+            oscore: try wrap(device.oscore.map { SecretKeeper.encode($0) }),
             password: try wrap(device.password.map { SecretKeeper.encode($0) })
         )
     }

@@ -4,7 +4,7 @@ import GRDBSQLite
 final class FaultSwitch {
     /// A kind of step.
     enum Step: Int, CaseIterable {
-        case begin, insert, delete, session, message, dead, packet, commit
+        case begin, insert, delete, session, message, dead, packet, oscore, commit
     }
 
     private let fault: (@Sendable (StoreFaultPoint) -> Int32)?
@@ -28,6 +28,7 @@ final class FaultSwitch {
             case .message: .message(number)
             case .dead: .dead(number)
             case .packet: .packet(number)
+            case .oscore: .oscore(number)
             case .commit: .commit(number)
             }
         let code = fault(point)

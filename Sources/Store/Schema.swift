@@ -193,6 +193,35 @@ enum Schema {
                     """
             )
         }
+        migrator.registerMigration("6 coap") { db in
+            try db.execute(
+                sql: """
+                    -- context: names its keys, whichever device has them; rows stay when a device goes. next, seen: the replay
+                    -- window. exact: 1 after an orderly end.
+                    CREATE TABLE oscore (
+                        context BLOB PRIMARY KEY,
+                        next INTEGER NOT NULL,
+                        seen INTEGER NOT NULL,
+                        reserved INTEGER NOT NULL,
+                        exact INTEGER NOT NULL
+                    ) STRICT, WITHOUT ROWID;
+
+                    -- Of the gateway itself; value is wrapped.
+                    CREATE TABLE secret (
+                        name TEXT PRIMARY KEY,
+                        value BLOB NOT NULL,
+                        made_at INTEGER NOT NULL
+                    ) STRICT, WITHOUT ROWID;
+
+                    -- Wrapped as v1_keys and psk are.
+                    ALTER TABLE device ADD COLUMN oscore BLOB;
+
+                    -- The keys of this database have never been used for OSCORE.
+                    INSERT INTO meta (name, value) SELECT 'oscore_reserved', 0
+                    WHERE EXISTS (SELECT 1 FROM meta WHERE name = 'master_key_check');
+                    """
+            )
+        }
         return migrator
     }
 

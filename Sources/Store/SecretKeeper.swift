@@ -33,6 +33,7 @@ final class SecretKeeper: Sendable {
         if let opened { return opened }
         let check = try Data.fetchOne(db, sql: "SELECT value FROM meta WHERE name = 'master_key_check'")
         let isNeeded = try check != nil || DeviceTable.hasWrappedSecrets(db)
+        let wasThere = FileManager.default.fileExists(atPath: self.directory.masterKey)
         let keys = KeyHierarchy(master: try self.load(create: create && !isNeeded, isNeeded: isNeeded))
         if let check {
             guard keys.unwrap([UInt8](check), device: Self.checkName) == Self.checkText else {
@@ -43,6 +44,11 @@ final class SecretKeeper: Sendable {
                 sql: "INSERT INTO meta (name, value) VALUES ('master_key_check', ?)",
                 arguments: [Data(keys.wrap(Self.checkText, device: Self.checkName))]
             )
+            if !wasThere {
+                // No number was ever used under keys that nobody had before.
+                let sql = "INSERT OR IGNORE INTO meta (name, value) VALUES (?, 0)"
+                try db.execute(sql: sql, arguments: [OSCORETable.unknownReserved])
+            }
         }
         self.hierarchy.withLock { $0 = keys }
         return keys
@@ -89,6 +95,7 @@ final class SecretKeeper: Sendable {
         case v1Keys = 1
         case psk = 2
         case password = 3
+        case oscore = 4
     }
 
     static func encode(_ keys: V1Keys) -> [UInt8] {
@@ -122,6 +129,42 @@ final class SecretKeeper: Sendable {
     static func decodePSK(_ bytes: [UInt8]) -> [UInt8]? {
         bytes.first == Kind.psk.rawValue ? Array(bytes.dropFirst()) : nil
     }
+
+    /// The kind, a version, the algorithm, then secret, salt, both IDs and, if there is one, the ID context, each behind its
+    /// length.
+    static func encode(_ oscore: ImportedOSCORE) -> [UInt8] {
+        var bytes = [Kind.oscore.rawValue, Self.oscoreVersion, UInt8(oscore.algorithm.rawValue)]
+        let parts = [oscore.secret, oscore.salt, oscore.senderID, oscore.recipientID, oscore.idContext]
+        for part in parts.compactMap(\.self) {
+            bytes.append(UInt8(part.count))
+            bytes += part
+        }
+        return bytes
+    }
+
+    static func decodeOSCORE(_ bytes: [UInt8]) -> ImportedOSCORE? {
+        guard bytes.count >= 3, bytes[0] == Kind.oscore.rawValue, bytes[1] == Self.oscoreVersion,
+            let algorithm = OSCOREAlgorithm(rawValue: Int(bytes[2]))
+        else { return nil }
+        var rest = bytes[3...]
+        var parts: [[UInt8]] = []
+        while let count = rest.popFirst() {
+            guard count <= rest.count else { return nil }
+            parts.append(Array(rest.prefix(Int(count))))
+            rest.removeFirst(Int(count))
+        }
+        guard 4...5 ~= parts.count else { return nil }
+        return try? ImportedOSCORE(
+            secret: parts[0],
+            salt: parts[1],
+            senderID: parts[2],
+            recipientID: parts[3],
+            idContext: parts.count == 5 ? parts[4] : nil,
+            algorithm: algorithm
+        )
+    }
+
+    private static let oscoreVersion: UInt8 = 1
 
     static func decodePassword(_ bytes: [UInt8]) -> PasswordHash? {
         bytes.first == Kind.password.rawValue ? PasswordHash(bytes: Array(bytes.dropFirst())) : nil

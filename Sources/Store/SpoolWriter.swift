@@ -10,6 +10,7 @@ final class SpoolWriter {
     let spool: SpoolTable
     let retained: RetainedTable
     let commandSessions: CommandSessionTable
+    let oscore: OSCORETable
     let sessions: SessionWriter
     let dead: DeadTable
     /// No number up to this one may be given to a new record, message or session: it may have been used.
@@ -42,6 +43,7 @@ final class SpoolWriter {
         self.spool = try SpoolTable(on: connection, uncountedHoles: options.uncountedHoles)
         self.retained = try RetainedTable(on: connection)
         self.commandSessions = try CommandSessionTable(on: connection)
+        self.oscore = try OSCORETable(on: connection)
         self.sessions = try SessionWriter(on: connection, faults: self.faults)
         self.dead = try DeadTable(on: connection, options: options)
         self.packets = try PacketTable(on: connection)
@@ -75,6 +77,14 @@ final class SpoolWriter {
             try self.tidy { () throws(SQLiteFailure) in try self.sessions.remove(reading.bad) }
         }
         return reading
+    }
+
+    /// See ``OSCORETable/begin(unknown:)``.
+    func beginOSCORE(unknown: UInt64) throws(SQLiteFailure) -> OSCOREStart {
+        try self.transaction { () throws(SQLiteFailure) in
+            try self.faults.pass(.oscore)
+            return try self.oscore.begin(unknown: unknown)
+        }
     }
 
     /// A transaction that may as well be done at the next start; only damage is worth an error.
@@ -229,6 +239,10 @@ final class SpoolWriter {
             for record in batch.commandSessions {
                 try self.faults.pass(.session)
                 try self.commandSessions.apply(record)
+            }
+            for record in batch.oscore {
+                try self.faults.pass(.oscore)
+                try self.oscore.apply(record)
             }
             results.append(result)
         }

@@ -163,6 +163,9 @@ package struct StoreBatch: Sendable {
     package var retained: [RetainedChange] = []
     /// Applied in order; each takes the place of what was remembered of its device, and one without any bytes of all of it.
     package var commandSessions: [CommandSessionRecord] = []
+    /// Applied in order; each takes the place of what was remembered of its context. Those of a failed batch are the loop's
+    /// to try again, as they are then.
+    package var oscore: [OSCORERecord] = []
     /// What ``sessions`` of this batch enqueue, in any order. One that nothing of the same commit enqueues is not kept.
     package var messages: [StoredMessage] = []
     /// Applied in order. What is enqueued and dequeued in one commit is never written, and nothing of a session that ends
@@ -178,19 +181,21 @@ package struct StoreBatch: Sendable {
         self.inserts.isEmpty && self.acknowledged.isEmpty && self.drops.isEmpty && self.retained.isEmpty
             && self.messages.isEmpty && self.sessions.isEmpty && self.dead.isEmpty && self.resent.isEmpty
             && self.releases.isEmpty && self.held.isEmpty && self.commandSessions.isEmpty
+            && self.oscore.isEmpty
     }
 
     /// Whether it may have failed only because the disk is full.
     var takesSpace: Bool {
         !self.inserts.isEmpty || !self.messages.isEmpty || !self.sessions.isEmpty || !self.dead.isEmpty
             || !self.releases.isEmpty || !self.held.isEmpty || !self.commandSessions.isEmpty
+            || !self.oscore.isEmpty
     }
 
     /// How many rows it touches, roughly: a bound for the size of one transaction.
     var weight: Int {
         self.inserts.count + self.acknowledged.count + self.drops.count + self.retained.count + self.messages.count
             + self.sessions.count + self.dead.count + self.resent.count + self.releases.count + self.held.count
-            + self.commandSessions.count
+            + self.commandSessions.count + self.oscore.count
     }
 }
 

@@ -59,6 +59,8 @@ package enum StoreFaultPoint: Sendable, Equatable {
     case dead(Int)
     /// About to insert or delete a packet identifier of an uplink.
     case packet(Int)
+    /// The nth row of an OSCORE context.
+    case oscore(Int)
     /// About to commit.
     case commit(Int)
 }

@@ -33,7 +33,8 @@ struct StatusText {
         if !status.refused.isEmpty { lines.append(("refused", Self.counts(status.refused))) }
         if !status.limits.isEmpty { lines.append(("limits met", Self.counts(status.limits))) }
         for listener in status.coap {
-            var line = "\(Printable.text(listener.bind)): \(listener.requests) requests, \(listener.repeated) repeated, "
+            var line =
+                "\(Printable.text(listener.bind)): \(listener.requests) requests, \(listener.repeated) repeated, "
             line += "\(listener.malformed) malformed, \(listener.peers) peers, \(listener.observers) observers"
             if let sessions = listener.dtlsSessions { line += ", \(sessions) DTLS sessions" }
             lines.append(("coap", line))

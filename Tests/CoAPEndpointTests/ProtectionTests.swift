@@ -32,8 +32,7 @@ struct ProtectionTests {
             self.opened += 1
             let protected = CoAPProtectedRequest(
                 context: 7,
-                requestKID: [1],
-                requestPIV: [0],
+                sequence: 0,
                 isFetch: false,
                 needsOwnPartialIV: self.challenges
             )

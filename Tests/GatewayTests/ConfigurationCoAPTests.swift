@@ -381,7 +381,8 @@ struct ConfigurationCoAPTests {
                 subscribe = ["nodes/%d/sessionID"]
                 piggyback_commands = true
                 """,
-            "8: warning: listener[1].multicast: does nothing: nobody but this machine reaches 127.0.0.1:5683",
+            "8: warning: listener[1].multicast: does nothing: what is sent to a group reaches only a listener on all addresses, "
+                + "\"0.0.0.0:5683\" or \"[::]:5683\"",
             "9: warning: listener[1].paths.\"/u\": no profile may publish or subscribe on \"other/%d\": "
                 + "nobody can use this path",
             "14: warning: listener[2].anonymous: does nothing: each DTLS session has proven a device",

@@ -53,6 +53,31 @@ import Testing
         }
     }
 
+    @Test("over which listeners, and by which paths, it can be done over CoAP")
+    func coap() async throws {
+        let coap = "[[listener]]\nprotocol = \"coap\"\nbind = \"127.0.0.1:5683\"\nanonymous = true\n"
+        let paths = "paths = { \"/t\" = \"nodes/%d/t\" }\n"
+        let home = try GatewayProcess.Home(configuration: CommandHome.configuration + "\n" + coap + paths)
+        _ = try await home.sealgate("device add kitchen --profile sensor")
+        let finished = try await home.sealgate("explain kitchen publish nodes/kitchen/t")
+        #expect(finished.exit == .status(0))
+        #expect(
+            finished.text.contains(
+                "  over coap 127.0.0.1:5683, sealed: POST /t?d=kitchen or POST /ps/nodes/kitchen/t\n"
+            ),
+            "\(finished.all)"
+        )
+        let json = try await home.sealgate("explain kitchen publish nodes/kitchen/t --json")
+        let ways = try #require((try json.json("coap") as? [String: Any])?["ways"] as? [[String: Any]])
+        #expect(ways.map { $0["proof"] as? String } == ["oscore", "seal"])
+        #expect(ways.last?["requests"] as? [String] == ["POST /t?d=kitchen", "POST /ps/nodes/kitchen/t"])
+        #expect(ways.last?["bind"] as? String == "127.0.0.1:5683" && ways.last?["sealed"] as? Bool == true)
+        // What is refused is refused over CoAP too.
+        let refused = try await home.sealgate("explain kitchen publish nodes/hall/t --json")
+        #expect(refused.exit == .status(1))
+        #expect(try refused.json("coap") == nil)
+    }
+
     @Test("an unknown device, a bad action and a bad topic are told apart")
     func refused() async throws {
         let home = try CommandHome.make()

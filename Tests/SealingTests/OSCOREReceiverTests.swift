@@ -10,26 +10,32 @@ struct OSCOREReceiverTests {
     private static func pair(
         _ algorithm: OSCOREAlgorithm = .aesCCM16x64x128,
         idContext: [UInt8]? = nil,
-        window: OSCOREReplayWindow? = OSCOREReplayWindow()
-    ) throws -> (client: OSCOREClient, receiver: OSCOREReceiver) {
+        isExact: Bool = true
+    ) throws -> (client: OSCOREPeer, receiver: OSCOREReceiver) {
         let secret = Array(0..<16 as Range<UInt8>)
-        func context(_ sender: [UInt8], _ recipient: [UInt8]) throws -> OSCOREContext {
-            try OSCOREContext(
-                masterSecret: secret,
-                masterSalt: [1, 2, 3],
-                idContext: idContext,
-                algorithm: algorithm,
-                senderID: sender,
-                recipientID: recipient
-            )
-        }
-        let receiver = OSCOREReceiver(
-            try context([9], [7, 7]),
-            window: window,
+        let context = try OSCOREContext(
+            masterSecret: secret,
+            masterSalt: [1, 2, 3],
+            idContext: idContext,
+            algorithm: algorithm,
+            senderID: [9],
+            recipientID: [7, 7]
+        )
+        var state = OSCOREState(
+            window: OSCOREReplayWindow(),
+            isExact: isExact,
             sequence: OSCORESequence(stored: 0)
         )
-        receiver.sequence.didReserve(1000)
-        return (OSCOREClient(context: try context([7, 7], [9])), receiver)
+        state.sequence.didReserve(1000)
+        let client = OSCOREPeer(
+            secret: secret,
+            salt: [1, 2, 3],
+            senderID: [7, 7],
+            recipientID: [9],
+            idContext: idContext,
+            algorithm: algorithm.rawValue
+        )
+        return (client, OSCOREReceiver(context, state: state))
     }
 
     private static func request(
@@ -85,7 +91,7 @@ struct OSCOREReceiverTests {
 
     @Test("any bit changed in payload or option, and any other key, number or ID, opens nothing")
     func forgeries() throws {
-        let (client, receiver) = try Self.pair(window: OSCOREReplayWindow())
+        let (client, receiver) = try Self.pair()
         let outer = client.seal(Self.request(), sequence: 300)
         let value = try #require(outer.options.first(.oscore))
         for index in 0..<outer.payload.readableBytes {
@@ -112,7 +118,7 @@ struct OSCOREReceiverTests {
             cut.payload = try #require(outer.payload.getSlice(at: outer.payload.readerIndex, length: length))
             #expect(self.refusal(receiver.open(cut)) == .notProven)
         }
-        #expect(receiver.window == OSCOREReplayWindow(), "nothing of it has moved the window")
+        #expect(receiver.state.window == OSCOREReplayWindow(), "nothing of it has moved the window")
         guard case .opened = receiver.open(outer) else {
             Issue.record("the message itself is not opened")
             return
@@ -136,24 +142,9 @@ struct OSCOREReceiverTests {
         #expect(open(102) == .replayed)
     }
 
-    @Test("what could not be kept may come again, and only that")
-    func forgotten() throws {
-        let (client, receiver) = try Self.pair()
-        let outer = client.seal(Self.request(), sequence: 4)
-        for _ in 0..<2 {
-            guard case .opened(_, let request) = receiver.open(outer) else {
-                Issue.record("not opened")
-                return
-            }
-            receiver.forget(request)
-        }
-        _ = receiver.open(outer)
-        #expect(self.refusal(receiver.open(outer)) == .replayed)
-    }
-
     @Test("after a restart without a window nothing is believed until an Echo has come back (Appendix B.1.2)")
     func restart() throws {
-        let (client, receiver) = try Self.pair(window: nil)
+        let (client, receiver) = try Self.pair(isExact: false)
         let recorded = client.seal(Self.request(), sequence: 10)
         let fresh = client.seal(Self.request(.post, [(.echo, [1, 2, 3])]), sequence: 11)
         for _ in 0..<2 {
@@ -173,13 +164,69 @@ struct OSCOREReceiverTests {
         }
         #expect(inner.options.first(.echo) == ByteBuffer(bytes: [1, 2, 3]))
         receiver.accept(request)
-        for sequence in 0...11 as ClosedRange<UInt64> {
-            #expect(self.refusal(receiver.open(client.seal(Self.request(), sequence: sequence))) == .replayed)
+        #expect(self.refusal(receiver.open(fresh)) == .replayed)
+        for sequence in 0...10 as ClosedRange<UInt64> {
+            guard case .unknownFreshness = receiver.open(client.seal(Self.request(), sequence: sequence)) else {
+                Issue.record("what may be from before is believed")
+                return
+            }
         }
         guard case .opened = receiver.open(client.seal(Self.request(), sequence: 12)) else {
             Issue.record("not opened")
             return
         }
+    }
+
+    @Test("what the stored window has seen is refused outright, and what an orderly end leaves behind has no holes")
+    func restored() throws {
+        let (client, receiver) = try Self.pair()
+        let numbers = [100, 101, 140] as [UInt64]
+        for number in numbers { _ = receiver.open(client.seal(Self.request(), sequence: number)) }
+        // As after a crash.
+        receiver.state = OSCOREState(
+            window: receiver.state.window,
+            isExact: false,
+            sequence: OSCORESequence(stored: 0)
+        )
+        #expect(receiver.state.exactWindow == nil)
+        for number in numbers + [0, 76] {
+            #expect(self.refusal(receiver.open(client.seal(Self.request(), sequence: number))) == .replayed)
+        }
+        guard case .unknownFreshness(_, let late) = receiver.open(client.seal(Self.request(), sequence: 139)),
+            case .unknownFreshness(_, let first) = receiver.open(client.seal(Self.request(), sequence: 120)),
+            case .unknownFreshness = receiver.open(client.seal(Self.request(), sequence: 500))
+        else {
+            Issue.record("not of unknown freshness")
+            return
+        }
+        // Both brought an Echo, in whatever order: those between them were made after the start, too.
+        receiver.accept(late)
+        receiver.accept(first)
+        #expect(self.refusal(receiver.open(client.seal(Self.request(), sequence: 139))) == .replayed)
+        guard case .opened = receiver.open(client.seal(Self.request(), sequence: 130)),
+            case .unknownFreshness = receiver.open(client.seal(Self.request(), sequence: 119))
+        else {
+            Issue.record("121 and above are fresh, and nothing below")
+            return
+        }
+        let window = try #require(receiver.state.exactWindow)
+        for number in 0...200 as ClosedRange<UInt64> {
+            let isNew = number > 120 && ![130, 139, 140].contains(number)
+            #expect(window.allows(number) == isNew, "\(number)")
+        }
+    }
+
+    @Test("a closed window allows nothing below its limit, and above it what it allowed before")
+    func closed() {
+        for limit in [0, 1, 30, 63, 64, 65, 100, 127, 128, 129, 1000] as [UInt64] {
+            var window = OSCOREReplayWindow()
+            for number in [70, 90, 127] as [UInt64] { window.insert(number) }
+            let closed = window.closed(below: limit)
+            for number in 0...1100 as ClosedRange<UInt64> {
+                #expect(closed.allows(number) == (number >= limit && window.allows(number)), "\(limit) \(number)")
+            }
+        }
+        #expect(OSCOREReplayWindow().closed(below: 0) == OSCOREReplayWindow())
     }
 
     @Test("what can't be read is 4.02, what is not proven 4.00, what has come before 4.01 (RFC 8613 §8.2)")
@@ -199,9 +246,7 @@ struct OSCOREReceiverTests {
         #expect(OSCOREReceiver.Refusal.malformed.code == .badOption)
         #expect(OSCOREReceiver.Refusal.replayed.code == .unauthorized)
         #expect(OSCOREReceiver.Refusal.notProven.code == .badRequest)
-        let other = OSCOREClient(
-            context: try OSCOREContext(masterSecret: [1], senderID: [7, 7], recipientID: [9])
-        )
+        let other = OSCOREPeer(secret: [1], senderID: [7, 7], recipientID: [9])
         #expect(self.refusal(receiver.open(other.seal(Self.request(), sequence: 1))) == .notProven)
     }
 

@@ -171,7 +171,10 @@ struct OSCOREVectorTests {
         #expect(hexText(context.associatedData(requestKID: context.recipientID, requestPIV: [20])) == vector.aad)
         #expect(hexText(context.nonce(partialIV: [20], id: context.recipientID)) == vector.nonce)
 
-        let receiver = OSCOREReceiver(context, window: OSCOREReplayWindow(), sequence: OSCORESequence(stored: 0))
+        let receiver = OSCOREReceiver(
+            context,
+            state: OSCOREState(window: OSCOREReplayWindow(), isExact: true, sequence: OSCORESequence(stored: 0))
+        )
         guard case .opened(let inner, let request) = receiver.open(outer) else {
             Issue.record("\(vector.name) is not opened")
             return
@@ -184,10 +187,9 @@ struct OSCOREVectorTests {
     func responses() throws {
         let receiver = OSCOREReceiver(
             try Self.c1.context(server: true),
-            window: OSCOREReplayWindow(),
-            sequence: OSCORESequence(stored: 0)
+            state: OSCOREState(window: OSCOREReplayWindow(), isExact: true, sequence: OSCORESequence(stored: 0))
         )
-        receiver.sequence.didReserve(1)
+        receiver.state.sequence.didReserve(1)
         let outer = try CoAPMessage(decoding: ByteBuffer(bytes: hexBytes(Self.requests[0].message)))
         guard case .opened(_, let request) = receiver.open(outer) else {
             Issue.record("C.4 is not opened")

@@ -24,7 +24,7 @@ struct GroupCommitTests {
 
         func fault(_ point: StoreFaultPoint) -> Int32 {
             switch point {
-            case .begin, .session, .message, .dead, .packet:
+            case .begin, .session, .message, .dead, .packet, .oscore:
                 return SQLITE_OK
             case .insert(let number):
                 self.counts.withLock { $0.inserts += 1 }

@@ -129,7 +129,7 @@ struct SessionFailureTests {
                 self.entered.signal()
                 self.opened.wait()
             case .commit: self.counts.withLock { $0.commits += 1 }
-            case .begin, .insert, .delete, .dead, .packet: break
+            case .begin, .insert, .delete, .dead, .packet, .oscore: break
             }
             return self.fails(point) ? SQLITE_TOOBIG : SQLITE_OK
         }

@@ -16,6 +16,7 @@ struct FuzzTarget: Sendable {
             FuzzTarget(name: "oscore", check: OSCORETarget.check),
             FuzzTarget(name: "coap", check: CoAPTarget.check),
             FuzzTarget(name: "coap-server", check: CoAPServerTarget.check),
+            FuzzTarget(name: "senml", check: SenMLTarget.check),
         ]
         + MQTTPacketType.allCases.map { type in
             FuzzTarget(name: "\(type)") { PacketTarget.check($0, type: type) }

@@ -26,6 +26,12 @@ enum Seeds {
             let text = Self.read(file)
             if name.hasSuffix(".json") {
                 for payload in Self.payloads(text) { add(payload, to: "sealed") }
+            } else if name.hasPrefix("SenML") {
+                for literal in Self.literals(text) {
+                    if literal.hasPrefix("[{") { add([0] + literal.utf8, to: "senml") }
+                    if let bytes = wireBytes(literal), bytes.count >= 4 { add([1] + bytes, to: "senml") }
+                }
+                for pack in Self.packs(text) { add([0] + pack.utf8, to: "senml") }
             } else if file.contains("CoAPCodecTests/") {
                 for bytes in Self.literals(text).compactMap(wireBytes) where bytes.count >= 4 {
                     add(bytes, to: "coap")
@@ -71,6 +77,14 @@ enum Seeds {
     private static func literals(_ text: String) -> [String] {
         text.split(separator: "\"", omittingEmptySubsequences: false).enumerated()
             .compactMap { $0.offset.isMultiple(of: 2) ? nil : String($0.element) }
+    }
+
+    /// The packs of JSON in a test's source, which are between `[{` and `}]`.
+    private static func packs(_ text: String) -> [String] {
+        text.split(separator: "[{").dropFirst().compactMap { part in
+            let pack = part.split(separator: "}]", maxSplits: 1, omittingEmptySubsequences: false)
+            return pack.count == 2 ? "[{\(pack[0])}]" : nil
+        }
     }
 
     /// The values of "payload" in the vectors of sealed messages.

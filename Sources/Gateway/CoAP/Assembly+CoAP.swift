@@ -1,12 +1,51 @@
 import CoAPEndpoint
+import Logging
 import NIOCore
 import OpenSSL
+import Store
 import Transport
 
 /// The `coap` and `coaps` listeners.
 extension Assembly {
     /// Datagrams that go out are no longer, so that they fit the smallest MTU of IPv6 with the headers of IP, UDP and DTLS.
     private static let maxDatagramBytes = 1232
+
+    /// Keys of tickets are replaced at a start that is later than this.
+    private static let ticketKeyAge = TimeAmount.hours(7 * 24)
+
+    /// The keys of DTLS tickets, the same over restarts: nodes that sleep come back by a short handshake. `nil`: no listener has DTLS,
+    /// or the store has no keys, and each session begins with a whole handshake.
+    static func ticketKeys(
+        _ configuration: GatewayConfiguration,
+        _ store: Store,
+        _ clock: WallClock,
+        _ logger: Logger
+    ) -> [UInt8]? {
+        guard configuration.listeners.contains(where: { $0.transport == .coaps }) else { return nil }
+        do {
+            return try store.secret(
+                named: "dtls tickets",
+                bytes: DTLSConfiguration.ticketKeyBytes,
+                maxAge: Self.ticketKeyAge,
+                now: clock.milliseconds
+            )
+        } catch {
+            logger.error("DTLS sessions can't be resumed until the next start", metadata: ["error": "\(error)"])
+            return nil
+        }
+    }
+
+    /// What is known of OSCORE contexts, if a listener has use for it. Without a disk that takes this down, none is used: a
+    /// nonce might be used twice, and what was carried out before the start again.
+    static func beginOSCORE(_ configuration: GatewayConfiguration, _ store: Store, _ logger: Logger) -> OSCOREStart? {
+        guard configuration.listeners.contains(where: { $0.isCoAP && $0.oscore }) else { return nil }
+        do {
+            return try store.beginOSCORE()
+        } catch {
+            logger.error("OSCORE is off until the next start", metadata: ["error": "\(error)"])
+            return nil
+        }
+    }
 
     /// Makes one listener and binds it. On the loop.
     func startCoAPListener(_ index: Int, core: GatewayCore) -> EventLoopFuture<any Channel> {
@@ -43,6 +82,7 @@ extension Assembly {
     private func dtls(_ limits: GatewayLimits) -> DTLSConfiguration {
         let keyLookup = self.keyLookup
         var configuration = DTLSConfiguration { keyLookup.find($0) }
+        configuration.ticketKeys = self.ticketKeys
         configuration.maxDatagramBytes = Self.maxDatagramBytes
         configuration.maxSessions = limits.maxDtlsSessions
         configuration.idleTimeout = TimeAmount(limits.dtlsIdleTimeout)

@@ -16,6 +16,6 @@ extension Client {
         if let coap = self.coap, destination.profile.fresh, !coap.isFresh {
             return coap.challenge(publish.packetID)
         }
-        self.core.admit(publish, payload: publish.payload, to: destination, from: self)
+        self.admit(publish, payload: publish.payload, to: destination)
     }
 }

@@ -22,6 +22,9 @@ struct CoAPPublishQuery {
     /// The part that can't be read.
     private(set) var problem: String?
 
+    /// Says nothing.
+    init() {}
+
     init(_ options: CoAPOptions) {
         options.forEachRaw { number, bytes in
             guard number == .uriQuery else { return }

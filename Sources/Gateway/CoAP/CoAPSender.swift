@@ -73,6 +73,9 @@ final class CoAPSender: ClientConnection {
         return self.lastPacketID
     }
 
+    /// Content-Format of the request that is being handed in.
+    var contentFormat: CoAPContentFormat? { self.current?.request.read.contentFormat }
+
     /// Whether the message that is being handed in was sent lately for certain.
     var isFresh: Bool {
         guard let request = self.current?.request else { return false }
@@ -106,7 +109,7 @@ final class CoAPSender: ClientConnection {
             switch refusal {
             case .policy: .error(.forbidden)
             case .tooLarge: .error(.requestEntityTooLarge)
-            case .commandSession, .topic: .error(.badRequest)
+            case .commandSession, .topic, .payload: .error(.badRequest)
             case .rate: CoAPResponse(.tooManyRequests, maxAge: 1)
             case .throttled: CoAPResponse(.tooManyRequests, maxAge: Self.retryAfter)
             case .spoolFull, .retained: CoAPResponse(.serviceUnavailable, maxAge: Self.retryAfter)

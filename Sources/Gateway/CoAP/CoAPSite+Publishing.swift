@@ -10,7 +10,7 @@ import Transport
 extension CoAPSite {
     func publish(_ request: CoAPRequest, path: ByteBuffer, _ identity: Client.Identity) {
         guard !request.isMulticast else { return self.turnAway(request, .error(.methodNotAllowed)) }
-        let query = CoAPPublishQuery(request.options)
+        let query = request.read.hasQuery ? CoAPPublishQuery(request.options) : CoAPPublishQuery()
         if let problem = query.problem { return self.turnAway(request, .error(.badRequest, problem)) }
         switch self.resources.target(of: path, device: self.device(of: identity, claimed: query.claimed)) {
         case .topic(let topic):

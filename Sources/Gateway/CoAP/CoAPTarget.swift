@@ -49,6 +49,7 @@ struct CoAPResources {
     ///
     /// - Parameter path: The segments that are not empty, joined by slashes.
     func target(of path: ByteBuffer, device: DeviceID?) -> CoAPTarget {
+        if self.prefix.readableBytes > 0, let topic = self.topic(behindPrefixOf: path) { return .topic(topic) }
         // What a listener with an empty prefix names like this is no topic.
         if path.hasSameBytes(as: Self.sessionID) { return .sessionID }
         if path.hasSameBytes(as: Self.time) { return .time }
@@ -57,11 +58,15 @@ struct CoAPResources {
             return short.topic.expandTopic(device: device, gateway: self.gateway).map(CoAPTarget.topic)
                 ?? .topicOfNobody
         }
-        guard path.readableBytes > self.prefix.readableBytes, path.hasPrefix(self.prefix) else { return .nothing }
+        return self.topic(behindPrefixOf: path).map(CoAPTarget.topic) ?? .nothing
+    }
+
+    private func topic(behindPrefixOf path: ByteBuffer) -> TopicName? {
+        guard path.readableBytes > self.prefix.readableBytes, path.hasPrefix(self.prefix) else { return nil }
         var topic = path
         topic.moveReaderIndex(forwardBy: self.prefix.readableBytes)
         // CoAPPath lets no segment pass that no topic name could hold.
-        return .topic(TopicName(unchecked: topic))
+        return TopicName(unchecked: topic)
     }
 
     /// What `/.well-known/core` lists.

@@ -5,14 +5,6 @@ import MQTTCodec
 import NIOCore
 import Transport
 
-final class OSCOREDesk: CoAPProtection {
-    func device(of context: UInt64) -> DeviceID? { nil }
-    func noteAccepted(_ context: UInt64) {}
-    func open(_ request: CoAPMessage, from peer: CoAPPeer, now: NIODeadline) -> CoAPOpenedRequest {
-        .refused(.error(.unauthorized))
-    }
-    func seal(_ response: CoAPMessage, to request: CoAPProtectedRequest, withOwnPartialIV: Bool) -> CoAPMessage? { nil }
-}
 final class CoAPReader {
     init(core: GatewayCore) {}
     func get(
@@ -40,6 +32,5 @@ final class Piggyback {
     ) { done(nil) }
 }
 extension GatewayCore {
-    var oscore: OSCOREDesk { OSCOREDesk() }
     var piggyback: Piggyback { Piggyback() }
 }

@@ -31,9 +31,12 @@ extension GatewayConfiguration {
     func warnAboutCoAP(_ document: ConfigurationDocument) {
         for listener in self.listeners where listener.isCoAP {
             let path = self.path(ofListenerOn: listener.line, document)
-            if listener.multicast, listener.bind.isLoopback {
-                let message = "does nothing: nobody but this machine reaches \(listener.bind)"
-                document.warning(path.key("multicast"), message)
+            if listener.multicast, !listener.bind.isAnyAddress {
+                document.warning(
+                    path.key("multicast"),
+                    "does nothing: what is sent to a group reaches only a listener on all addresses, \"0.0.0.0:5683\" or "
+                        + "\"[::]:5683\""
+                )
             }
             if listener.transport == .coaps, listener.anonymous != .refused {
                 document.warning(path.key("anonymous"), "does nothing: each DTLS session has proven a device")

@@ -16,6 +16,9 @@ package struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
         self.host == "localhost" || self.host == "::1" || self.host.hasPrefix("127.") && Self.isIPv4(self.host)
     }
 
+    /// Whether it stands for all addresses of this machine.
+    package var isAnyAddress: Bool { self.host == "0.0.0.0" || self.host == "::" }
+
     /// Reads `host:port` and `[ipv6]:port`; without a port, `defaultPort` if there is one.
     package init(_ text: String, defaultPort: Int? = nil) throws(ConfigurationValueError) {
         let shown = TOMLPath.printable(text)

@@ -43,7 +43,7 @@ extension Client {
         switch refusal {
         case .policy: self.answerForbidden(publish, .notAuthorized)
         case .tooLarge, .retained: self.answerForbidden(publish, .quotaExceeded)
-        case .commandSession: self.answerForbidden(publish, .payloadFormatInvalid)
+        case .commandSession, .payload: self.answerForbidden(publish, .payloadFormatInvalid)
         case .topic: self.answerForbidden(publish, .topicNameInvalid)
         case .notProven, .badSeal, .replay, .sealRequired, .identityMismatch, .revoked:
             let mayStay = self.core.failures.spend(self.budget(for: claimed), now: now)

@@ -472,7 +472,7 @@ final class Client: MQTTConnectionDelegate {
             return self.refuse(publish, .revoked, device: device, detail: "no such device any more")
         }
         self.lastProven = id
-        self.core.admit(publish, payload: data, to: destination, from: self, undo: undo)
+        self.admit(publish, payload: data, to: destination, undo: undo)
     }
 }
 

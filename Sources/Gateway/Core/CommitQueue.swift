@@ -56,6 +56,10 @@ final class CommitQueue {
     var retained: (ByteBuffer) -> RetainedChange? = { _ in nil }
     /// What is to be remembered of a device's session IDs for commands after a failed batch: as it is in memory.
     var commandSession: (_ device: String) -> CommandSessionRecord? = { _ in nil }
+    /// What has changed of OSCORE contexts, as it is when a batch leaves; asked after ``noteOSCORE(isUrgent:)``.
+    var oscoreChanges: () -> [OSCORERecord] = { [] }
+    /// What became of it.
+    var oscoreSettled: (_ records: [OSCORERecord], _ isWritten: Bool) -> Void = { _, _ in }
     /// Called after each batch, with the batch.
     var finished: (Result<CommittedBatch, StoreError>, StoreBatch) -> Void = { _, _ in }
 
@@ -81,6 +85,8 @@ final class CommitQueue {
     private var isScheduled = false
     private var deletionTimer: Scheduled<Void>?
     private var isTimeFloorDue = false
+    private var hasOSCOREChanges = false
+    private var isFailing = false
 
     init(store: Store, loop: any EventLoop, wallClock: WallClock) {
         self.store = store
@@ -98,7 +104,9 @@ final class CommitQueue {
     /// Something is not on disk yet that an acknowledgement could wait for.
     var hasUnsafe: Bool { self.newestBatch != nil }
     /// Nothing waits for the disk.
-    var isIdle: Bool { self.committing == nil && self.filling.isEmpty && !self.isTimeFloorDue }
+    var isIdle: Bool {
+        self.committing == nil && self.filling.isEmpty && !self.isTimeFloorDue && !self.hasOSCOREChanges
+    }
 
     // MARK: What is to be written
 
@@ -156,6 +164,20 @@ final class CommitQueue {
     func append(_ record: CommandSessionRecord) {
         self.filling.commandSessions.append(record)
         self.added(record.ids.readableBytes + record.used.readableBytes)
+    }
+
+    /// Adds what is to be remembered of OSCORE contexts.
+    func append(_ records: [OSCORERecord]) {
+        guard !records.isEmpty else { return }
+        self.filling.oscore += records
+        self.added(0)
+    }
+
+    /// Something has changed that ``oscoreChanges`` tells. No answer waits for it, but it goes with whatever does; if it is
+    /// not urgent it waits for company.
+    func noteOSCORE(isUrgent: Bool) {
+        self.hasOSCOREChanges = true
+        if !self.isFailing { self.scheduleDeletion(isFull: isUrgent) }
     }
 
     /// The outside broker has the record; it leaves the disk with one of the next commits.
@@ -288,7 +310,12 @@ final class CommitQueue {
     private func submit() {
         self.deletionTimer?.cancel()
         self.deletionTimer = nil
-        guard self.committing == nil, !self.filling.isEmpty || self.isTimeFloorDue else { return }
+        guard self.committing == nil else { return }
+        if self.hasOSCOREChanges {
+            self.hasOSCOREChanges = false
+            self.filling.oscore += self.oscoreChanges()
+        }
+        guard !self.filling.isEmpty || self.isTimeFloorDue else { return }
         self.isTimeFloorDue = false
         let batch = self.filling
         self.committing = batch
@@ -316,6 +343,7 @@ final class CommitQueue {
         case .success:
             self.retryDelay = Self.deletionDelay
             self.safeThrough = number
+            if let batch, !batch.oscore.isEmpty { self.oscoreSettled(batch.oscore, true) }
             // The next batch goes to the disk while this one's acknowledgements are written.
             self.submit()
             while let waiter = self.waiters.first, waiter.batch <= number {
@@ -378,7 +406,14 @@ final class CommitQueue {
             return self.retained(change.topic)
         }
         let commandSessions = Set(batch.commandSessions.map(\.device)).compactMap(self.commandSession)
-        guard !sessions.isEmpty || !retained.isEmpty || !commandSessions.isEmpty else { return undone }
+        if !batch.oscore.isEmpty {
+            self.isFailing = true
+            self.oscoreSettled(batch.oscore, false)
+            self.isFailing = false
+        }
+        guard !sessions.isEmpty || !retained.isEmpty || !commandSessions.isEmpty || self.hasOSCOREChanges else {
+            return undone
+        }
         self.filling.commandSessions.insert(contentsOf: commandSessions, at: 0)
         self.filling.sessions.insert(contentsOf: sessions, at: 0)
         self.filling.messages.insert(contentsOf: messages, at: 0)

@@ -34,6 +34,8 @@ package enum Refusal: String, Sendable, CaseIterable {
     case commandSession = "command session ID"
     /// The topic is longer or deeper than the limits allow.
     case topic = "topic over the limits"
+    /// A payload that is to be taken apart, and is not what it says.
+    case payload = "payload"
 
     /// Whether the sender failed to prove itself.
     var isOfProof: Bool {

@@ -2,7 +2,7 @@ import Devices
 import Logging
 import Sealing
 
-/// The keys that are derived from the master key: today the TLS-PSK of each device. Bound to the gateway's loop.
+/// The keys that are derived from the master key: TLS-PSK and OSCORE context of each device. Bound to the gateway's loop.
 final class DeviceKeys {
     private let path: String
     private let logger: Logger
@@ -13,6 +13,13 @@ final class DeviceKeys {
         self.path = path
         self.logger = logger
         self.reload()
+    }
+
+    /// With keys that are there already.
+    init(_ hierarchy: KeyHierarchy, logger: Logger) {
+        self.path = ""
+        self.logger = logger
+        self.hierarchy = hierarchy
     }
 
     /// Reads the master key if it is not there yet. Called at start and when devices changed, not per message.
@@ -38,5 +45,17 @@ final class DeviceKeys {
     /// The derived TLS-PSK of a device in its present epoch.
     func preSharedKey(of device: Device) -> [UInt8]? {
         self.hierarchy?.deviceSecret(device: device.id.text, epoch: device.epoch).key(.tlsPSK)
+    }
+
+    // MARK: OSCORE
+
+    /// The `kid` of a device's requests in its present epoch: derived, whatever was imported.
+    func oscoreID(of device: DeviceID, epoch: UInt32) -> [UInt8]? {
+        self.hierarchy?.deviceSecret(device: device.text, epoch: epoch).key(.oscoreID)
+    }
+
+    /// The gateway's side of a device's derived OSCORE context.
+    func oscoreContext(of device: DeviceID, epoch: UInt32) -> OSCOREContext? {
+        self.hierarchy?.deviceSecret(device: device.text, epoch: epoch).oscoreContext()
     }
 }

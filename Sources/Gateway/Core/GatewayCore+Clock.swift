@@ -20,8 +20,7 @@ extension GatewayCore {
 
     /// Once a second, while somebody may wait for it.
     private func scheduleClockLook() {
-        self.clockTimer = self.loop.assumeIsolated().scheduleTask(in: .seconds(1)) { [weak self] in
-            guard let self else { return }
+        self.clockTimer = self.loop.assumeIsolated().scheduleTask(in: .seconds(1)) {
             self.lookAtClock()
             if !self.wasClockSet { self.scheduleClockLook() }
         }

@@ -75,9 +75,9 @@ extension GatewayCore {
     func scheduleResend() {
         guard !self.isResendScheduled else { return }
         self.isResendScheduled = true
-        self.loop.assumeIsolated().scheduleTask(in: Self.resendPause) { [weak self] in
-            self?.isResendScheduled = false
-            self?.resendDeadLetters()
+        self.loop.assumeIsolated().scheduleTask(in: Self.resendPause) {
+            self.isResendScheduled = false
+            self.resendDeadLetters()
         }
     }
 }

@@ -37,8 +37,8 @@ extension GatewayCore {
                     "new devices have no spool at an uplink, and their messages for it are refused: tried again",
                     metadata: ["error": "\(error)"]
                 )
-                core.loop.assumeIsolated().scheduleTask(in: Self.spoolRetry) { [weak core] in
-                    core.map { $0.withSpools(for: $0.registry.devices) { _ in } }
+                core.loop.assumeIsolated().scheduleTask(in: Self.spoolRetry) {
+                    core.withSpools(for: core.registry.devices) { _ in }
                 }
             }
             body(core)

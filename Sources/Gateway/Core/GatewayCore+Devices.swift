@@ -231,6 +231,8 @@ extension GatewayCore {
             devices.halt(changes.lost)
             devices.renew(changes.rekeyed.union(changes.restored).union(changes.added).subtracting(changes.lost))
         }
+        // Last: what was said above to those who are gone could still be sealed.
+        self.oscore.replace(devices)
         self.logger.notice(
             "devices changed",
             metadata: [

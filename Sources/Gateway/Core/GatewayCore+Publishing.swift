@@ -129,11 +129,31 @@ extension GatewayCore {
         self.registry.policy(for: id).map { self.destination(device: id, policy: $0, topic: topic) }
     }
 
+    /// What the sender of one message may do on another topic; nil if it is gone.
+    ///
+    /// - Parameter isCounted: Whether the other message counts against the rate.
+    func destination(like other: Destination, topic: TopicName, isCounted: Bool) -> Destination? {
+        let policy =
+            if let device = other.device { self.registry.policy(for: device) } else {
+                self.registry.guestPolicy(profile: "guest")
+            }
+        return policy.map {
+            self.destination(
+                device: other.device,
+                policy: $0,
+                topic: topic,
+                pace: other.pace,
+                isCounted: isCounted
+            )
+        }
+    }
+
     private func destination(
         device: DeviceID?,
         policy: DevicePolicy,
         topic: TopicName,
-        pace: SenderPace? = nil
+        pace: SenderPace? = nil,
+        isCounted: Bool = true
     ) -> Destination {
         let kept = topic.compacted()
         let decision = policy.decide(publish: kept)
@@ -143,7 +163,7 @@ extension GatewayCore {
             topic: kept,
             decision: decision,
             routes: decision.isAllowed ? self.routes.outgoing(for: kept) : [],
-            pace: device == nil ? pace : self.pace(of: device, policy.profile),
+            pace: !isCounted ? nil : device == nil ? pace : self.pace(of: device, policy.profile),
             commandSession: self.registry.commandSession(kept),
             // What it says itself is no command for it.
             sealedFor: self.registry.commandDevice(kept).flatMap { $0 == device ? nil : $0 }

@@ -17,8 +17,7 @@ extension GatewayCore {
         self.sessionTimer?.task.cancel()
         // Many may be due at nearly the same time.
         let deadline = max(next, .now() + .milliseconds(100))
-        let task = self.loop.assumeIsolated().scheduleTask(deadline: deadline) { [weak self] in
-            guard let self else { return }
+        let task = self.loop.assumeIsolated().scheduleTask(deadline: deadline) {
             self.sessionTimer = nil
             self.broker.expire(now: .now())
             self.publishLapsedWills()

@@ -18,8 +18,7 @@ extension GatewayCore {
 
     private func scheduleFigures() {
         let interval = TimeAmount(self.configuration.limits.stateInterval)
-        self.stateTimer = self.loop.assumeIsolated().scheduleTask(in: interval) { [weak self] in
-            guard let self else { return }
+        self.stateTimer = self.loop.assumeIsolated().scheduleTask(in: interval) {
             self.publishUplinks(withFigures: true)
             self.scheduleFigures()
         }
@@ -33,8 +32,7 @@ extension GatewayCore {
     private func scheduleNews(at deadline: NIODeadline) {
         guard !self.isNewsScheduled, self.stateTimer != nil else { return }
         self.isNewsScheduled = true
-        self.loop.assumeIsolated().scheduleTask(deadline: deadline) { [weak self] in
-            guard let self else { return }
+        self.loop.assumeIsolated().scheduleTask(deadline: deadline) {
             self.isNewsScheduled = false
             if self.stateTimer != nil { self.publishUplinks(withFigures: false) }
         }

@@ -12,8 +12,6 @@ extension GatewayCore {
     func startSystemTopics() {
         guard self.systemTopics.interval > .zero else { return }
         self.systemTimer = self.loop.assumeIsolated().scheduleTask(in: TimeAmount(self.systemTopics.interval)) {
-            [weak self] in
-            guard let self else { return }
             self.publishSystemTopics()
             self.startSystemTopics()
         }

@@ -37,6 +37,8 @@ final class GatewayCore {
     /// Scratch memory of all receivers.
     let workspace = V1Workspace()
     let keys: DeviceKeys
+    /// The OSCORE contexts of all devices.
+    let oscore: OSCOREDesk
     /// Opens nothing, at the price of trying: stands for devices without keys.
     let nobody: V1Receiver
     var counters = Counters()
@@ -89,12 +91,14 @@ final class GatewayCore {
     ///   - registry: Filled with the devices that the store has now.
     ///   - routes: Compiled from the configuration.
     ///   - wallClock: With the floor of earlier runs.
+    ///   - oscore: From the store; nil: no listener has use for OSCORE contexts.
     init(
         configuration: GatewayConfiguration,
         registry: DeviceRegistry,
         routes: RouteTable,
         store: Store,
         wallClock: WallClock = WallClock(),
+        oscore: OSCOREStart? = nil,
         loop: any EventLoop,
         logger: Logger
     ) {
@@ -116,6 +120,8 @@ final class GatewayCore {
         self.nobody = V1Receiver(configuration: .init(), members: [], workspace: self.workspace)
         _ = self.nobody.start(now: .now())
         self.keys = DeviceKeys(path: store.directory.masterKey, logger: logger)
+        self.oscore = OSCOREDesk(keys: self.keys, start: oscore, logger: logger)
+        self.oscore.replace(registry.devices)
         self.burst = WriteBurst(loop: loop)
         self.handshakes = HandshakeQueue(loop: loop)
         self.limiter = ConnectionLimiter(
@@ -162,6 +168,10 @@ final class GatewayCore {
         }
         self.commits.undo = { [unowned self] in self.undo($0) }
         self.commits.commandSession = { [unowned self] in self.commandSessionRecord(of: $0) }
+        self.oscore.refused = { [unowned self] in self.noteRefusedOSCORE($0, from: $1) }
+        self.oscore.changed = { [unowned self] in self.commits.noteOSCORE(isUrgent: $0) }
+        self.commits.oscoreChanges = { [unowned self] in self.oscore.takeChanges() }
+        self.commits.oscoreSettled = { [unowned self] in self.oscore.settled($0, isWritten: $1) }
         self.commits.retained = { [unowned self] in self.retainedChange(of: TopicName(unchecked: $0)) }
         self.broker.guardian.mayReceive = { [unowned self] in self.mayReceive($0, $1) }
         self.commits.finished = { [unowned self] result, batch in
@@ -258,9 +268,9 @@ final class GatewayCore {
     /// Begins the slow duties. Session IDs that are over their lifetime are refused at once whatever this does, so seconds
     /// will do for publishing their successors.
     func startHousekeeping() {
-        self.housekeeping = self.loop.assumeIsolated().scheduleTask(in: .seconds(5)) { [weak self] in
-            self?.housekeep()
-            self?.startHousekeeping()
+        self.housekeeping = self.loop.assumeIsolated().scheduleTask(in: .seconds(5)) {
+            self.housekeep()
+            self.startHousekeeping()
         }
     }
 
@@ -304,6 +314,7 @@ final class GatewayCore {
                 for link in core.links { link.stop() }
                 for broker in core.attached { broker.stop() }
                 core.observer?.stop()
+                core.commits.append(core.oscore.writeDown())
                 // Deletions of what the brokers acknowledged last: without them they would be sent twice.
                 core.wait(until: .now() + .seconds(1), for: { $0.commits.isIdle }) { core in
                     core.passwords.stop().cascade(to: done)

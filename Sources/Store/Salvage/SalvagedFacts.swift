@@ -50,6 +50,8 @@ struct SalvagedFacts {
             if Self.counters.contains(name), case .integer(let value) = row.values[1] {
                 guard 0..<SpoolKey.sequences.upperBound - SpoolWriter.reservation ~= value else { return }
                 self.numbers[name] = max(self.numbers[name] ?? 0, value)
+            } else if name == OSCORETable.unknownReserved {
+                // Not taken over: rows may be lost, so there may be contexts that are not known although they were used.
             } else if name == "master_key_check", case .blob(let range) = row.values[1] {
                 self.masterKeyCheck = Array(row.bytes[range])
             } else if case .integer(let id) = row.values[1], name.first?.isNumber != true {

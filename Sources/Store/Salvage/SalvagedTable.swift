@@ -1,4 +1,5 @@
 import Devices
+import Sealing
 
 /// How the rows of one table are told from those of others, and written into a new database: by the number and types of
 /// their columns. Where the schema says which page belongs to which table may be what is damaged.
@@ -29,7 +30,7 @@ struct SalvagedTable {
     let name: String
     let kind: DamagedFile.Kind
     let columns: [Column]
-    /// Columns that rows of older releases have; the others were added, and are not there or NULL.
+    /// Columns that rows of the oldest release have; the others were added, and are not there or NULL.
     let oldColumns: Int
     /// Takes the columns as parameters, in order.
     let sql: String
@@ -38,7 +39,7 @@ struct SalvagedTable {
 
     func fits(_ row: RawRow) -> Bool {
         let count = row.values.count
-        guard count == self.columns.count || count == self.oldColumns, (row.rowid != nil) == (self.kind == .table),
+        guard self.oldColumns...self.columns.count ~= count, (row.rowid != nil) == (self.kind == .table),
             zip(self.columns, row.values).allSatisfy({ $0.fits($1) })
         else { return false }
         return self.isPlausible(row)
@@ -55,13 +56,13 @@ struct SalvagedTable {
             columns: [
                 .text, .text, .textOrNull, .integer, .integer, .textOrNull, .textOrNull, .blobOrNull, .blobOrNull,
                 .integer,
-                .blobOrNull,
+                .blobOrNull, .blobOrNull,
             ],
             oldColumns: 10,
             sql: """
                 INSERT INTO device
-                (id, profile, seal, epoch, revoked, node_id, keys_of, v1_keys, psk, created, password)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                (id, profile, seal, epoch, revoked, node_id, keys_of, v1_keys, psk, created, password, oscore)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
                 ON CONFLICT (id) DO UPDATE
                 SET revoked = max(revoked, excluded.revoked), epoch = max(epoch, excluded.epoch)
                 """,
@@ -82,6 +83,26 @@ struct SalvagedTable {
                 ON CONFLICT (device) DO UPDATE SET ids = ?2, used = ?3 WHERE length(used) < length(excluded.used)
                 """,
             isPlausible: { row in row.text(0).map { (try? DeviceID($0)) != nil } ?? false }
+        ),
+        // What was saved may be older than what was lost: the numbers begin again far above those that it tells of, and no
+        // window is exact.
+        SalvagedTable(
+            name: "OSCORE contexts",
+            kind: .index,
+            columns: [.blob, .integer, .integer, .integer, .integer],
+            oldColumns: 5,
+            sql: """
+                INSERT INTO oscore (context, next, seen, reserved, exact)
+                VALUES (?1, ?2, ?3, ?4 + \(Self.oscoreLeap), 0 * ?5)
+                ON CONFLICT (context) DO UPDATE SET
+                    next = max(next, excluded.next), reserved = max(reserved, excluded.reserved),
+                    seen = iif(next < excluded.next, excluded.seen, seen)
+                """,
+            isPlausible: { row in
+                let numbers = 0...Int64(OSCORESequence.max)
+                return row.blobCount(0) == OSCOREFingerprint.count && numbers ~= row.integer(1)
+                    && numbers ~= row.integer(3) && 0...1 ~= row.integer(4)
+            }
         ),
         SalvagedTable(
             name: "retained messages",
@@ -211,6 +232,8 @@ struct SalvagedTable {
     ]
 
     static let spool = "waiting messages"
+    /// More sequence numbers than any context uses up before its row is written again.
+    private static let oscoreLeap = 1 << 24
 }
 
 extension RawRow {
@@ -218,6 +241,12 @@ extension RawRow {
     func integer(_ index: Int) -> Int64 {
         guard self.values.indices.contains(index), case .integer(let value) = self.values[index] else { return 0 }
         return value
+    }
+
+    /// Bytes of column `index`; nil if it is no blob.
+    func blobCount(_ index: Int) -> Int? {
+        guard self.values.indices.contains(index), case .blob(let range) = self.values[index] else { return nil }
+        return range.count
     }
 
     /// Column `index`; nil if it is no text.

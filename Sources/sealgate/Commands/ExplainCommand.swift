@@ -68,7 +68,7 @@ struct ExplainCommand: ParsableCommand {
         let routes = try self.routes(files.configuration, registry)
         switch question {
         case .device(let device, let action, let topic):
-            let explanation: Explanation
+            var explanation: Explanation
             do throws(Explanation.Failure) {
                 explanation = try Explanation(
                     device: device,
@@ -83,6 +83,7 @@ struct ExplainCommand: ParsableCommand {
             guard explanation.verdict != .unknownDevice || self.json else {
                 throw files.noDevice(device, among: devices)
             }
+            explanation.coap = files.configuration.explainCoAP(explanation, device, action, registry)
             try self.show(explanation, explanation.lines)
             guard explanation.allowed else { throw CommandFailure(.no) }
         case .uplink(let name, let topic):

@@ -23,7 +23,9 @@ struct CoAPPublishQueryTests {
 
     @Test("takes every part that it knows, and passes over all others")
     func all() {
-        let query = self.read(["retain", "qos=0", "ttl=60", "d=kitchen", "sid=0011", "csid=abc", "x=1", "v", "retainx=9"])
+        let query = self.read([
+            "retain", "qos=0", "ttl=60", "d=kitchen", "sid=0011", "csid=abc", "x=1", "v", "retainx=9",
+        ])
         #expect(query.qos == .atMostOnce)
         #expect(query.retain && query.wantsSessionID)
         #expect(query.lifetime == 60)
@@ -43,7 +45,8 @@ struct CoAPPublishQueryTests {
     @Test(
         "what can't be read is a problem",
         arguments: [
-            "qos=2", "qos=", "qos", "qos=01x", "ttl=", "ttl=-1", "ttl=1.5", "ttl=99999999999", "ttl=999999999", "retain=yes",
+            "qos=2", "qos=", "qos", "qos=01x", "ttl=", "ttl=-1", "ttl=1.5", "ttl=99999999999", "ttl=999999999",
+            "retain=yes",
             "retain=",
         ]
     )

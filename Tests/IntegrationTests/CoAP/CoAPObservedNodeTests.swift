@@ -73,7 +73,8 @@ struct CoAPObservedNodeTests {
         try await site.gateway.logged("a resource is observed", "device=clock", "at=127.0.0.1")
         let messages = try await site.outside.messages(4)
         #expect(messages.allSatisfy { $0.topic == "sites/attic/clock/time" && $0.qos == 1 })
-        #expect(Set(messages.map(\.payload)).count == messages.count)
+        // The first two may be of the same second.
+        #expect(Set(messages.map(\.payload)).count >= 3)
         #expect(try await site.gateway.stop() == .status(0))
         // Observe 1.
         try await node.log.line("deregistration") { $0.contains("c:GET") && $0.contains("Observe:1,") }

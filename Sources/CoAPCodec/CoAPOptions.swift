@@ -151,6 +151,11 @@ extension CoAPOptions {
         self.insert(number, length: value.utf8.count) { $0.writeString(value) }
     }
 
+    /// Adds an option whose value `write` appends, in exactly `length` bytes.
+    package mutating func append(_ number: CoAPOptionNumber, length: Int, write: (inout ByteBuffer) -> Void) {
+        self.insert(number, length: length, write: write)
+    }
+
     /// Adds a number in as few bytes as do: leading zeroes are never sent (RFC 7252 §3.2).
     package mutating func append(_ number: CoAPOptionNumber, uint value: some FixedWidthInteger & UnsignedInteger) {
         let value = UInt64(value)

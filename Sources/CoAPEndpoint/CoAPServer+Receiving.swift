@@ -102,7 +102,7 @@ extension CoAPServer {
         self.read(message, exchange, now: now, into: &actions)
         if !exchange.isOpen { return }
         if exchange.isConfirmable {
-            self.acknowledgements.append((now + self.configuration.piggybackWithin, exchange.id))
+            self.acknowledgements.append((now + self.configuration.piggybackWithin, exchange))
         }
     }
 

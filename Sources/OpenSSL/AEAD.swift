@@ -34,7 +34,7 @@ package enum AEAD: Sendable, CaseIterable {
     /// Bytes of the tag that ``seal(_:key:nonce:aad:)`` puts behind the ciphertext.
     package var tagBytes: Int { self == .aes128CCM8 ? 8 : 16 }
 
-    private var isCCM: Bool { self == .aes128CCM8 || self == .aes128CCM16 }
+    var isCCM: Bool { self == .aes128CCM8 || self == .aes128CCM16 }
 
     /// Encrypts `plaintext` and returns ciphertext and tag. Key and nonce must have the algorithm's lengths.
     package func seal(_ plaintext: [UInt8], key: [UInt8], nonce: [UInt8], aad: [UInt8]) -> [UInt8] {
@@ -133,7 +133,7 @@ extension AEAD {
         }
     }
 
-    private var algorithm: OpaquePointer {
+    var algorithm: OpaquePointer {
         switch self {
         case .aes128GCM: unsafe Self.fetchedAES128GCM
         case .aes256GCM: unsafe Self.fetchedAES256GCM

@@ -9,6 +9,17 @@ package enum OSCOREAlgorithm: Int, Sendable, CaseIterable {
     case a256GCM = 3
     case chaCha20Poly1305 = 24
 
+    /// Its name in COSE (RFC 9053 §4).
+    package var name: String {
+        switch self {
+        case .aesCCM16x64x128: "AES-CCM-16-64-128"
+        case .aesCCM16x128x128: "AES-CCM-16-128-128"
+        case .a128GCM: "A128GCM"
+        case .a256GCM: "A256GCM"
+        case .chaCha20Poly1305: "ChaCha20/Poly1305"
+        }
+    }
+
     var aead: AEAD {
         switch self {
         case .aesCCM16x64x128: .aes128CCM8

@@ -62,9 +62,13 @@ package final class OSCOREReceiver {
     package let context: OSCOREContext
     package var state: OSCOREState
 
-    package init(_ context: OSCOREContext, state: OSCOREState) {
+    private let workspace: OSCOREWorkspace
+
+    /// - Parameter workspace: That of the loop.
+    package init(_ context: OSCOREContext, state: OSCOREState, workspace: OSCOREWorkspace = OSCOREWorkspace()) {
         self.context = context
         self.state = state
+        self.workspace = workspace
     }
 
     // MARK: Requests
@@ -73,20 +77,17 @@ package final class OSCOREReceiver {
     ///
     /// - Parameter option: That of the request.
     package func open(_ outer: CoAPMessage, _ option: OSCOREOption) -> Verdict {
-        guard !option.partialIV.isEmpty, option.kid == self.context.recipientID else { return .refused(.malformed) }
-        let request = Request(sequence: OSCOREOption.sequence(option.partialIV), isFetch: outer.code == .fetch)
+        guard let number = option.sequence, let kid = option.kid,
+            OSCOREID(kid.readableBytesView) == self.context.recipientID
+        else { return .refused(.malformed) }
+        let request = Request(sequence: number, isFetch: outer.code == .fetch)
         // Before the work of opening, always, whether or not the window can be believed (libcoap#2036).
-        let freshness = self.state.freshness(of: request.sequence)
+        let freshness = self.state.freshness(of: number)
         guard freshness != .replayed else { return .refused(.replayed) }
-        let plaintext = self.context.algorithm.aead.open(
-            Array(outer.payload.readableBytesView),
-            key: self.context.recipientKey,
-            nonce: self.context.nonce(partialIV: option.partialIV, id: self.context.recipientID),
-            aad: self.context.associatedData(requestKID: self.context.recipientID, requestPIV: option.partialIV)
-        )
-        guard let plaintext, let inner = OSCOREMessage.message(of: plaintext, outer: outer), inner.code.isRequest else {
-            return .refused(.notProven)
-        }
+        let spare = OSCOREMessage.spareBytes
+        guard var plaintext = self.context.open(outer.payload, number: number, spare: spare, self.workspace),
+            let inner = OSCOREMessage.message(of: &plaintext, outer: outer), inner.code.isRequest
+        else { return .refused(.notProven) }
         // Not before it is proven.
         guard freshness == .fresh else { return .unknownFreshness(inner, request) }
         self.state.insert(request.sequence)
@@ -112,28 +113,20 @@ package final class OSCOREReceiver {
     ///   but the first. Without it the request's nonce is used, which may happen once (RFC 8613 §8.3).
     /// - Returns: The message with its outer code; `nil` if no sequence number is left.
     package func seal(_ response: CoAPMessage, to request: Request, withOwnPartialIV: Bool) -> CoAPMessage? {
-        var option = OSCOREOption()
-        let requestPIV = OSCOREOption.partialIV(request.sequence)
-        var nonce = self.context.nonce(partialIV: requestPIV, id: self.context.recipientID)
+        var own: UInt64?
         if withOwnPartialIV {
             guard let number = self.state.sequence.take() else { return nil }
-            option.partialIV = OSCOREOption.partialIV(number)
-            nonce = self.context.nonce(partialIV: option.partialIV, id: self.context.senderID)
+            own = number
         }
-        let sealed = self.context.algorithm.aead.seal(
-            OSCOREMessage.plaintext(of: response),
-            key: self.context.senderKey,
-            nonce: nonce,
-            aad: self.context.associatedData(requestKID: self.context.recipientID, requestPIV: requestPIV)
+        var sealed = OSCOREMessage.plaintext(of: response, room: self.context.algorithm.tagBytes)
+        self.context.seal(&sealed, own: own, request: request.sequence, self.workspace)
+        return CoAPMessage(
+            type: response.type,
+            code: request.isFetch ? .content : .changed,
+            messageID: response.messageID,
+            token: response.token,
+            options: OSCOREMessage.outerOptions(of: response, partialIV: own),
+            payload: sealed
         )
-        var outer = response
-        outer.code = request.isFetch ? .content : .changed
-        // Observe stays outside, too, for proxies.
-        outer.options = response.options.filtered {
-            OSCOREMessage.isOuterOnly($0.number) || $0.number == .observe
-        }
-        outer.options.append(.oscore, option.encoded())
-        outer.payload = ByteBuffer(bytes: sealed)
-        return outer
     }
 }

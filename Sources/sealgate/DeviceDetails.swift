@@ -27,6 +27,8 @@ struct DeviceDetails: Encodable {
     let keysOf: String?
     /// `imported` or `derived`.
     let psk: String
+    /// `imported` or `derived`.
+    let oscore: String
     /// Whether it has one.
     let password: Bool
     let epoch: UInt32
@@ -42,7 +44,7 @@ struct DeviceDetails: Encodable {
     let problem: String?
 
     private enum CodingKeys: String, CodingKey {
-        case id, profile, seal, keys, psk, password, epoch, state, added, publish, subscribe, deny, problem
+        case id, profile, seal, keys, psk, oscore, password, epoch, state, added, publish, subscribe, deny, problem
         case profileLine = "profile_line"
         case nodeID = "node_id"
         case keysOf = "keys_of"
@@ -73,6 +75,7 @@ struct DeviceDetails: Encodable {
         self.keys = record.hasV1Keys ? .own : device.keysOf != nil ? .shared : .none
         self.keysOf = device.keysOf?.text
         self.psk = record.hasPSK ? "imported" : "derived"
+        self.oscore = record.hasOSCORE ? "imported" : "derived"
         self.password = record.hasPassword
         self.epoch = device.epoch
         self.state = device.isRevoked ? "revoked" : "active"
@@ -116,6 +119,7 @@ struct DeviceDetails: Encodable {
             "TLS-PSK",
             "identity \(self.id), key \(self.psk == "imported" ? "imported" : "derived from the master key")"
         )
+        add("OSCORE", self.oscore == "imported" ? "imported" : "derived from the master key")
         if self.password { add("password", "set; the user name is \(self.id)") }
         add("epoch", "\(self.epoch)")
         add("added", self.added)

@@ -26,14 +26,20 @@ struct DeviceRules {
     /// The first problem of each of `ids`, in their order, as they would be among `all`.
     func problems(of ids: [DeviceID], among all: [DeviceID: Device]) -> [(id: DeviceID, problem: Problem)] {
         var owners: [Identity: DeviceID] = [:]
+        var contexts: [ImportedOSCORE: DeviceID] = [:]
         // Those that are stored already come first, so that the new one is blamed.
         let changed = Set(ids)
         for id in all.keys.sorted() where !changed.contains(id) {
             if let identity = self.identity(of: id, among: all) { owners[identity] = id }
+            if let context = all[id]?.oscore { contexts[context] = id }
         }
         return ids.compactMap { id in
             guard let device = all[id] else { return nil }
             if let problem = self.problem(of: device, among: all) { return (id, problem) }
+            if let context = device.oscore, let other = contexts.updateValue(id, forKey: context) {
+                let message = "it has the OSCORE context of device \(other): nothing could tell the two apart"
+                return (id, Problem(status: .no, message: message))
+            }
             guard let identity = self.identity(of: id, among: all) else { return nil }
             guard let other = owners.updateValue(id, forKey: identity) else { return nil }
             let message = "it has the keys and the node id of device \(other): nothing could tell the two apart"

@@ -12,6 +12,8 @@ struct NodeSheet {
     let seal: SealForm
     /// The pre-shared key, if it is to be shown.
     let psk: [UInt8]?
+    /// The OSCORE context, if it is to be shown.
+    let oscore: OSCORESheet?
     let topics: DeviceDetails
     let configuration: GatewayConfiguration
 
@@ -19,19 +21,21 @@ struct NodeSheet {
         _ device: Device,
         seal: SealForm,
         psk: [UInt8]?,
+        oscore: OSCORESheet? = nil,
         configuration: GatewayConfiguration,
         registry: DeviceRegistry
     ) {
         self.device = device
         self.seal = seal
         self.psk = psk
+        self.oscore = oscore
         self.configuration = configuration
         let owners = Set([device.keysOf ?? device.id])
         self.topics = DeviceDetails(DeviceRecord(device), owners: owners, registry: registry)
     }
 
     /// Whether there is any secret to show.
-    var hasSecrets: Bool { self.device.v1Keys != nil || self.psk != nil }
+    var hasSecrets: Bool { self.device.v1Keys != nil || self.psk != nil || self.oscore != nil }
 
     // MARK: For people
 
@@ -40,12 +44,14 @@ struct NodeSheet {
         var entry = KeyFileEntry(self.device)
         entry.seal = self.seal
         entry.psk = nil  // A derived key in a key file would become an imported one.
+        entry.oscore = nil
         var parts = [self.introduction]
         if self.device.v1Keys != nil {
             parts.append(KeyFile.write([entry]))
             parts.append(self.luaConfiguration)
         }
         if self.psk != nil { parts.append(self.preSharedKey) }
+        if let oscore = self.oscore { parts.append(Self.comment(oscore.lines + self.oscoreHint)) }
         return parts.joined(separator: "\n")
     }
 
@@ -93,16 +99,38 @@ struct NodeSheet {
 
     private var preSharedKey: String {
         guard let psk else { return "" }
-        let listener = self.configuration.listeners.first { $0.psk }
-        let port = listener.map { "\($0.bind.port)" } ?? "PORT"
+        let key = Hexadecimal.encode(psk)
+        let listeners = self.configuration.listeners.filter(\.psk)
         let topic = self.dataTopic ?? "TOPIC"
-        var lines = ["TLS with a pre-shared key, for a listener with protocol \"mqtts\" and psk = true:"]
+        let coaps = listeners.first { $0.transport == .coaps }
+        let mqtts = listeners.first { $0.transport == .mqtts }
+        var lines = ["TLS or DTLS with a pre-shared key, for a listener with psk = true:"]
         lines.append("  identity  \(self.device.id)")
-        lines.append("  key       \(Hexadecimal.encode(psk))")
-        lines.append("With Mosquitto's client, where no other user of the machine can look at its arguments:")
-        lines.append("  mosquitto_pub -h GATEWAY -p \(port) --psk-identity \(self.device.id) \\")
-        lines.append("    --psk \(Hexadecimal.encode(psk)) -q 1 -t \(Self.shellWord(topic)) -m hello")
+        lines.append("  key       \(key)")
+        lines.append("With clients for trying, where no other user of the machine can look at their arguments:")
+        if mqtts != nil || coaps == nil {
+            let port = mqtts.map { "\($0.bind.port)" } ?? "PORT"
+            lines.append("  mosquitto_pub -h GATEWAY -p \(port) --psk-identity \(self.device.id) \\")
+            lines.append("    --psk \(key) -q 1 -t \(Self.shellWord(topic)) -m hello")
+        }
+        if let coaps {
+            lines.append("  coap-client-openssl -m post -u \(self.device.id) -k \"$(printf \(key) | xxd -r -p)\" \\")
+            lines.append("    -e hello \(Self.shellWord(self.address(of: coaps, topic: topic)))")
+        }
         return Self.comment(lines)
+    }
+
+    /// Where a node with an OSCORE context sends its messages.
+    private var oscoreHint: [String] {
+        let listeners = self.configuration.listeners.filter { $0.isCoAP && $0.oscore }
+        guard let listener = listeners.first(where: { $0.transport == .coap }) ?? listeners.first else { return [] }
+        return ["It posts to \(self.address(of: listener, topic: self.dataTopic ?? "TOPIC"))"]
+    }
+
+    /// The resource of a topic on a listener.
+    private func address(of listener: ListenerConfiguration, topic: String) -> String {
+        let prefix = listener.prefix.isEmpty ? "" : "/" + listener.prefix
+        return "\(listener.transport.rawValue)://GATEWAY:\(listener.bind.port)\(prefix)/\(Printable.text(topic))"
     }
 
     /// A topic that the node may publish on, if one can be made of its first filter.
@@ -154,13 +182,14 @@ struct NodeSheet {
         let dataKey: String?
         let passphrase: String?
         let psk: PreSharedKey?
+        let oscore: OSCORESheet.Machine?
         let sessionTopic: String?
         let publish: [DeviceDetails.Filter]
         let subscribe: [DeviceDetails.Filter]
         let deny: [DeviceDetails.Filter]
 
         private enum CodingKeys: String, CodingKey {
-            case id, profile, seal, passphrase, psk, publish, subscribe, deny
+            case id, profile, seal, passphrase, psk, oscore, publish, subscribe, deny
             case nodeID = "node_id"
             case keysOf = "keys_of"
             case staticIV = "static_iv"
@@ -186,6 +215,7 @@ struct NodeSheet {
             psk: self.psk.map {
                 Machine.PreSharedKey(identity: self.device.id.text, key: Hexadecimal.encode($0))
             },
+            oscore: self.oscore?.machine,
             sessionTopic: self.topics.sessionTopic,
             publish: self.topics.publish,
             subscribe: self.topics.subscribe,

@@ -100,14 +100,22 @@ struct OSCOREVectorTests {
         #expect(info(vector.senderID, "Key", 16) == vector.senderInfo)
         #expect(info(vector.recipientID, "Key", 16) == vector.recipientInfo)
         #expect(info("", "IV", 13) == vector.ivInfo)
-        #expect(hexText(client.senderKey) == vector.senderKey)
-        #expect(hexText(client.recipientKey) == vector.recipientKey)
-        #expect(hexText(client.commonIV) == vector.commonIV)
-        #expect(hexText(client.nonce(partialIV: [0], id: client.senderID)) == vector.senderNonce)
-        #expect(hexText(client.nonce(partialIV: [0], id: client.recipientID)) == vector.recipientNonce)
+        #expect(hexText(client.keys) == vector.senderKey + vector.recipientKey + vector.commonIV)
+        #expect(Self.parameters(client, 0, by: client.senderID).nonce == vector.senderNonce)
+        #expect(Self.parameters(client, 0, by: client.recipientID).nonce == vector.recipientNonce)
         let server = try vector.context(server: true)
-        #expect(server.senderKey == client.recipientKey && server.recipientKey == client.senderKey)
-        #expect(server.commonIV == client.commonIV)
+        #expect(hexText(server.keys) == vector.recipientKey + vector.senderKey + vector.commonIV)
+    }
+
+    /// Nonce and associated data of a request, in hex.
+    private static func parameters(
+        _ context: OSCOREContext,
+        _ number: UInt64,
+        by id: OSCOREID
+    ) -> (nonce: String, aad: String) {
+        context.withParameters(number: number, by: id, request: number, id) { nonce, aad in
+            (hexText(Array(nonce)), hexText(Array(aad)))
+        }
     }
 
     /// C.4 to C.6: a request, sealed by the client.
@@ -163,13 +171,14 @@ struct OSCOREVectorTests {
         let outer = try CoAPMessage(decoding: ByteBuffer(bytes: hexBytes(vector.message)))
         let plain = try CoAPMessage(decoding: ByteBuffer(bytes: hexBytes(vector.plain)))
         let option = try #require(outer.options.first(.oscore).flatMap(OSCOREOption.init(decoding:)))
-        #expect(option.partialIV == [20])
-        #expect(option.kid == hexBytes(vector.context.senderID))
-        #expect(option.kidContext == vector.context.idContext.map(hexBytes))
+        #expect(option.sequence == 20)
+        #expect(option.kid == ByteBuffer(bytes: hexBytes(vector.context.senderID)))
+        #expect(option.kidContext == vector.context.idContext.map { ByteBuffer(bytes: hexBytes($0)) })
         #expect(option.encoded() == ByteBuffer(bytes: hexBytes(vector.option)))
-        #expect(hexText(OSCOREMessage.plaintext(of: plain)) == vector.plaintext)
-        #expect(hexText(context.associatedData(requestKID: context.recipientID, requestPIV: [20])) == vector.aad)
-        #expect(hexText(context.nonce(partialIV: [20], id: context.recipientID)) == vector.nonce)
+        let plaintext = OSCOREMessage.plaintext(of: plain, room: 0)
+        #expect(hexText(Array(plaintext.readableBytesView)) == vector.plaintext)
+        let parameters = Self.parameters(context, 20, by: context.recipientID)
+        #expect(parameters.aad == vector.aad && parameters.nonce == vector.nonce)
 
         let receiver = OSCOREReceiver(
             context,

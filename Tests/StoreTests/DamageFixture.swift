@@ -35,6 +35,7 @@ struct DamageFixture: Sendable {
         "dead":
             "id, uplink, sequence, flags, died_at, reason, code, resend, detail, device, topic, properties, payload",
         "command_session": "device, ids, used",
+        "oscore": "context, next, seen",
         "retained": "topic, payload, qos, device, stored_at, properties, expires_at",
         "session": "number, client_id, owner, expiry_interval, left_at",
         "subscription": "session, filter, options, identifier",
@@ -125,6 +126,11 @@ struct DamageFixture: Sendable {
         for number in 1...40 {
             let ids = ByteBuffer(repeating: UInt8(number), count: 32)
             batch.commandSessions.append(CommandSessionRecord(device: "device-\(number)", ids: ids, used: ids))
+        }
+        for number in UInt8(1)...120 {
+            let fingerprint = OSCOREFingerprint([UInt8](repeating: number, count: OSCOREFingerprint.count))
+            let window = OSCOREReplayWindow(next: UInt64(number), seen: 5)
+            batch.oscore += fingerprint.map { [OSCORERecord(fingerprint: $0, window: window, reserved: 256)] } ?? []
         }
         for packetID in UInt16(1)...40 {
             batch.releases.append(.set(uplink: lanes[0], packetID: 0x8000 + packetID, sequence: 1))

@@ -14,8 +14,8 @@ package struct OSCOREPeer: Sendable {
     private let commonIV: [UInt8]
 
     /// - Parameters:
-    ///   - algorithm: Its number in COSE: 10 and 30 for AES-CCM with tags of 8 and 16 bytes, 1 and 3 for AES-GCM, 24 for
-    ///     ChaCha20-Poly1305.
+    ///   - algorithm: Its number in COSE: 10 and 30 for AES-CCM with tags of 8 and 16 bytes, 1 and 3 for AES-GCM, and 24
+    ///     for ChaCha20-Poly1305.
     ///   - senderID: The node's.
     ///   - recipientID: The server's.
     package init(
@@ -119,7 +119,8 @@ package struct OSCOREPeer: Sendable {
 
     /// The server's own number in a response; `nil`: it used that of the request.
     package static func sequence(of response: CoAPMessage) -> UInt64? {
-        guard let option = response.options.first(.oscore).map({ Array($0.readableBytesView) }), let flags = option.first
+        guard let option = response.options.first(.oscore).map({ Array($0.readableBytesView) }),
+            let flags = option.first
         else { return nil }
         return option[1...].prefix(Int(flags & 7)).reduce(0) { $0 << 8 | UInt64($1) }
     }
@@ -142,7 +143,9 @@ package struct OSCOREPeer: Sendable {
 
     private func associatedData(_ requestIV: [UInt8]) -> [UInt8] {
         let external =
-            [0x85, 0x01, 0x81] + Self.head(0, self.algorithm) + Self.bytes(self.senderID) + Self.bytes(requestIV) + [0x40]
+            [0x85, 0x01, 0x81] + Self.head(0, self.algorithm) + Self.bytes(self.senderID) + Self.bytes(requestIV) + [
+                0x40
+            ]
         return [0x83, 0x68] + Array("Encrypt0".utf8) + [0x40] + Self.bytes(external)
     }
 

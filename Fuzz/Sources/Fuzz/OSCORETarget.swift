@@ -40,13 +40,16 @@ enum OSCORETarget {
         expect(receiver.state.window == OSCOREReplayWindow(), "the window has moved for nothing")
 
         // Sealed by the client, which may be hostile: read as strictly as any message.
-        guard let option, option.kid == [7], !option.partialIV.isEmpty else { return }
-        let sealed = self.client.algorithm.aead.seal(
-            plaintext,
-            key: self.client.senderKey,
-            nonce: self.client.nonce(partialIV: option.partialIV, id: [7]),
-            aad: self.client.associatedData(requestKID: [7], requestPIV: option.partialIV)
-        )
+        guard let number = option?.sequence, option?.kid == ByteBuffer(bytes: [7]) else { return }
+        let id = self.client.senderID
+        let sealed = self.client.withParameters(number: number, by: id, request: number, id) { nonce, aad in
+            self.client.algorithm.aead.seal(
+                plaintext,
+                key: Array(self.client.keys.prefix(16)),
+                nonce: Array(nonce),
+                aad: Array(aad)
+            )
+        }
         outer.payload = ByteBuffer(bytes: sealed)
         switch receiver.open(outer) {
         case .opened(let inner, _):

@@ -88,9 +88,9 @@ extension CoAPSite {
             self.channel?.challenge(request.id)
             return
         }
-        guard let device = posting.device, request.isConfirmable,
-            self.core.registry.profile(of: device)?.piggybackCommands == true
-        else { return self.answer(request, self.success(posting)) }
+        guard let device = posting.device, request.isConfirmable, self.core.piggyback.serves(device) else {
+            return self.answer(request, self.success(posting))
+        }
         self.core.piggyback.begin(
             for: device,
             sessionID: posting.query.commandSessionID,

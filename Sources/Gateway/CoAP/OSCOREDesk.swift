@@ -1,4 +1,3 @@
-import CoAPCodec
 import CoAPEndpoint
 import Devices
 import Logging
@@ -11,7 +10,7 @@ import Store
 ///
 /// Bound to the gateway's loop. Whoever owns it takes rows with ``takeChanges()`` into each commit and tells what became of
 /// them with ``settled(_:isWritten:)``. A context's keys are derived when its device is first heard.
-final class OSCOREDesk: CoAPProtection {
+final class OSCOREDesk {
     /// Contexts of one `kid` that are tried for a request.
     static let maxCandidates = 4
     /// Echo challenges of one context in a second: each uses up a sequence number, and a recorded request may be sent
@@ -19,38 +18,45 @@ final class OSCOREDesk: CoAPProtection {
     static let maxChallengesPerSecond: UInt8 = 16
 
     /// A device that may be heard.
-    private struct Entry {
-        /// Of its requests, packed.
-        let kid: UInt64
+    struct Entry {
+        /// Of its requests.
+        let kid: OSCOREID
         let device: DeviceID
         let epoch: UInt32
         let imported: ImportedOSCORE?
         /// Its keys, once it was heard.
-        var live: LiveOSCOREContext?
+        fileprivate(set) var live: LiveOSCOREContext?
 
         func hasKeys(of device: Device) -> Bool { self.epoch == device.epoch && self.imported == device.oscore }
+
+        func has(idContext: ByteBuffer) -> Bool {
+            self.imported?.idContext.map { $0.elementsEqual(idContext.readableBytesView) } ?? false
+        }
     }
 
     /// Told of each request that was not opened. For the operator only.
-    var refused: (_ detail: String, _ peer: CoAPPeer) -> Void = { _, _ in }
+    var refused: (_ refusal: Refusal, _ detail: String, _ peer: CoAPPeer) -> Void = { _, _, _ in }
     /// Told when ``takeChanges()`` has something new. If it is urgent, sequence numbers may run out.
     var changed: (_ isUrgent: Bool) -> Void = { _ in }
 
     private let keys: DeviceKeys
     private let logger: Logger
-    private let echo = EchoSource()
+    let echo = EchoSource()
+    private let workspace = OSCOREWorkspace()
     /// By `kid`, then by device.
-    private var entries: [Entry] = []
-    private var live: [UInt64: LiveOSCOREContext] = [:]
-    private var numbers: [OSCOREFingerprint: UInt64] = [:]
+    private(set) var entries: [Entry] = []
+    private(set) var live: [UInt64: LiveOSCOREContext] = [:]
+    private(set) var numbers: [OSCOREFingerprint: UInt64] = [:]
     private var lastNumber: UInt64 = 0
     /// Of contexts that are not live.
-    private var parked: [OSCOREFingerprint: OSCOREState] = [:]
+    var parked: [OSCOREFingerprint: OSCOREState] = [:]
     /// Where the sequence numbers of contexts begin that the store does not know.
     private let unknownReserved: UInt64
-    private var dirty: [LiveOSCOREContext] = []
+    /// Their rows go into the next commit.
+    var dirty: [LiveOSCOREContext] = []
     private let isEnabled: Bool
-    private var isClosed: Bool
+    /// Nothing is opened, and nothing sealed under an own number.
+    var isClosed: Bool
 
     /// - Parameters:
     ///   - keys: Of derived contexts.
@@ -100,10 +106,10 @@ final class OSCOREDesk: CoAPProtection {
                 entries.append(self.entries[place])
                 self.entries[place].live = nil
             } else if let kid = device.oscore?.senderID ?? self.keys.oscoreID(of: device.id, epoch: device.epoch),
-                let packed = Self.packed(kid)
+                let id = OSCOREID(kid)
             {
                 entries.append(
-                    Entry(kid: packed, device: device.id, epoch: device.epoch, imported: device.oscore, live: nil)
+                    Entry(kid: id, device: device.id, epoch: device.epoch, imported: device.oscore, live: nil)
                 )
             }
         }
@@ -139,14 +145,8 @@ final class OSCOREDesk: CoAPProtection {
         }
     }
 
-    /// An ID of at most seven bytes as a number; no two are the same.
-    private static func packed(_ id: [UInt8]) -> UInt64? {
-        guard id.count <= 7 else { return nil }
-        return id.reduce(UInt64(0)) { $0 << 8 | UInt64($1) } | UInt64(id.count) << 56
-    }
-
     /// The context of an entry, made if it was not there; `nil`: there is none, or another device has the same.
-    private func live(at index: Int) -> LiveOSCOREContext? {
+    func live(at index: Int) -> LiveOSCOREContext? {
         if let context = self.entries[index].live { return context }
         let entry = self.entries[index]
         let derived = entry.imported == nil ? self.keys.oscoreContext(of: entry.device, epoch: entry.epoch) : nil
@@ -165,7 +165,7 @@ final class OSCOREDesk: CoAPProtection {
             number: self.lastNumber,
             device: entry.device,
             fingerprint: fingerprint,
-            receiver: OSCOREReceiver(context, state: state)
+            receiver: OSCOREReceiver(context, state: state, workspace: self.workspace)
         )
         self.entries[index].live = live
         self.live[live.number] = live
@@ -179,229 +179,5 @@ final class OSCOREDesk: CoAPProtection {
             isExact: false,
             sequence: Self.sequence(from: self.unknownReserved)
         )
-    }
-
-    // MARK: Requests
-
-    func open(_ request: CoAPMessage, from peer: CoAPPeer, now: NIODeadline) -> CoAPOpenedRequest {
-        guard !self.isClosed else { return .refused(CoAPResponse(.serviceUnavailable)) }
-        guard let value = request.options.first(.oscore), let option = OSCOREOption(decoding: value),
-            let kid = option.kid, !option.partialIV.isEmpty
-        else { return self.refuse(.malformed, of: nil, peer) }
-        var tried = 0
-        var isReplay = false
-        var device: DeviceID?
-        if let packed = Self.packed(kid) {
-            var index = self.firstIndex(packed)
-            while tried < Self.maxCandidates, index < self.entries.count, self.entries[index].kid == packed {
-                defer { index += 1 }
-                if let asked = option.kidContext, asked != self.entries[index].imported?.idContext { continue }
-                guard let context = self.live(at: index) else { continue }
-                tried += 1
-                device = context.device
-                switch context.receiver.open(request, option) {
-                case .opened(let inner, let opened):
-                    return .request(inner, context.protected(opened))
-                case .unknownFreshness(let inner, let opened):
-                    return self.ask(context, inner, opened, from: peer, now: now)
-                case .refused(.replayed): isReplay = true  // Another one's context may still open it.
-                case .refused(.notProven): break
-                case .refused(.malformed): return self.refuse(.malformed, of: device, peer)
-                }
-            }
-        }
-        guard tried > 0 else {
-            self.refused("no device has this OSCORE sender ID and ID context", peer)
-            return .refused(Self.error(.unauthorized, "Security context not found"))
-        }
-        return self.refuse(isReplay ? .replayed : .notProven, of: tried == 1 ? device : nil, peer)
-    }
-
-    /// The first entry of this `kid`, or where it would be.
-    private func firstIndex(_ kid: UInt64) -> Int {
-        var low = 0
-        var high = self.entries.count
-        while low < high {
-            let middle = (low + high) / 2
-            if self.entries[middle].kid < kid { low = middle + 1 } else { high = middle }
-        }
-        return low
-    }
-
-    /// A request that may be a recorded one: let in if it brings an Echo value of this run, else asked for again with one.
-    private func ask(
-        _ context: LiveOSCOREContext,
-        _ inner: CoAPMessage,
-        _ request: OSCOREReceiver.Request,
-        from peer: CoAPPeer,
-        now: NIODeadline
-    ) -> CoAPOpenedRequest {
-        // The value is sealed, so it proves its receiver whatever address he has by now.
-        if let echo = inner.options.first(.echo),
-            self.echo.age(of: echo, for: Self.anywhere, context: context.number, now: now) != nil
-        {
-            context.receiver.accept(request)
-            return .request(inner, context.protected(request))
-        }
-        guard context.mayChallenge(now: now) else {
-            self.refused("device \(context.device): too many requests that may be replays", peer)
-            return .refused(CoAPResponse(.tooManyRequests, maxAge: 1))
-        }
-        var response = CoAPResponse(.unauthorized)
-        response.options.append(.echo, self.echo.value(for: Self.anywhere, context: context.number, now: now))
-        return .challenged(response, context.protected(request, needsOwnPartialIV: true))
-    }
-
-    private static let anywhere = CoAPPeer(addressHigh: 0, addressLow: 0, port: 0)
-
-    private func refuse(
-        _ refusal: OSCOREReceiver.Refusal,
-        of device: DeviceID?,
-        _ peer: CoAPPeer
-    ) -> CoAPOpenedRequest {
-        self.refused(device.map { "device \($0): \(refusal.detail)" } ?? refusal.detail, peer)
-        return .refused(Self.error(refusal.code, refusal.diagnostic))
-    }
-
-    /// Not protected, so no cache may answer with it later (RFC 8613 §8.2).
-    private static func error(_ code: CoAPCode, _ diagnostic: String) -> CoAPResponse {
-        CoAPResponse(code, maxAge: 0, payload: ByteBuffer(string: diagnostic))
-    }
-
-    // MARK: Responses
-
-    func seal(_ response: CoAPMessage, to request: CoAPProtectedRequest, withOwnPartialIV: Bool) -> CoAPMessage? {
-        guard let context = self.live[request.context], !self.isClosed || !withOwnPartialIV else { return nil }
-        let opened = OSCOREReceiver.Request(sequence: request.sequence, isFetch: request.isFetch)
-        let sealed = context.receiver.seal(response, to: opened, withOwnPartialIV: withOwnPartialIV)
-        if withOwnPartialIV, !context.isReserving, context.receiver.state.sequence.wantsReservation != nil {
-            context.isReserving = true
-            self.mark(context, isUrgent: true)
-        }
-        return sealed
-    }
-
-    // MARK: What the store remembers
-
-    /// A request under this context changes something: its replay window goes into the commit that is being filled, once
-    /// for each, as it is when that leaves.
-    func noteAccepted(_ context: UInt64) {
-        if let context = self.live[context] { self.mark(context, isUrgent: false) }
-    }
-
-    private func mark(_ context: LiveOSCOREContext, isUrgent: Bool) {
-        guard !self.isClosed else { return }
-        if !context.isDirty {
-            context.isDirty = true
-            self.dirty.append(context)
-        } else if !isUrgent {
-            return
-        }
-        self.changed(isUrgent)
-    }
-
-    /// The rows that have changed, as they are now.
-    func takeChanges() -> [OSCORERecord] {
-        guard !self.dirty.isEmpty else { return [] }
-        let dirty = self.dirty
-        self.dirty.removeAll(keepingCapacity: dirty.count <= 1024)
-        return dirty.map { context in
-            context.isDirty = false
-            let state = context.receiver.state
-            if state.sequence.wantsReservation != nil { context.isReserving = true }
-            return OSCORERecord(
-                fingerprint: context.fingerprint,
-                window: state.window,
-                reserved: state.sequence.wantsReservation ?? state.sequence.reserved
-            )
-        }
-    }
-
-    /// What became of rows that ``takeChanges()`` gave. What could not be written is given again, as it is then.
-    func settled(_ records: [OSCORERecord], isWritten: Bool) {
-        for record in records where !record.isExact {
-            guard let context = self.numbers[record.fingerprint].flatMap({ self.live[$0] }) else {
-                if isWritten { self.parked[record.fingerprint]?.sequence.didReserve(record.reserved) }
-                continue
-            }
-            context.isReserving = false
-            if isWritten {
-                context.receiver.state.sequence.didReserve(record.reserved)
-            } else {
-                self.mark(context, isUrgent: false)
-            }
-        }
-    }
-
-    /// For an orderly end: all rows, with windows that can be believed at the next start and without numbers that are not
-    /// used. Nothing is opened or sealed under an own number from here on.
-    func writeDown() -> [OSCORERecord] {
-        guard !self.isClosed else { return [] }
-        self.isClosed = true
-        self.dirty = []
-        let states = self.parked.map { ($0, $1) } + self.live.values.map { ($0.fingerprint, $0.receiver.state) }
-        return states.compactMap { fingerprint, state in
-            guard let window = state.exactWindow else { return nil }
-            return OSCORERecord(
-                fingerprint: fingerprint,
-                window: window,
-                reserved: state.sequence.next,
-                isExact: true
-            )
-        }
-    }
-}
-
-/// A context whose keys are in memory.
-private final class LiveOSCOREContext {
-    /// Never given twice in a run.
-    let number: UInt64
-    let device: DeviceID
-    let fingerprint: OSCOREFingerprint
-    let receiver: OSCOREReceiver
-    /// Its row goes into the next commit.
-    var isDirty = false
-    /// A reservation of sequence numbers is on its way to the disk.
-    var isReserving = false
-    private var challenges: UInt8 = 0
-    /// In seconds of the monotonic clock.
-    private var challengesSince: UInt32 = 0
-
-    init(number: UInt64, device: DeviceID, fingerprint: OSCOREFingerprint, receiver: OSCOREReceiver) {
-        self.number = number
-        self.device = device
-        self.fingerprint = fingerprint
-        self.receiver = receiver
-    }
-
-    func protected(_ request: OSCOREReceiver.Request, needsOwnPartialIV: Bool = false) -> CoAPProtectedRequest {
-        CoAPProtectedRequest(
-            context: self.number,
-            sequence: request.sequence,
-            isFetch: request.isFetch,
-            needsOwnPartialIV: needsOwnPartialIV
-        )
-    }
-
-    func mayChallenge(now: NIODeadline) -> Bool {
-        let second = UInt32(truncatingIfNeeded: now.uptimeNanoseconds / 1_000_000_000)
-        if self.challengesSince != second {
-            self.challengesSince = second
-            self.challenges = 0
-        }
-        guard self.challenges < OSCOREDesk.maxChallengesPerSecond else { return false }
-        self.challenges += 1
-        return true
-    }
-}
-
-extension OSCOREReceiver.Refusal {
-    /// For the operator.
-    fileprivate var detail: String {
-        switch self {
-        case .malformed: "an OSCORE option that can't be used"
-        case .replayed: "an OSCORE request that came before"
-        case .notProven: "an OSCORE request that its keys don't open"
-        }
     }
 }

@@ -17,7 +17,7 @@ import Sealing
 ///     passphrase = "mypassphrase"
 ///
 /// `keys_of = "OTHER"` in place of the four secrets says that the device shares those of another; `psk` is a pre-shared key
-/// for TLS that the node has already. `password_hash = "hex:…"`, as an export writes it, is what a password is checked
+/// for TLS that the node has already, and `oscore_secret` with what belongs to it an OSCORE context. `password_hash = "hex:…"`, as an export writes it, is what a password is checked
 /// against; the password itself can't be given here.
 package enum KeyFile {
     /// Longest file in bytes, enough for 100,000 devices.
@@ -88,6 +88,7 @@ package enum KeyFile {
         let keysOf = Self.name(reader, "keys_of", "the id")
         let keys = Self.v1Keys(reader, isSealed: seal == .v1)
         let psk = Self.bytes(reader, "psk", allowed: Array(1...TLSPreSharedKey.maxKeyBytes))
+        let oscore = Self.oscore(reader)
         let password = Self.passwordHash(reader)
         reader.finish()
         guard let id else { return nil }
@@ -98,6 +99,7 @@ package enum KeyFile {
         entry.v1Keys = keys
         entry.keysOf = keysOf
         entry.psk = psk
+        entry.oscore = oscore
         entry.password = password
         entry.line = reader.line
         return entry
@@ -159,7 +161,7 @@ package enum KeyFile {
     }
 
     /// A secret: text, or `hex:` and digits. Messages tell its length at most.
-    private static func bytes(_ reader: ConfigurationReader, _ key: String, allowed: [Int]) -> [UInt8]? {
+    static func bytes(_ reader: ConfigurationReader, _ key: String, allowed: [Int]) -> [UInt8]? {
         guard let text = reader.string(key) else { return nil }
         let bytes: [UInt8]
         if text.hasPrefix("hex:") {
@@ -210,25 +212,26 @@ package enum KeyFile {
             lines.append(Self.assignment("passphrase", Self.secret(keys.passphrase)))
         }
         if let psk = entry.psk { lines.append(Self.assignment("psk", Self.secret(psk))) }
+        if let oscore = entry.oscore { lines += Self.lines(of: oscore) }
         if let password = entry.password {
             lines.append(Self.assignment("password_hash", "\"hex:\(Hexadecimal.encode(password.bytes))\""))
         }
         return lines.joined(separator: "\n") + "\n"
     }
 
-    private static func assignment(_ key: String, _ value: String) -> String {
+    static func assignment(_ key: String, _ value: String) -> String {
         key + String(repeating: " ", count: max(0, 10 - key.utf8.count)) + " = " + value
     }
 
     /// Printable ASCII as text, everything else as `hex:`.
-    private static func secret(_ bytes: [UInt8]) -> String {
+    static func secret(_ bytes: [UInt8]) -> String {
         let text = String(decoding: bytes, as: UTF8.self)
         let isPlain = bytes.allSatisfy { (0x21...0x7E).contains($0) } && !text.hasPrefix("hex:")
         return isPlain ? Self.quoted(text) : "\"hex:\(Hexadecimal.encode(bytes))\""
     }
 
     /// A basic string of TOML.
-    private static func quoted(_ text: String) -> String {
+    static func quoted(_ text: String) -> String {
         var quoted = "\""
         for scalar in text.unicodeScalars {
             switch scalar {

@@ -17,6 +17,8 @@ package struct KeyFileEntry: Sendable, Equatable {
     package var keysOf: DeviceID?
     /// A pre-shared key for TLS that the node has already; `nil`: the gateway derives one.
     package var psk: [UInt8]?
+    /// An OSCORE context that the node has already; `nil`: the gateway derives one.
+    package var oscore: ImportedOSCORE?
     /// The hash of its password; `nil`: the file does not say.
     package var password: PasswordHash?
     /// The line of `[[device]]`, from 1; 0 for an entry that was not read from a file. Not compared.
@@ -36,6 +38,7 @@ package struct KeyFileEntry: Sendable, Equatable {
         self.v1Keys = device.v1Keys
         self.keysOf = device.keysOf
         self.psk = device.psk
+        self.oscore = device.oscore
         self.password = device.password
     }
 
@@ -43,7 +46,7 @@ package struct KeyFileEntry: Sendable, Equatable {
     package static func == (left: Self, right: Self) -> Bool {
         left.id == right.id && left.profile == right.profile && left.seal == right.seal && left.nodeID == right.nodeID
             && left.v1Keys == right.v1Keys && left.keysOf == right.keysOf && left.psk == right.psk
-            && left.password == right.password
+            && left.password == right.password && left.oscore == right.oscore
     }
 }
 

@@ -477,8 +477,9 @@ final class Client: MQTTConnectionDelegate {
 }
 
 extension Client: CommandSource {
-    /// Of an attached broker, this connection to it.
-    var isHere: Bool { self.attached?.isOver == false || self.socket != nil }
+    /// Of an attached broker, this connection to it. A node that sends by CoAP has none that could end: it is here as long as
+    /// it is remembered.
+    var isHere: Bool { self.attached?.isOver == false || self.socket != nil || self.coap != nil }
 }
 
 extension Will {

@@ -20,8 +20,8 @@ extension GatewayCore {
 
     /// Whether this session gets commands for the device sealed: its own, and those that prove nothing. Others whom policy
     /// allows the topic (a home automation on a guest listener) get them as they are.
-    func isSealed(_ session: Session, for device: DeviceID) -> Bool {
-        switch session.owner {
+    func isSealed(_ owner: SessionOwner, for device: DeviceID) -> Bool {
+        switch owner {
         case .unproven: true
         case .device(let id): id == device.text
         case .guest: false
@@ -143,6 +143,22 @@ extension GatewayCore {
         case .taken:
             if publish.qos != .atMostOnce { self.commits.acknowledge(publish.packetID, to: client, undo: undo) }
         }
+    }
+
+    /// Takes a session ID that came along with another message, for the next command on a topic.
+    func offer(
+        sessionID payload: ByteBuffer,
+        for commands: TopicName,
+        of device: DeviceID,
+        isProven: Bool,
+        source: any CommandSource
+    ) {
+        defer { self.writeDown(device) }
+        guard CommandSessionID.problem(with: payload) == nil, !self.isOwn(payload) else {
+            return self.counters.count(.commandSession)
+        }
+        let id = CommandSessionID(payload, isRetained: false, isProven: isProven, source: source)
+        if self.commandDesk.offer(id, for: commands, of: device) != .taken { self.counters.count(.commandSession) }
     }
 
     /// What becomes of a session ID.
@@ -275,7 +291,9 @@ extension GatewayCore {
         self.commits.withoutPublisher {
             self.broker.forEachRecipient(of: message.topic, from: nil) { session, grant in
                 let qos = min(message.qos, grant.qos)
-                guard self.isSealed(session, for: device), isMeant(session, qos) else { return false }
+                guard self.isSealed(session.owner, for: device), isMeant(session, qos) else { return false }
+                // Its node knows the session ID of its own post, and no other: the command can wait as it is.
+                if Piggyback.owns(session), session.connection == nil { return false }
                 let isWithIt = self.deliver(
                     &outgoing,
                     to: session,
@@ -329,7 +347,9 @@ extension GatewayCore {
     private func recipients(of message: Message, _ device: DeviceID) -> (here: Bool, any: Bool) {
         var found = (here: false, any: false)
         self.broker.forEachRecipient(of: message.topic, from: nil) { session, _ in
-            guard self.isSealed(session, for: device), self.mayReceive(session, message.topic) else { return false }
+            guard self.isSealed(session.owner, for: device), self.mayReceive(session, message.topic) else {
+                return false
+            }
             found.any = true
             if session.connection != nil { found.here = true }
             return session.connection != nil
@@ -348,10 +368,11 @@ extension GatewayCore {
         case .guest: return
         case .device(let text): if let id = try? DeviceID(text) { devices.insert(id) }
         case .unproven:
-            let clientID = session.clientID.description
             for filter in session.subscriptions.keys {
                 let matched = ((try? SharedSubscription.parse(filter)) ?? nil)?.filter ?? filter
-                if let id = self.registry.claimedDevice(subscribe: matched, clientID: clientID) { devices.insert(id) }
+                if let id = self.registry.claimedDevice(subscribe: matched, clientID: session.claimedID) {
+                    devices.insert(id)
+                }
             }
         }
         for device in devices {
@@ -439,4 +460,9 @@ extension GatewayCore {
         let own = (try? DeviceID(device)).flatMap { self.commandDesk[$0] }
         return own?.record ?? CommandSessionRecord(device: device, ids: ByteBuffer(), used: ByteBuffer())
     }
+}
+
+extension Message {
+    /// Whether it goes to the device sealed only, kept on a topic of its commands: what it says itself is no command for it.
+    func mustBeSealed(for device: DeviceID) -> Bool { self.publisher != device.text && !self.isNeverSealed }
 }

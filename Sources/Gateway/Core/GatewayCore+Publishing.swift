@@ -317,7 +317,8 @@ extension GatewayCore {
         var outgoing = OutgoingMessage(message)
         // [MQTT-4.5.0-1]
         self.broker.forEachRecipient(of: message.topic, from: origin) { session, grant in
-            if let device, self.isSealed(session, for: device) {
+            if self.isEcho(message, to: session) { return false }
+            if let device, self.isSealed(session.owner, for: device) {
                 let mayReceive = self.mayReceive(session, message.topic)
                 if mayReceive { isAwaited = true }
                 return mayReceive
@@ -352,6 +353,12 @@ extension GatewayCore {
     func forgetRetained(_ topic: TopicName) {
         guard let kept = self.broker.retained[topic], self.broker.retained.clear(topic) else { return }
         if kept.publisher != nil { self.commits.append(.clear(topic: topic.buffer)) }
+    }
+
+    /// Whether it is what a device published itself, and its session for commands would bring it back.
+    func isEcho(_ message: Message, to session: Session) -> Bool {
+        guard Piggyback.owns(session), case .device(let id) = session.owner else { return false }
+        return message.publisher == id
     }
 
     /// One delivery, if the policy still allows it.

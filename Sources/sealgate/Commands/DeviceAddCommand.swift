@@ -21,6 +21,11 @@ struct DeviceAddCommand: ParsableCommand {
 
               sealgate device add hall --profile tls --psk
 
+            A node that speaks CoAP with OSCORE, whose context is derived as the key above is; show it again with \
+            "device show yard --oscore":
+
+              sealgate device add yard --profile plain --oscore
+
             A node that has keys already, and a second one that shares them and writes another node id:
 
               sealgate device add attic-1 --profile article --keys article.keys
@@ -71,6 +76,9 @@ struct DeviceAddCommand: ParsableCommand {
     )
     var pskFile: String?
 
+    @Flag(help: "Show its OSCORE context too.")
+    var oscore = false
+
     @Flag(help: "One JSON object on standard output.")
     var json = false
 
@@ -114,7 +122,7 @@ struct DeviceAddCommand: ParsableCommand {
         let store = try files.openStore()
         defer { store.close() }
         // The master key first: the gateway looks for it when it sees the device.
-        let derived = self.psk ? try store.keyHierarchy() : nil
+        let derived = self.psk || self.oscore ? try store.keyHierarchy() : nil
         try store.insert(device)
 
         var shown = device
@@ -122,7 +130,9 @@ struct DeviceAddCommand: ParsableCommand {
         let sheet = NodeSheet(
             shown,
             seal: rules.seal(of: device),
-            psk: derived?.deviceSecret(device: device.id.text, epoch: device.epoch).key(.tlsPSK),
+            psk: self.psk
+                ? derived?.deviceSecret(device: device.id.text, epoch: device.epoch).key(.tlsPSK) : nil,
+            oscore: self.oscore ? try derived.map { try OSCORESheet(device, $0) } : nil,
             configuration: files.configuration,
             registry: files.registry(of: Array(all.values))
         )
@@ -153,6 +163,11 @@ struct DeviceAddCommand: ParsableCommand {
         device.psk = try self.pskFile.map { try self.preSharedKey(in: $0) } ?? entry?.psk
         if self.psk, device.psk != nil {
             throw CommandFailure(.usage, "--psk shows a key that is made here, and \(self.keys ?? "the file") has one")
+        }
+        device.oscore = entry?.oscore
+        if self.oscore, device.oscore != nil {
+            let path = self.keys ?? "the file"
+            throw CommandFailure(.usage, "--oscore shows a context that is made here, and \(path) has one")
         }
         // An unknown profile is told before whatever follows from it.
         guard files.configuration.profiles[profile] != nil else { return (device, false) }
@@ -219,10 +234,12 @@ struct DeviceAddCommand: ParsableCommand {
     /// Says what the device lacks to be of use.
     private func warn(of sheet: NodeSheet, _ configuration: GatewayConfiguration) {
         let device = sheet.device
-        let isProvable = sheet.seal != .none || self.psk || device.psk != nil || device.password != nil
+        let hasOSCORE = self.oscore || device.oscore != nil
+        let isProvable =
+            sheet.seal != .none || self.psk || hasOSCORE || device.psk != nil || device.password != nil
         if !isProvable, configuration.profiles[device.profile]?.plaintext == false {
             Output.error(
-                "sealgate: nothing proves this device yet: it needs --psk or --psk-file, a password (sealgate device password \(self.id)), "
+                "sealgate: nothing proves this device yet: it needs --psk, --psk-file or --oscore, a password (sealgate device password \(self.id)), "
                     + "or a client certificate with the CN \(self.id)"
             )
         }
@@ -234,6 +251,9 @@ struct DeviceAddCommand: ParsableCommand {
         }
         if self.psk || device.psk != nil, !configuration.listeners.contains(where: \.psk) {
             Output.error("sealgate: no listener of \(configuration.file) has psk = true: nobody can use this key yet")
+        }
+        if hasOSCORE, !configuration.listeners.contains(where: { $0.isCoAP && $0.oscore }) {
+            Output.error("sealgate: \(configuration.file) has no CoAP listener: nobody can use this OSCORE context yet")
         }
     }
 }

@@ -16,7 +16,7 @@ struct DeviceExportCommand: ParsableCommand {
             Of a password the hash is written, which is as much as the gateway knows itself.
 
             A key file can't say that a device is revoked: revoked ones are left out unless they are named. Keys for \
-            TLS-PSK that are derived from the master key are not in it.
+            TLS-PSK and OSCORE contexts that are derived from the master key are not in it.
             """
     )
 
@@ -44,6 +44,7 @@ struct DeviceExportCommand: ParsableCommand {
             if !self.secrets {
                 entry.v1Keys = nil
                 entry.psk = nil
+                entry.oscore = nil
                 entry.password = nil
             }
             return entry

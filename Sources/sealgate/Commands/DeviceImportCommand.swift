@@ -23,7 +23,8 @@ struct DeviceImportCommand: ParsableCommand {
               passphrase = "…"
 
             In place of the four secrets keys_of = "OTHER" says that its node has those of another device; psk = "…" is a \
-            key for TLS-PSK. password_hash = "hex:…" is the hash of a password as "device export --secrets" writes it; a \
+            key for TLS-PSK; oscore_secret, oscore_sender_id and what belongs to them are an OSCORE context that its node has. \
+            password_hash = "hex:…" is the hash of a password as "device export --secrets" writes it; a \
             device that is there already keeps its password if its entry has none. "device password" sets one.
 
               sealgate device import nodes.keys
@@ -101,6 +102,7 @@ struct DeviceImportCommand: ParsableCommand {
             device.v1Keys = entry.v1Keys
             device.keysOf = entry.keysOf
             device.psk = entry.psk
+            device.oscore = entry.oscore
             device.password = entry.password
             if rules.seal(of: device) == .v1, device.nodeID == nil { device.nodeID = entry.id.text }
             if let former = old[entry.id] {

@@ -34,12 +34,13 @@ struct DeviceListCommand: ParsableCommand {
             return Output.error(self.profile.map { "no devices with profile \($0)" } ?? "no devices yet")
         }
         try Output.table(
-            ["ID", "PROFILE", "SEAL", "STATE", "EPOCH", "PASSWORD", "NODE ID", "SESSION TOPIC"],
+            ["ID", "PROFILE", "SEAL", "STATE", "EPOCH", "PASSWORD", "OSCORE", "NODE ID", "SESSION TOPIC"],
             details.map { device in
                 [
                     device.id, Printable.text(device.profile), device.seal,
                     device.problem != nil && device.state == "active" ? "unusable" : device.state,
-                    "\(device.epoch)", device.password ? "set" : "-", device.nodeID.map { Printable.text($0) } ?? "-",
+                    "\(device.epoch)", device.password ? "set" : "-",
+                    device.oscore == "imported" ? "own" : "-", device.nodeID.map { Printable.text($0) } ?? "-",
                     device.sessionTopic.map { Printable.text($0) } ?? "-",
                 ]
             }

@@ -1,0 +1,47 @@
+import CoAPEndpoint
+import Devices
+import NIOCore
+import Sealing
+
+/// A context whose keys are in memory.
+final class LiveOSCOREContext {
+    /// Never given twice in a run.
+    let number: UInt64
+    let device: DeviceID
+    let fingerprint: OSCOREFingerprint
+    let receiver: OSCOREReceiver
+    /// Its row goes into the next commit.
+    var isDirty = false
+    /// A reservation of sequence numbers is on its way to the disk.
+    var isReserving = false
+    private var challenges: UInt8 = 0
+    /// In seconds of the monotonic clock.
+    private var challengesSince: UInt32 = 0
+
+    init(number: UInt64, device: DeviceID, fingerprint: OSCOREFingerprint, receiver: OSCOREReceiver) {
+        self.number = number
+        self.device = device
+        self.fingerprint = fingerprint
+        self.receiver = receiver
+    }
+
+    func protected(_ request: OSCOREReceiver.Request, needsOwnPartialIV: Bool = false) -> CoAPProtectedRequest {
+        CoAPProtectedRequest(
+            context: self.number,
+            sequence: request.sequence,
+            isFetch: request.isFetch,
+            needsOwnPartialIV: needsOwnPartialIV
+        )
+    }
+
+    func mayChallenge(now: NIODeadline) -> Bool {
+        let second = UInt32(truncatingIfNeeded: now.uptimeNanoseconds / 1_000_000_000)
+        if self.challengesSince != second {
+            self.challengesSince = second
+            self.challenges = 0
+        }
+        guard self.challenges < OSCOREDesk.maxChallengesPerSecond else { return false }
+        self.challenges += 1
+        return true
+    }
+}

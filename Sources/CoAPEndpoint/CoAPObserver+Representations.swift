@@ -222,7 +222,7 @@ extension CoAPObserver {
         self.counters.representations += 1
         actions.append(
             .representation(
-                CoAPRepresentation(
+                ObservedRepresentation(
                     target: target.id,
                     payload: body.bytes,
                     contentFormat: body.contentFormat,

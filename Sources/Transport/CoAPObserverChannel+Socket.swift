@@ -5,7 +5,6 @@ import NIOPosix
 // The channel as the one handler of its socket.
 extension CoAPObserverChannel: ChannelInboundHandler {
     package typealias InboundIn = AddressedEnvelope<ByteBuffer>
-    package typealias OutboundOut = AddressedEnvelope<ByteBuffer>
 
     package func channelActive(context: ChannelHandlerContext) {
         self.opened(context)
@@ -17,10 +16,10 @@ extension CoAPObserverChannel: ChannelInboundHandler {
         let now = self.burst ?? .now()
         self.burst = now
         let count = envelope.data.readableBytes
-        self.datagrams.received += 1
-        self.datagrams.receivedBytes += UInt64(count)
+        self.traffic.received += 1
+        self.traffic.receivedBytes += UInt64(count)
         guard count <= self.maxReceiveBytes else {
-            self.datagrams.oversized += 1
+            self.traffic.oversized += 1
             return
         }
         guard let address = DatagramAddress(envelope.remoteAddress), address.port != 0, !address.isMulticast else {
@@ -45,18 +44,5 @@ extension CoAPObserverChannel: ChannelInboundHandler {
         // Not that of a socket that was never bound.
         if context === self.context { self.lostSocket(self.lastError ?? "closed") }
         context.fireChannelInactive()
-    }
-
-    /// Sends at the end of the turn.
-    func send(_ datagram: ByteBuffer, to address: DatagramAddress) {
-        guard let context = self.context, context.channel.isWritable else {
-            self.datagrams.unsent += 1
-            return
-        }
-        self.datagrams.sent += 1
-        self.datagrams.sentBytes += UInt64(datagram.readableBytes)
-        let envelope = AddressedEnvelope(remoteAddress: address.socketAddress(isIPv6: self.isIPv6), data: datagram)
-        context.write(Self.wrapOutboundOut(envelope), promise: nil)
-        self.hasWritten = true
     }
 }

@@ -1,3 +1,4 @@
+import CDatagrams
 package import CoAPEndpoint
 package import Logging
 package import NIOCore
@@ -34,9 +35,10 @@ package final class CoAPObserverChannel {
         var failures = 0
     }
 
-    /// Datagrams of one read, and reads before others have their turn.
-    private static let datagramsAtOnce = 16
-    private static let readsAtOnce: UInt = 4
+    /// Datagrams that are read before others have their turn.
+    private static let readsAtOnce: UInt = 32
+    /// Bytes that the system may hold for the socket before it is read.
+    private static let receiveQueueBytes = 256 << 10
     /// Names that are looked up at the same time: each holds a thread.
     private static let lookupsAtOnce = 2
     /// Wait after a lookup that failed. It doubles with each one more, up to the second.
@@ -50,7 +52,7 @@ package final class CoAPObserverChannel {
     /// Until the end.
     private var delegate: (any CoAPObserverChannelDelegate)?
     var context: ChannelHandlerContext?
-    var isIPv6 = false
+    private var sender: DatagramSender?
     private var isLeaving = false
     private var hasBegun = false
     /// Sockets that could not be had or broke, since one was of use.
@@ -66,9 +68,8 @@ package final class CoAPObserverChannel {
     var burst: NIODeadline?
     private var timer: Scheduled<Void>?
     private var timerDue: NIODeadline?
-    var hasWritten = false
     var lastError: String?
-    package internal(set) var datagrams = DatagramCounters()
+    var traffic = DatagramCounters()
 
     package init(
         _ targets: [Target],
@@ -89,39 +90,56 @@ package final class CoAPObserverChannel {
     /// Longest datagram that is taken.
     var maxReceiveBytes: Int { self.observer.configuration.maxMessageBytes }
     package var counters: CoAPObserverCounters { self.observer.counters }
+    /// Datagrams of the present socket, and those that were lost before.
+    package var datagrams: DatagramCounters {
+        var counters = self.traffic
+        counters.sent = self.sender?.sent ?? 0
+        counters.sentBytes = self.sender?.sentBytes ?? 0
+        counters.unsent += self.sender?.lost ?? 0
+        return counters
+    }
 
     // MARK: Life
 
     /// Binds a socket of the system's choice and begins; not before this returns.
     package func start() {
-        let own = NIOLoopBound(self, eventLoop: self.loop)
-        // A machine without IPv6 has no such socket.
-        self.bind("::").flatMapError { _ in own.value.bind("0.0.0.0") }.whenFailure { error in
-            own.value.lostSocket("\(error)")
+        let socket: (descriptor: Int32, isIPv6: Bool)
+        do {
+            socket = try Self.bound()
+        } catch {
+            return self.lostSocket("\(error)")
         }
-    }
-
-    private func bind(_ host: String) -> EventLoopFuture<any Channel> {
-        let handler = NIOLoopBound(self, eventLoop: self.loop)
-        // One byte more than is taken, so that what was cut is told from what was not.
-        let capacity = Self.datagramsAtOnce * (self.maxReceiveBytes + 1)
-        return DatagramBootstrap(group: self.loop)
-            .channelOption(.datagramVectorReadMessageCount, value: Self.datagramsAtOnce)
+        // Sends past the channel of swift-nio, which closes the socket at most errors of a single datagram.
+        self.sender = DatagramSender(descriptor: socket.descriptor, isIPv6: socket.isIPv6)
+        let own = NIOLoopBound(self, eventLoop: self.loop)
+        DatagramBootstrap(group: self.loop)
             .channelOption(.maxMessagesPerRead, value: Self.readsAtOnce)
-            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: capacity))
+            // One byte more than is taken, so that what was cut is told from what was not.
+            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: self.maxReceiveBytes + 1))
             .channelInitializer { datagrams in
                 datagrams.eventLoop.makeCompletedFuture {
-                    try datagrams.pipeline.syncOperations.addHandler(handler.value)
+                    try datagrams.pipeline.syncOperations.addHandler(own.value)
                 }
             }
-            .bind(host: host, port: 0)
+            .withBoundSocket(socket.descriptor)
+            .whenFailure { own.value.lostSocket("\($0)") }
+    }
+
+    /// A socket of IPv6 that takes IPv4 as well; on a machine without IPv6, one of IPv4.
+    private static func bound() throws -> (descriptor: Int32, isIPv6: Bool) {
+        var status: Int32 = 0
+        for host in ["::", "0.0.0.0"] {
+            let address = try SocketAddress(ipAddress: host, port: 0)
+            status = address.withSockAddr { datagrams_bind($0, $1, Int32(Self.receiveQueueBytes)) }
+            if status >= 0 { return (status, address.protocol == .inet6) }
+        }
+        throw IOError(errnoCode: -status, reason: "bind")
     }
 
     /// A socket is there.
     func opened(_ context: ChannelHandlerContext) {
         guard self.delegate != nil else { return context.close(promise: nil) }
         self.context = context
-        self.isIPv6 = context.channel.localAddress?.protocol == .inet6
         if self.hasBegun {
             // The nodes know another port.
             self.observer.registerAll(now: .now(), into: &self.actions)
@@ -135,6 +153,7 @@ package final class CoAPObserverChannel {
     /// The socket has closed: the system does so when it can't send. Another one is tried until there is one.
     func lostSocket(_ reason: String) {
         self.context = nil
+        self.sender = nil
         self.burst = nil
         guard self.delegate != nil else { return }
         if self.socketFailures == 0 {
@@ -169,6 +188,7 @@ package final class CoAPObserverChannel {
         self.timer?.cancel()
         self.timer = nil
         self.delegate = nil
+        self.sender = nil
         self.context?.close(promise: nil)
         self.context = nil
     }
@@ -257,7 +277,7 @@ package final class CoAPObserverChannel {
     private func observe(_ index: Int, at address: DatagramAddress) {
         guard self.places[index].address != address else { return }
         self.places[index].address = address
-        let peer = address.peer(listener: 0)
+        let peer = address.peer(listener: 0, local: 0)
         if let id = self.places[index].id {
             self.observer.move(id, to: peer, now: self.now, into: &self.actions)
         } else {
@@ -274,7 +294,7 @@ package final class CoAPObserverChannel {
     /// A datagram came.
     func receive(_ datagram: ByteBuffer, from address: DatagramAddress, now: NIODeadline) {
         self.socketFailures = 0
-        self.observer.receive(datagram, from: address.peer(listener: 0), now: now, into: &self.actions)
+        self.observer.receive(datagram, from: address.peer(listener: 0, local: 0), now: now, into: &self.actions)
         self.perform()
     }
 
@@ -299,9 +319,9 @@ package final class CoAPObserverChannel {
 
     /// Everything that was asked for leaves, and the clock is set.
     func endTurn() {
-        if self.hasWritten {
-            self.hasWritten = false
-            self.context?.flush()
+        // What the socket does not take is lost, and sent again by the machine.
+        if let error = self.sender?.flush() {
+            self.logger.debug("an error of a UDP socket", metadata: ["error": "\(error)"])
         }
         self.setTimer()
     }
@@ -320,7 +340,11 @@ package final class CoAPObserverChannel {
     private func perform(_ action: CoAPObserverAction) {
         switch action {
         case .send(let datagram, let peer):
-            self.send(datagram, to: DatagramAddress(peer))
+            if let sender = self.sender {
+                sender.add(datagram, to: DatagramAddress(peer), from: nil)
+            } else {
+                self.traffic.unsent += 1
+            }
         case .representation(let representation):
             guard let index = self.indices[representation.target], !self.isLeaving else { return }
             self.delegate?.received(representation, of: index, on: self)

@@ -3,7 +3,7 @@ package import CoAPEndpoint
 /// Hears of the resources that a ``CoAPObserverChannel`` observes, by their places in its list. All on the channel's loop.
 package protocol CoAPObserverChannelDelegate: AnyObject {
     /// Take it, and give its receipt back: ``CoAPObserverChannel/acknowledge(_:)`` or ``CoAPObserverChannel/decline(_:)``.
-    func received(_ representation: CoAPRepresentation, of index: Int, on channel: CoAPObserverChannel)
+    func received(_ representation: ObservedRepresentation, of index: Int, on channel: CoAPObserverChannel)
     /// The first success since the start, since a failure, or since it was otherwise.
     ///
     /// - Parameter isObserved: False: the node does not take observers, so it is asked again and again.

@@ -13,7 +13,7 @@ final class ObserverWatch {
     /// What went out and was not taken yet.
     private(set) var sent: [(message: CoAPMessage, bytes: ByteBuffer, peer: CoAPPeer)] = []
     /// What reached the owner and was not taken yet.
-    private(set) var representations: [CoAPRepresentation] = []
+    private(set) var representations: [ObservedRepresentation] = []
     private(set) var failures: [CoAPObserverFailure] = []
     /// Whether each was observed.
     private(set) var established: [Bool] = []

@@ -129,7 +129,7 @@ private final class ObserverSite: Sendable {
 
         // MARK: The owner of the observer
 
-        func received(_ representation: CoAPRepresentation, of index: Int, on channel: CoAPObserverChannel) {
+        func received(_ representation: ObservedRepresentation, of index: Int, on channel: CoAPObserverChannel) {
             self.texts.append(String(buffer: representation.payload))
             guard let receipt = representation.receipt else { return }
             if self.takes { channel.acknowledge(receipt) } else { self.receipts.append(receipt) }

@@ -74,7 +74,7 @@ final class NodeObserver {
 }
 
 extension NodeObserver: CoAPObserverChannelDelegate {
-    func received(_ representation: CoAPRepresentation, of index: Int, on channel: CoAPObserverChannel) {
+    func received(_ representation: ObservedRepresentation, of index: Int, on channel: CoAPObserverChannel) {
         let place = self.places[index]
         guard !self.core.isCongested,
             place.connection.handIn(representation, { self.publish(representation, of: place) })
@@ -85,7 +85,7 @@ extension NodeObserver: CoAPObserverChannelDelegate {
         }
     }
 
-    private func publish(_ representation: CoAPRepresentation, of place: Place) {
+    private func publish(_ representation: ObservedRepresentation, of place: Place) {
         var publish = Publish(
             topic: place.configuration.topic,
             payload: representation.payload,

@@ -12,12 +12,12 @@ final class ObservedConnection: ClientConnection {
 
     /// A representation until its messages, more than one of a SenML pack, are dealt with.
     private final class Delivery {
-        let representation: CoAPRepresentation
+        let representation: ObservedRepresentation
         var remaining = 0
         var isDeclined = false
         var isBeingRead = true
 
-        init(_ representation: CoAPRepresentation) { self.representation = representation }
+        init(_ representation: ObservedRepresentation) { self.representation = representation }
 
         var isDone: Bool { self.remaining == 0 && !self.isBeingRead }
     }
@@ -44,7 +44,7 @@ final class ObservedConnection: ClientConnection {
     /// Does `body`, which hands in the messages of one representation.
     ///
     /// - Returns: False: too many are open, and nothing was done.
-    func handIn(_ representation: CoAPRepresentation, _ body: () -> Void) -> Bool {
+    func handIn(_ representation: ObservedRepresentation, _ body: () -> Void) -> Bool {
         guard self.open.count < Self.maxOpen else { return false }
         let delivery = Delivery(representation)
         self.current = delivery

@@ -172,6 +172,7 @@ extension CoAPServer {
             isConfirmable: exchange.isConfirmable,
             isMulticast: exchange.isMulticast,
             isAddressProven: exchange.owner.isProven,
+            responseRoom: exchange.budget,
             age: age
         )
         exchange.wantsObservation = request.wantsObservation

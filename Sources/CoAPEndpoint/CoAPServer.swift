@@ -101,6 +101,8 @@ package final class CoAPServer {
 
     /// Peers that something is remembered of.
     package var peerCount: Int { self.peers.count }
+    /// Whether a request still waits for its response: its peer is not forgotten.
+    package func isOpen(_ id: CoAPRequest.ID) -> Bool { self.open[id] != nil }
     /// Requests that wait for the owner.
     package var openCount: Int { self.open.count }
     /// Observations.

@@ -17,6 +17,8 @@ final class CoAPReader {
     private var byPeer: [CoAPPeer: [TopicObserver]] = [:]
     /// Observers whose address nothing has proven.
     private var unconfirmedCount = 0
+    /// Observations of those who prove no device, by the network that their addresses are of.
+    private var guestsOf: [String: Int] = [:]
 
     init(core: GatewayCore) {
         self.core = core
@@ -44,23 +46,9 @@ final class CoAPReader {
         on channel: any CoAPAnswering
     ) {
         func answer(_ code: CoAPCode) { channel.respond(to: request.id, .error(code), observing: false) }
-        guard let filter = try? TopicFilter(validating: topic.buffer), !filter.hasWildcards,
-            (try? SharedSubscription.parse(filter)) == .some(nil)
-        else { return answer(.notFound) }
-        if !isSessionID {
-            let subscriber = Subscriber(
-                identity: identity,
-                clientID: claimed,
-                name: identity.name(claimed: claimed),
-                // What is not proven is nobody's address, so it does not tell refusals apart.
-                address: request.isAddressProven || request.context != 0
-                    ? channel.address(of: request.peer).text : CoAPSender.unprovenAddress
-            )
-            switch self.core.objection(to: filter, of: subscriber) {
-            case nil: break
-            case .topicFilterInvalid?: return answer(.badRequest)
-            case _?: return answer(identity == .unproven ? .unauthorized : .forbidden)
-            }
+        guard let filter = Self.filter(of: topic) else { return answer(.notFound) }
+        if !isSessionID, let code = self.objection(to: filter, request, identity, claimed: claimed, channel) {
+            return answer(code)
         }
         if let block = request.read.block2, block.number > 0, self.answerRest(of: topic, block, request, channel) {
             return
@@ -80,6 +68,47 @@ final class CoAPReader {
         guard message != nil else { return answer(.notFound) }
         let plain = CoAPRepresentation(message, accept: request.read.accept, isObserved: false) ?? shown
         channel.respond(to: request.id, plain.response(withETag: true), observing: false)
+    }
+
+    /// Why the sender of a request may not know the value of a topic; nil if it may.
+    func objection(
+        to topic: TopicName,
+        _ request: CoAPRequest,
+        _ identity: Client.Identity,
+        claimed: String?,
+        on channel: any CoAPAnswering
+    ) -> CoAPCode? {
+        guard let filter = Self.filter(of: topic) else { return .notFound }
+        return self.objection(to: filter, request, identity, claimed: claimed, channel)
+    }
+
+    private static func filter(of topic: TopicName) -> TopicFilter? {
+        guard let filter = try? TopicFilter(validating: topic.buffer), !filter.hasWildcards,
+            (try? SharedSubscription.parse(filter)) == .some(nil)
+        else { return nil }
+        return filter
+    }
+
+    private func objection(
+        to filter: TopicFilter,
+        _ request: CoAPRequest,
+        _ identity: Client.Identity,
+        claimed: String?,
+        _ channel: any CoAPAnswering
+    ) -> CoAPCode? {
+        let subscriber = Subscriber(
+            identity: identity,
+            clientID: claimed,
+            name: identity.name(claimed: claimed),
+            // What is not proven is nobody's address, so it does not tell refusals apart.
+            address: request.isAddressProven || request.context != 0
+                ? channel.address(of: request.peer).text : CoAPSender.unprovenAddress
+        )
+        return switch self.core.objection(to: filter, of: subscriber) {
+        case nil: nil
+        case .topicFilterInvalid?: .badRequest
+        case _?: identity == .unproven ? .unauthorized : .forbidden
+        }
     }
 
     /// The ETag of what a GET of the topic gives; nil if there is nothing.
@@ -130,9 +159,10 @@ final class CoAPReader {
         let previous = self.byPeer[request.peer]?.first {
             $0.token == request.token && $0.context == request.context
         }
-        guard let session = previous.flatMap({ self.session(of: $0, for: place) }) ?? self.open(request, place) else {
-            return false
-        }
+        guard
+            let session = previous.flatMap({ self.session(of: $0, for: place) })
+                ?? self.open(request, place, on: channel)
+        else { return false }
         if let previous { self.forget(previous, keeping: session) }
         guard let id = channel.respond(to: request.id, shown.response(withETag: true), observing: true) else {
             // Answered all the same, or not to be answered any more.
@@ -153,6 +183,7 @@ final class CoAPReader {
         self.observers[id] = observer
         self.byPeer[request.peer, default: []].append(observer)
         if observer.isUnconfirmed { self.unconfirmedCount += 1 }
+        if !session.owner.isProven { self.guestsOf[channel.address(of: request.peer).network, default: 0] += 1 }
         self.core.observerCame(observer)
         self.core.broker.connected(session, to: observer, receiveMaximum: 1)
         if shown.message == nil {
@@ -173,8 +204,14 @@ final class CoAPReader {
         return isSame && !session.hasEnded && !self.core.isGatewaysOwn(place.topic) ? session : nil
     }
 
-    private func open(_ request: CoAPRequest, _ place: Place) -> Session? {
+    private func open(_ request: CoAPRequest, _ place: Place, on channel: any CoAPAnswering) -> Session? {
         let limits = self.core.broker.limits
+        // One host has as many ports as it likes, and shall not take the places of all others.
+        let perNetwork = self.core.configuration.limits.maxConnectionsPerAddress
+        if !place.owner.isProven, self.guestsOf[channel.address(of: request.peer).network] ?? 0 >= perNetwork {
+            self.core.counters.count(.sessions)
+            return nil
+        }
         // Made-up addresses shall not take the places of those that are there.
         if !request.isAddressProven, request.context == 0, self.unconfirmedCount >= max(limits.sessions / 8, 1) {
             self.core.counters.count(.sessions)
@@ -244,6 +281,11 @@ final class CoAPReader {
         self.byPeer[observer.peer]?.removeAll { $0 === observer }
         if self.byPeer[observer.peer]?.isEmpty ?? false { self.byPeer[observer.peer] = nil }
         if observer.isUnconfirmed { self.unconfirmedCount -= 1 }
+        if !observer.session.owner.isProven {
+            let network = observer.network
+            let left = (self.guestsOf[network] ?? 1) - 1
+            self.guestsOf[network] = left > 0 ? left : nil
+        }
         observer.end()
         self.core.observerLeft(observer, isOver: observer.session !== kept)
         if observer.session !== kept {

@@ -86,7 +86,11 @@ extension OSCOREDesk: CoAPProtection {
         of device: DeviceID?,
         _ peer: CoAPPeer
     ) -> CoAPOpenedRequest {
-        self.refused(refusal == .replayed ? .replay : .badSeal, device.map { "device \($0): \(refusal.detail)" } ?? refusal.detail, peer)
+        self.refused(
+            refusal == .replayed ? .replay : .badSeal,
+            device.map { "device \($0): \(refusal.detail)" } ?? refusal.detail,
+            peer
+        )
         return .refused(Self.error(refusal.code, refusal.diagnostic))
     }
 

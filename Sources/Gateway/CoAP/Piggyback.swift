@@ -142,18 +142,21 @@ final class Piggyback {
     /// - Parameters:
     ///   - sessionID: The node's own, for the command that the response brings if it has to be sealed.
     ///   - isProven: That the session ID is the device's is beyond doubt.
-    ///   - done: Called once, at once if nothing waits: with the command for the response, which counts as delivered
-    ///     then, or nil.
+    ///   - done: Called once, at once if nothing waits, to send the response: with the command for it, or nil. Returns
+    ///     whether the response took the command, which counts as delivered then.
     func begin(
         for device: DeviceID,
         sessionID: ByteBuffer?,
         isProven: Bool,
-        done: @escaping (Command?) -> Void
+        done: @escaping (Command?) -> Bool
     ) {
         // One response at a time brings commands.
         guard let session = self.sessions[device], !session.hasEnded, session.connection == nil,
             session.queuedCount > 0 || self.core.commandDesk[device]?.messages ?? 0 > 0
-        else { return done(nil) }
+        else {
+            _ = done(nil)
+            return
+        }
         let ride = PiggybackRide(core: self.core, session: session, done: done)
         self.core.broker.connected(session, to: ride, receiveMaximum: 1)
         if ride.command == nil {

@@ -8,13 +8,13 @@ import NIOCore
 final class PiggybackRide: SessionConnection, CommandSource {
     private unowned let core: GatewayCore
     private let session: Session
-    private var done: ((Piggyback.Command?) -> Void)?
+    private var done: ((Piggyback.Command?) -> Bool)?
     private var timer: Scheduled<Void>?
     /// What the response takes along.
     private(set) var command: Piggyback.Command?
     private var packetID: UInt16 = 0
 
-    init(core: GatewayCore, session: Session, done: @escaping (Piggyback.Command?) -> Void) {
+    init(core: GatewayCore, session: Session, done: @escaping (Piggyback.Command?) -> Bool) {
         self.core = core
         self.session = session
         self.done = done
@@ -49,8 +49,8 @@ final class PiggybackRide: SessionConnection, CommandSource {
         self.timer?.cancel()
         // A command of a device that was revoked meanwhile goes nowhere.
         let command = self.session.hasEnded ? nil : self.command
-        if command != nil, self.packetID != 0 { self.session.acknowledged(self.packetID) }
+        // What the response could not take waits for another one.
+        if done(command), command != nil, self.packetID != 0 { self.session.acknowledged(self.packetID) }
         self.core.broker.rest(self.session, connection: self)
-        done(command)
     }
 }

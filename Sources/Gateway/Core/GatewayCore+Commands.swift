@@ -234,13 +234,18 @@ extension GatewayCore {
         }
         // Stored sessions take it in the same commit. A crash after that makes it come again as it is, which its node tells
         // by the session ID; a crash before leaves it here.
-        let (isTaken, isStored) = self.deliver(sealed, for: topic.device) { $0.isStored && $1 != .atMostOnce }
+        let (isTaken, isStored) = self.deliver(sealed, for: topic.device) {
+            $0.isStored && $1 != .atMostOnce && !Piggyback.owns($0)
+        }
         if isStored { self.left(topic, first) }
         self.commits.whenSafe {
             guard isStored || topic.isLeaving else { return }
             var message = sealed
             message.leavesWhenSafe = false
-            let isWithOthers = self.deliver(message, for: topic.device) { !$0.isStored || $1 == .atMostOnce }.any
+            // A node that only posts knows the session ID of its last post: what misses the response waits as it is.
+            let isWithOthers = self.deliver(message, for: topic.device) {
+                Piggyback.owns($0) ? $0.connection?.hasRoom == true : !$0.isStored || $1 == .atMostOnce
+            }.any
             let isAttached =
                 self.attachedBrokers(for: message).count { $0.isConnected && $0.publish(command: message) } > 0
             if isStored { return }
@@ -292,8 +297,6 @@ extension GatewayCore {
             self.broker.forEachRecipient(of: message.topic, from: nil) { session, grant in
                 let qos = min(message.qos, grant.qos)
                 guard self.isSealed(session.owner, for: device), isMeant(session, qos) else { return false }
-                // Its node knows the session ID of its own post, and no other: the command can wait as it is.
-                if Piggyback.owns(session), session.connection == nil { return false }
                 let isWithIt = self.deliver(
                     &outgoing,
                     to: session,

@@ -289,7 +289,7 @@ extension GatewayCore {
     }
 
     /// Why a client of MQTT 5.0 can't have this message retained; one of 3.x can't be told, so its message goes on without.
-    private func objection(toRetaining publish: Publish, of destination: Destination, _ client: Client) -> String? {
+    func objection(toRetaining publish: Publish, of destination: Destination, _ client: Client) -> String? {
         guard publish.payload.readableBytes > 0, destination.profile.retain else { return nil }
         let message = self.message(publish, payload: publish.payload, to: destination)
         guard !self.broker.retained.hasRoom(for: message) else { return nil }

@@ -190,6 +190,7 @@ actor DownlinkSite {
             isProven: isProven
         ) { command in
             done(command.map { Command(topic: $0.topic.description, payload: Array($0.payload.readableBytesView)) })
+            return true
         }
     }
 

@@ -72,6 +72,24 @@ struct PiggybackTests {
         return String(buffer: opened.data)
     }
 
+    /// The next command, opened. One that is not on disk in time for the response waits for another post.
+    private func command(
+        _ site: DownlinkSite,
+        _ keys: V1Keys,
+        _ session: String,
+        isProven: Bool = false
+    ) async throws -> String {
+        var id = session
+        for _ in 0..<50 {
+            if let command = await site.post("q", sessionID: id, isProven: isProven) {
+                #expect(command.topic == "s/q/cmd/light")
+                return try self.open(command, keys, session: id)
+            }
+            id += "+"
+        }
+        return "nothing comes"
+    }
+
     @Test("what waits comes one a post, in order, with its topic; when nothing waits the answer is not held up")
     func inOrder() async throws {
         try await self.run { (site: DownlinkSite) async throws in
@@ -236,11 +254,9 @@ struct PiggybackTests {
         try await self.run(keys: keys, in: directory) { (site: DownlinkSite) async throws in
             for number in 1...4 { try await site.publish("s/q/cmd/light", "\(number)") }
             #expect(await site.postAtOnce("q") == .some(nil), "there is nothing to seal it with")
-            let first = await site.post("q", sessionID: "one")
-            #expect(first?.topic == "s/q/cmd/light")
-            #expect(try self.open(first, keys, session: "one") == "1")
+            #expect(try await self.command(site, keys, "one") == "1")
             #expect(await site.postAtOnce("q", sessionID: "one") == .some(nil), "it is used up")
-            #expect(try self.open(await site.post("q", sessionID: "two"), keys, session: "two") == "2")
+            #expect(try await self.command(site, keys, "two") == "2")
             #expect(await site.postAtOnce("q", sessionID: "a,b") == .some(nil), "no session ID")
             let own = try await site.get("ps/s/q/sessionID").text
             #expect(await site.postAtOnce("q", sessionID: own) == .some(nil), "one of the gateway's own")
@@ -248,11 +264,9 @@ struct PiggybackTests {
         }
         try await self.run(keys: keys, in: directory) { (site: DownlinkSite) async throws in
             #expect(await site.postAtOnce("q", sessionID: "two") == .some(nil), "used up for good")
-            let third = await site.post("q", sessionID: "three", isProven: true)
-            #expect(try self.open(third, keys, session: "three") == "3")
+            #expect(try await self.command(site, keys, "three", isProven: true) == "3")
             #expect(await site.postAtOnce("q", sessionID: "four") == .some(nil), "it proves its session IDs now")
-            let fourth = await site.post("q", sessionID: "five", isProven: true)
-            #expect(try self.open(fourth, keys, session: "five") == "4")
+            #expect(try await self.command(site, keys, "five", isProven: true) == "4")
             #expect(await site.postAtOnce("q", sessionID: "six", isProven: true) == .some(nil))
         }
     }
@@ -264,9 +278,10 @@ struct PiggybackTests {
             for number in 1...2 { try await site.publish("s/q/cmd/light", "\(number)") }
             try await eventually(within: .seconds(20)) { await site.look { core, _ in core.commits.isSafe } }
             let (first, meanwhile) = await site.postTwice("q", sessionIDs: ("one", "other"))
-            #expect(try self.open(first, keys, session: "one") == "1")
             #expect(meanwhile == .some(nil))
-            #expect(try self.open(await site.post("q", sessionID: "two"), keys, session: "two") == "2")
+            if let first { #expect(try self.open(first, keys, session: "one") == "1") }
+            let left = first == nil ? ["1", "2"] : ["2"]
+            for text in left { #expect(try await self.command(site, keys, text) == text) }
         }
     }
 

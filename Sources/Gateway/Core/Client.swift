@@ -391,7 +391,11 @@ final class Client: MQTTConnectionDelegate {
                 detail: "the profile asks for a seal, and the device has no keys for one"
             )
         }
-        guard self.core.failures.hasRoom(self.budget(for: plan.claimed), now: now) else {
+        let budget = self.budget(for: plan.claimed)
+        guard
+            self.coap?.mayTrySeal(self.core.failures, budget: budget, now: now)
+                ?? self.core.failures.hasRoom(budget, now: now)
+        else {
             return self.refuse(
                 publish,
                 .throttled,

@@ -45,6 +45,7 @@ let package = Package(
     // In the order of the layers: a target imports only targets above it.
     targets: [
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CDatagrams"),
         .target(
             name: "OpenSSL",
             dependencies: ["COpenSSL", .nioCore],
@@ -75,8 +76,8 @@ let package = Package(
         .target(
             name: "Transport",
             dependencies: [
-                "Broker", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", .nioCore, .nioHTTP1, .nioPosix,
-                .nioWebSocket, .logging,
+                "Broker", "CDatagrams", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", .nioCore, .nioHTTP1,
+                .nioPosix, .nioWebSocket, .logging,
             ],
             swiftSettings: strict
         ),
@@ -146,16 +147,16 @@ let package = Package(
         .testTarget(
             name: "TransportTests",
             dependencies: [
-                "Broker", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore,
-                .nioEmbedded, .nioPosix, .logging,
+                "Broker", "CDatagrams", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", "TestSupport", "Transport",
+                .nioCore, .nioEmbedded, .nioPosix, .logging,
             ],
             swiftSettings: strict
         ),
         .testTarget(
             name: "GatewayTests",
             dependencies: [
-                "CoAPCodec", "CoAPEndpoint", "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store",
-                "TestSupport", .nioCore, .nioPosix, .logging, .tomlKit,
+                "Broker", "CoAPCodec", "CoAPEndpoint", "Devices", "Gateway", "MQTTCodec", "OpenSSL", "Sealing", "Store",
+                "TestSupport", "Transport", .nioCore, .nioPosix, .logging, .tomlKit,
             ],
             swiftSettings: strict
         ),

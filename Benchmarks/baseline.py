@@ -29,9 +29,15 @@ SCENARIOS (--scenario, repeatable; default: matrix)
   subs        one publisher, one subscriber; alone, then beside 10,000 connections with 10 other subscriptions each
   storm       1,000 TLS-PSK nodes are cut off and come back at once; one more client looks for pauses
 
+ CoAP nodes, beside libcoap's coap-server (suts/*coap*.json):
+  coap           --posting nodes, Confirmable requests of 64 bytes as fast as the answers come; each kind of --security
+  coap-paced     the first of them, --rate requests a second
+  coap-memory    RSS for each of --coap-nodes peers, DTLS sessions, OSCORE contexts in use, observers
+  coap-contexts  RSS for each of --coap-nodes devices, with an OSCORE context and without, of which nothing was heard
+
 OUTPUT   one JSON row per scenario, case and SUT on stdout (medians of --reps runs; --raw adds the runs); progress on stderr
 EXAMPLE  baseline.py --sut suts/mosquitto-bridge.json --sut suts/sealgate.json --scenario matrix --scenario drain --table
-NEEDS    mosquitto, openssl, build/mqttload (make); cryptography for sealed, paho-mqtt for the unsealer; Linux, Python 3.11
+NEEDS    mosquitto, openssl, build/ (make); coap-server-openssl for CoAP; cryptography for sealed, paho-mqtt for the unsealer; Linux, Python 3.11
 """
 import argparse
 import json
@@ -45,6 +51,7 @@ import time
 
 from measure import cpu_snapshot, cpu_used, memory, reset_peak, wake_ups, wake_ups_since
 from rows import note, print_table, progress, summary
+from coap import COAP_SCENARIOS, SECURITIES
 from crowd import BROKER_SCENARIOS
 from load import meter, run_load, start_load, start_suts, stop_suts
 from spool import SPOOL_SCENARIOS
@@ -258,7 +265,7 @@ SCENARIOS = {
     "drain": lambda *x: backlog(*x, "drain", None),
     "crash": lambda *x: backlog(*x, "crash", signal.SIGKILL),
     "restart": lambda *x: backlog(*x, "restart", signal.SIGTERM),
-    **SPOOL_SCENARIOS, **BROKER_SCENARIOS,
+    **SPOOL_SCENARIOS, **BROKER_SCENARIOS, **COAP_SCENARIOS,
 }
 
 
@@ -293,6 +300,10 @@ def options():
     ap.add_argument("--session-qos", type=int, choices=[0, 1], default=0, help="live: of the nodes' subscriptions")
     ap.add_argument("--protocol", type=int, choices=[4, 5], default=4, help="as a broker: MQTT 3.1.1 or 5.0")
     ap.add_argument("--nodes", type=int, default=10000, help="as a broker: most connections")
+    ap.add_argument("--security", action="append", choices=SECURITIES, help="CoAP, repeatable; all of them")
+    ap.add_argument("--requests", type=int, default=200000, help="CoAP: of a run")
+    ap.add_argument("--posting", type=numbers, default=[50, 1000], help="CoAP: nodes that post")
+    ap.add_argument("--coap-nodes", type=int, default=1000, help="CoAP: nodes that only sit there")
     ap.add_argument("--raw", action="store_true")
     ap.add_argument("--table", action="store_true", help="Markdown tables at the end")
     ap.add_argument("--keep", action="store_true", help="keep the work directory")
@@ -308,7 +319,8 @@ def main():
                 "UP_PLAIN": str(a.base_port), "UP_PSK": str(a.base_port + 1), "UP_TLS": str(a.base_port + 2),
                 "CA": os.path.join(a.root, "upstream", "ca.crt"),
                 "KEYS": os.path.join(a.root, "keys.toml"), "DEVICES": os.path.join(a.root, "devices.toml"),
-                "PSKS": os.path.join(a.root, "psks"), "CROWD": os.path.join(a.root, "crowd.toml")}
+                "PSKS": os.path.join(a.root, "psks"), "CROWD": os.path.join(a.root, "crowd.toml"),
+                "COAP_DEVICES": os.path.join(a.root, "coap.toml"), "OSCORE_CONTEXTS": os.path.join(a.root, "contexts")}
     a.values.update(d.split("=", 1) for d in a.define)
     a.next_port = a.base_port + 9 + os.getpid() % 150      # not the ports of the run before
     rows = []
@@ -319,8 +331,8 @@ def main():
         if any("@DEVICES@" in part for s in suts for command in s.prepare for part in command):
             seal_script(a, "devices", a.values["DEVICES"], "--nodes", SEALED_NODES, "--plain", PLAIN_NODES)
         for scenario in a.scenario or ["matrix"]:
-            all_but_broker = SCENARIOS.keys() - BROKER_SCENARIOS.keys()
-            able = [s for s in suts if scenario in s.spec.get("scenarios", all_but_broker)]
+            through = SCENARIOS.keys() - BROKER_SCENARIOS.keys() - COAP_SCENARIOS.keys()
+            able = [s for s in suts if scenario in s.spec.get("scenarios", through)]
             for row in SCENARIOS[scenario](a, up, able):
                 rows.append(row)
                 print(json.dumps(row), flush=True)

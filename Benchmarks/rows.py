@@ -7,20 +7,23 @@ def note(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def median(values, digits):
+    return round(statistics.median(values), digits) if values else None
+
+
 def summary(sut, scenario, case, runs, rss_idle, rss_peak, raw):
-    def median(get, digits):
-        values = [get(r) for r in runs if get(r) is not None]
-        return round(statistics.median(values), digits) if values else None
+    def typical(get, digits):
+        return median([get(r) for r in runs if get(r) is not None], digits)
 
     row = {"scenario": scenario, "case": case, "sut": sut.name}
     for key, digits in (("cpu_us", 2), ("user_us", 2), ("sys_us", 2), ("upstream_cpu_us", 2),
                         ("ack_rate", 0), ("e2e_rate", 0)):
         if any(key in r for r in runs):
-            row[key] = median(lambda r, key=key: r.get(key), digits)
+            row[key] = typical(lambda r, key=key: r.get(key), digits)
     row["cpu_us_range"] = [round(pick(r["cpu_us"] for r in runs), 2) for pick in (min, max)]
     for kind in ("lat_ms", "ack_ms"):
         if any(kind in r for r in runs):
-            row[kind] = {q: median(lambda r, q=q, kind=kind: r.get(kind, {}).get(q), 3) for q in ("p50", "p99", "p99.9")}
+            row[kind] = {q: typical(lambda r, q=q, kind=kind: r.get(kind, {}).get(q), 3) for q in ("p50", "p99", "p99.9")}
     for key in ("sent", "acked", "delivered", "lost", "duplicates", "out_of_order"):
         row[key] = sum(r[key] for r in runs)
     row.update(rss_idle_kb=rss_idle, rss_peak_kb=rss_peak, reps=len(runs))
@@ -33,10 +36,11 @@ def progress(scenario, case, sut, rep, r):
     note(f"{scenario} {case} {sut.name} {rep}: {r['cpu_us']:.2f} us, {r['e2e_rate']}/s, lost {r['lost']}")
 
 
-COLUMNS = ["scenario", "case", "sut", "cpu_us", "cpu_us_range", "granted_qos", "e2e_rate", "ack_rate", "lat_ms", "acked", "lost",
+COLUMNS = ["scenario", "case", "sut", "cpu_us", "cpu_us_range", "granted_qos", "e2e_rate", "ack_rate", "rate", "lat_ms", "acked", "answered",
+           "failures", "retransmissions", "lost",
            "duplicates", "drain_s", "drain_rate", "live_rate", "first_live_s", "live_lat_ms", "bytes_per_message", "rss_idle_kb", "rss_full_kb", "rss_peak_kb", "rss_1000_kb",
-           "rss_10000_kb", "kb_a_connection", "openssl_kb", "back_s",
-           "pause_ms", "calm_ms", "late_ms", "failures", "wakeups_per_s"]
+           "rss_10000_kb", "rss_tenth_kb", "rss_all_kb", "kb_each", "open_cpu_us", "crowd_cpu_us", "kb_a_connection", "openssl_kb", "back_s",
+           "pause_ms", "calm_ms", "late_ms", "wakeups_per_s"]
 
 
 def print_table(rows):

@@ -138,12 +138,17 @@ def make_upstream(a):
     return Service("upstream", directory, {"files": files, "processes": processes}, a.base_port, a.values)
 
 
+def write_private(path, text):
+    with open(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="ascii") as f:
+        f.write(text)
+
+
 def write_crowd(a, nodes):
     """The nodes node-0 to node-(nodes - 1), all with one key: for Mosquitto and for the gateway."""
     with open(a.values["PSKS"], "w", encoding="ascii") as f:
         f.writelines(f"node-{i}:{PSK_HEX}\n" for i in range(nodes))
-    with open(os.open(a.values["CROWD"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w", encoding="ascii") as f:
-        f.writelines(f'[[device]]\nid = "node-{i}"\nprofile = "node"\npsk = "hex:{PSK_HEX}"\n' for i in range(nodes))
+    write_private(a.values["CROWD"], "".join(f'[[device]]\nid = "node-{i}"\nprofile = "node"\npsk = "hex:{PSK_HEX}"\n'
+                                             for i in range(nodes)))
 
 
 def read_spec(path):
@@ -160,10 +165,11 @@ def read_spec(path):
 
 
 def load_sut(a, path, number):
-    """A SUT with an empty directory. Every one gets a new port: some programs do not set SO_REUSEADDR."""
+    """A SUT with an empty directory. Every one gets a new port, and the one behind it: some programs do not set SO_REUSEADDR."""
     spec = read_spec(path)
-    a.next_port = a.next_port + 1 if a.next_port < a.base_port + PORTS - 1 else a.base_port + 10
-    values = dict(a.values, PSK_ID=f"{PSK_ID}-{number}", PSK_HEX=PSK_HEX, TLS_PORT=str(a.next_port + PORTS))
+    a.next_port = a.next_port + 2 if a.next_port < a.base_port + PORTS - 3 else a.base_port + 10
+    values = dict(a.values, PSK_ID=f"{PSK_ID}-{number}", PSK_HEX=PSK_HEX, TLS_PORT=str(a.next_port + PORTS),
+                  NEXT_PORT=str(a.next_port + 1))
     directory = os.path.join(a.root, f"sut{number}")
     shutil.rmtree(directory, ignore_errors=True)
     sut = Service(spec["name"], directory, spec, a.next_port, values)

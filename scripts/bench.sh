@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The documented selection of measurements, with Mosquitto beside: bench.sh quick|full|uplink|broker
+# The documented selection of measurements, with Mosquitto beside: bench.sh quick|full|uplink|broker|coap
 # Rows as JSON in Benchmarks/build/results.jsonl, tables on stdout.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,6 +15,7 @@ newest=(--sut Benchmarks/suts/sealgate-newest-first.json)
 unsealer=(--sut Benchmarks/suts/mosquitto-unsealer.json)
 brokers=(--sut Benchmarks/suts/sealgate-broker.json --sut Benchmarks/suts/mosquitto-broker.json)
 clients=(--scenario fanin --scenario fanout --scenario idle-plain --scenario idle-tls --scenario subs --scenario storm)
+coaps=(--sut Benchmarks/suts/libcoap.json --sut Benchmarks/suts/sealgate-coap.json --sut Benchmarks/suts/sealgate-coap-uplink.json)
 load=(--scenario drain --scenario crash --scenario restart --scenario kill --scenario conns --scenario idle)
 
 : > "$results"
@@ -54,8 +55,14 @@ full)
 broker)
     run "${brokers[@]}" "${clients[@]}" --reps 3
     ;;
+coap)
+    run "${coaps[@]}" --scenario coap --reps 3
+    run "${coaps[@]}" --scenario coap-paced --rate 1000 --reps 3
+    run "${coaps[@]}" --scenario coap-memory --coap-nodes 1000
+    run "${coaps[@]}" --scenario coap-contexts --coap-nodes 10000
+    ;;
 *)
-    echo "bench.sh: quick, full, uplink or broker, not $selection" >&2
+    echo "bench.sh: quick, full, uplink, broker or coap, not $selection" >&2
     exit 2
     ;;
 esac

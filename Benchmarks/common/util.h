@@ -1,4 +1,4 @@
-/* Helpers of mqttload and mqttcrowd: time, memory, text, buffers. */
+/* Helpers of mqttload, mqttcrowd and coapcrowd: time, memory, text, buffers. */
 #ifndef UTIL_H
 #define UTIL_H
 

@@ -113,6 +113,7 @@ extension LocalBroker {
             of: topic,
             plain: { session, options in
                 if options.noLocal, session === origin { return }
+                if let passesOver = session.passesOver, passesOver(topic) { return }
                 if session.matchedRound == round {
                     session.match.add(options)
                 } else {

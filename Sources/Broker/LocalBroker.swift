@@ -251,6 +251,11 @@ package final class LocalBroker {
         self.left(session, ends: now + .seconds(Int64(session.expiryInterval)))
     }
 
+    /// The connection of a session that no client connects to is over: the session waits for the next one, without end.
+    package func rest(_ session: Session, connection: any SessionConnection) {
+        if session.connection === connection { session.lostConnection() }
+    }
+
     /// The connection took the session.
     package func connected(_ session: Session, to connection: any SessionConnection, receiveMaximum: UInt16 = .max) {
         session.resume(on: connection, receiveMaximum: receiveMaximum)

@@ -61,6 +61,14 @@ package final class Session {
 
     package let clientID: MQTTString
     package let owner: SessionOwner
+    /// Whom its client claims to be, for rights that a claim gives: its client identifier, unless the owner sets another.
+    package var claimedID: String {
+        get { self.claim ?? self.clientID.description }
+        set { self.claim = newValue }
+    }
+    private var claim: String?
+    /// Topics that the owner leaves out of what the session's subscriptions match; nil: none.
+    package var passesOver: ((TopicName) -> Bool)?
     /// Under which the store has it; 0: it ends with its connection and is not stored.
     package let number: Int64
     /// Seconds that it outlives its connection; `UInt32.max`: without end `[MQTT-3.1.2-23]`.
@@ -129,6 +137,14 @@ package final class Session {
     package var isStored: Bool { self.journal != nil }
     /// Messages for the client, at it and waiting.
     package var queuedCount: Int { self.outbound.count }
+
+    /// Those of them that are worth something on another connection, in their order.
+    package var queuedMessages: [Message] {
+        (0..<self.outbound.count).compactMap { index in
+            let entry = self.outbound[index]
+            return entry.isPassing ? nil : entry.kept.message
+        }
+    }
 
     // MARK: Towards the client
 

@@ -80,7 +80,12 @@ static inline int shim_SSL_add1_chain_cert(SSL *ssl, X509 *certificate) {
 
 static inline long shim_SSL_set_mtu(SSL *ssl, long bytes) { return SSL_set_mtu(ssl, bytes); }
 
-static inline long shim_DTLSv1_handle_timeout(SSL *ssl) { return DTLSv1_handle_timeout(ssl); }
+// Seconds until a flight is sent again, -1 for never.
+static inline long shim_DTLSv1_get_timeout(SSL *ssl) {
+    struct timeval left;
+    return DTLSv1_get_timeout(ssl, &left) == 1 ? (long)left.tv_sec : -1;
+}
+
 
 static inline int shim_SSL_get_negotiated_group(SSL *ssl) { return (int)SSL_get_negotiated_group(ssl); }
 

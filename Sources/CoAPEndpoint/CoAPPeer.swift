@@ -9,14 +9,24 @@ package struct CoAPPeer: Hashable, Sendable {
     package let port: UInt16
     /// The owner's number of the socket.
     package let listener: UInt16
+    /// The owner's number of the address of its own that the peer knows, where it has several; 0: any.
+    package let local: UInt16
     /// The owner's number of the DTLS session; 0: plain CoAP.
     package let session: UInt32
 
-    package init(addressHigh: UInt64, addressLow: UInt64, port: UInt16, listener: UInt16 = 0, session: UInt32 = 0) {
+    package init(
+        addressHigh: UInt64,
+        addressLow: UInt64,
+        port: UInt16,
+        listener: UInt16 = 0,
+        local: UInt16 = 0,
+        session: UInt32 = 0
+    ) {
         self.addressHigh = addressHigh
         self.addressLow = addressLow
         self.port = port
         self.listener = listener
+        self.local = local
         self.session = session
     }
 

@@ -23,9 +23,19 @@ package struct CoAPRequest: Sendable {
     package let isMulticast: Bool
     /// Whether the peer is known to receive at its address.
     package let isAddressProven: Bool
+    /// Bytes that the response may have: to an address that is not proven it is cut, or is its code alone.
+    package let responseRoom: Int
     /// How long ago the Echo value that the request brings was given to this very peer; `nil`: it brings none that is
     /// good. The request was sent after that, so it is at most so old (RFC 9175 §2.3).
     package let age: TimeAmount?
+
+    /// Whether the response goes out whole, so that nothing of it is lost: it fits, and is wanted (RFC 7967).
+    package func takes(_ response: CoAPResponse) -> Bool {
+        if self.read.noResponse?.suppresses(response.code) == true { return false }
+        let payload = response.payload.readableBytes
+        let size = 4 + self.token.count + response.options.encodedSize + (payload == 0 ? 0 : payload + 1)
+        return size <= self.responseRoom
+    }
 
     /// Whether the client wants to be told of changes (RFC 7641 §3.1).
     package var wantsObservation: Bool {

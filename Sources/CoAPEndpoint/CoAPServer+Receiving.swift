@@ -102,7 +102,7 @@ extension CoAPServer {
         self.read(message, exchange, now: now, into: &actions)
         if !exchange.isOpen { return }
         if exchange.isConfirmable {
-            self.acknowledgements.append((now + self.configuration.piggybackWithin, exchange.id))
+            self.acknowledgements.append((now + self.configuration.piggybackWithin, exchange))
         }
     }
 
@@ -172,6 +172,7 @@ extension CoAPServer {
             isConfirmable: exchange.isConfirmable,
             isMulticast: exchange.isMulticast,
             isAddressProven: exchange.owner.isProven,
+            responseRoom: exchange.budget,
             age: age
         )
         exchange.wantsObservation = request.wantsObservation

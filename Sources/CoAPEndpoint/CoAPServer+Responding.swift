@@ -63,7 +63,7 @@ extension CoAPServer {
         exchange.owner.noteClosed(exchange.id)
         self.open[exchange.id] = nil
         // Those that are answered need no waking up for.
-        while let first = self.acknowledgements.first, self.open[first.id] == nil {
+        while let first = self.acknowledgements.first, !first.exchange.isOpen {
             self.acknowledgements.removeFirst()
         }
     }

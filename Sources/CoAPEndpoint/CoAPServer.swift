@@ -38,7 +38,7 @@ package final class CoAPServer {
     var historyCount = 0
     var replyBytes = 0
     /// Open confirmable requests in the order in which their empty ACKs are due.
-    var acknowledgements: Deque<(due: NIODeadline, id: CoAPRequest.ID)> = []
+    var acknowledgements: Deque<(due: NIODeadline, exchange: Exchange)> = []
     var timers: Heap<Timer> = []
     /// Responses to multicasts that wait out their leisure.
     var delayed: [UInt64: (datagram: ByteBuffer, peer: CoAPPeer)] = [:]
@@ -101,6 +101,8 @@ package final class CoAPServer {
 
     /// Peers that something is remembered of.
     package var peerCount: Int { self.peers.count }
+    /// Whether a request still waits for its response: its peer is not forgotten.
+    package func isOpen(_ id: CoAPRequest.ID) -> Bool { self.open[id] != nil }
     /// Requests that wait for the owner.
     package var openCount: Int { self.open.count }
     /// Observations.
@@ -127,7 +129,7 @@ package final class CoAPServer {
     package func tick(now: NIODeadline, into actions: inout [CoAPAction]) {
         while let first = self.acknowledgements.first, first.due <= now {
             self.acknowledgements.removeFirst()
-            if let exchange = self.open[first.id] { self.acknowledge(exchange, now: now, into: &actions) }
+            if first.exchange.isOpen { self.acknowledge(first.exchange, now: now, into: &actions) }
         }
         while let timer = self.timers.min, timer.due <= now {
             self.timers.removeMin()
@@ -160,7 +162,10 @@ package final class CoAPServer {
 
     /// Takes a peer out of all tables. No observation is left.
     func remove(_ state: PeerState) {
-        for request in state.history where request.isOpen { self.open[request.id] = nil }
+        for request in state.history where request.isOpen {
+            // Whoever holds it yet must not go on to its peer.
+            self.open.removeValue(forKey: request.id)?.isOpen = false
+        }
         self.historyCount -= state.history.count
         self.replyBytes -= state.replyBytes
         state.forgetAll()

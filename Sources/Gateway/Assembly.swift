@@ -162,6 +162,7 @@ struct Assembly: Sendable {
         )
         core.restore(self.commandSessions)
         core.restore(sessions: self.sessions.sessions, messages: self.sessions.messages)
+        core.piggyback.refresh()
         return core
     }
 

@@ -41,6 +41,10 @@ package struct DTLSCounters: Equatable, Sendable {
     package internal(set) var resumptions: UInt64 = 0
     /// Handshakes that got nowhere.
     package internal(set) var unfinished: UInt64 = 0
+    /// Hellos that were dropped, to come again, because too many had come in one moment.
+    package internal(set) var postponed: UInt64 = 0
+    /// Flights that were sent again.
+    package internal(set) var retransmissions: UInt64 = 0
     /// Handshakes given up for newer ones, for want of room.
     package internal(set) var crowdedOut: UInt64 = 0
 }

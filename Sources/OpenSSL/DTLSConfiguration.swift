@@ -17,6 +17,9 @@ package struct DTLSConfiguration: Sendable {
     package var maxHalfOpen = 100
     /// For how long a handshake may go on behind the cookie. Counted by a clock that nobody sets, unlike OpenSSL's own.
     package var handshakeTimeout: TimeAmount = .seconds(30)
+    /// Handshakes that are begun, each some tenths of a millisecond of arithmetic: those over it come again, as their hellos are repeated, and
+    /// the messages of others are not held up.
+    package var handshakesPerSecond = 250
     /// A session that was silent for so long goes.
     package var idleTimeout: TimeAmount = .hours(24)
 

@@ -1,4 +1,5 @@
 import COpenSSL
+import NIOCore
 
 /// Owner of the SSL_CTX of a DTLS server. Belongs to one event loop.
 @safe final class DTLSContext {
@@ -13,6 +14,8 @@ import COpenSSL
     /// A client's, for tests.
     let clientKey: TLSPreSharedKey?
     private let cookieKey: HMAC
+    /// Where plaintext goes for a moment; longer than any record's.
+    let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 16_384, alignment: 16)
 
     /// A server.
     convenience init(_ configuration: DTLSConfiguration) throws(TLSError) {
@@ -29,6 +32,9 @@ import COpenSSL
         guard keys.count == DTLSConfiguration.ticketKeyBytes,
             unsafe shim_SSL_CTX_set_tlsext_ticket_keys(self.raw, &keys, Int32(keys.count)) == 1
         else { throw Self.failure("SSL_CTX_set_tlsext_ticket_keys") }
+        unsafe DTLSTicket.install(in: self.raw)
+        // By the wall clock, which does no harm: a ticket that is too old means a full handshake.
+        _ = unsafe SSL_CTX_set_timeout(self.raw, Int(configuration.idleTimeout.nanoseconds / 1_000_000_000))
     }
 
     /// A client, for tests.
@@ -68,7 +74,10 @@ import COpenSSL
         else { throw Self.failure("SSL_CTX") }
     }
 
-    deinit { unsafe SSL_CTX_free(self.raw) }
+    deinit {
+        unsafe SSL_CTX_free(self.raw)
+        unsafe self.scratch.deallocate()
+    }
 
     /// The cookie of an address: only who receives there can have it (RFC 6347 §4.2.1).
     func cookie(for address: DTLSAddress) -> [UInt8] {
@@ -81,16 +90,21 @@ import COpenSSL
         }
     }
 
+    /// The key of an identity; `nil`: it has none that can be used.
+    func key(of identity: [UInt8]) -> [UInt8]? {
+        guard (1...64).contains(identity.count), !identity.contains(0), let key = self.keyLookup?(identity),
+            (1...TLSPreSharedKey.maxKeyBytes).contains(key.count)
+        else { return nil }
+        return key
+    }
+
     /// The key to go on with: the identity's own, or a random one, so that an identity that nobody has looks like a wrong
     /// key.
     fileprivate func key(for identity: [UInt8]?, _ session: DTLSSession) -> [UInt8] {
-        var key: [UInt8]?
-        if let identity, (1...64).contains(identity.count), !identity.contains(0) {
-            key = self.keyLookup?(identity)
-        }
-        if let found = key, !(1...TLSPreSharedKey.maxKeyBytes).contains(found.count) { key = nil }
-        session.presented(identity ?? [], isKnown: key != nil)
-        return key ?? SecureRandom.bytes(count: 32)
+        let known = identity.flatMap { self.key(of: $0) }
+        let key = known ?? SecureRandom.bytes(count: 32)
+        session.presented(identity ?? [], isKnown: known != nil, keyMark: DTLSTicket.mark(of: key))
+        return key
     }
 
     static func failure(_ call: String) -> TLSError {

@@ -24,8 +24,16 @@ package final class DTLSServer {
     /// Addresses with a handshake, oldest first; some are done.
     private var halfOpen: [DTLSSession] = []
     private var nextSweep: NIODeadline?
+    /// Up to when handshakes that were begun use up what is allowed (the generic cell rate algorithm).
+    private var handshakesPaid = NIODeadline.uptimeNanoseconds(0)
+    private var share = DTLSShare()
     private var lastID: UInt32 = 0
     package private(set) var counters = DTLSCounters()
+
+    /// The first wait for the client's next flight; each further one is twice as long (RFC 6347 §4.2.4.1).
+    private static let firstRetransmission: TimeAmount = .seconds(1)
+    /// Handshakes that may come in one moment.
+    private static let handshakesAtOnce: Int64 = 50
 
     package init(_ configuration: DTLSConfiguration) throws(TLSError) {
         self.configuration = configuration
@@ -79,7 +87,14 @@ package final class DTLSServer {
             where !session.isEstablished && session.clientRandom == random {
                 return self.drive(session, datagram, now: now, into: &actions)
             }
-            return self.listen(datagram, random, from: address, now: now, into: &actions)
+            return self.listen(
+                datagram,
+                random,
+                hasCookie: record.hasCookie,
+                from: address,
+                now: now,
+                into: &actions
+            )
         }
         guard let peer else {
             self.counters.strays += 1
@@ -92,13 +107,26 @@ package final class DTLSServer {
         }
     }
 
+    /// Handshakes of one network in a second, so that it does not take all there are.
+    private var shareOfOne: Int { max(self.configuration.handshakesPerSecond / 4, Int(Self.handshakesAtOnce)) }
+
     private func listen(
         _ datagram: ByteBuffer,
         _ random: [UInt8],
+        hasCookie: Bool,
         from address: DTLSAddress,
         now: NIODeadline,
         into actions: inout [DTLSAction]
     ) {
+        let interval = TimeAmount.nanoseconds(1_000_000_000 / Int64(max(self.configuration.handshakesPerSecond, 1)))
+        if hasCookie {
+            guard self.handshakesPaid <= now + interval * Self.handshakesAtOnce,
+                self.share.has(address, limit: self.shareOfOne, now: now)
+            else {
+                self.counters.postponed += 1  // It comes again in a second.
+                return
+            }
+        }
         let session = self.listener
         let isProven = session.listen(datagram, from: address)
         if !isProven {
@@ -107,14 +135,15 @@ package final class DTLSServer {
             for answer in answers { actions.append(.send(answer, to: address)) }
             return
         }
+        self.handshakesPaid = max(self.handshakesPaid, now) + interval
+        self.share.take(address)
         // Without a new spare nobody could come in: then this one does not either.
         guard let spare = try? Self.spare(self.context, self.configuration) else { return }
         self.listener = spare
         session.clientRandom = random
         session.began = now
         session.lastHeard = now
-        session.retransmitAt = now + session.retransmitWait
-        self.makeRoomForHandshake(into: &actions)
+        self.makeRoomForHandshake(of: address, into: &actions)
         self.halfOpen.append(session)
         if let former = self.peers[address] {
             if former.session.isEstablished {
@@ -139,9 +168,16 @@ package final class DTLSServer {
     ) {
         var received: [ByteBuffer] = []
         let outcome = session.receive(datagram) { received.append($0) }
-        for answer in session.takeOutgoing() { actions.append(.send(answer, to: session.address)) }
-        if !session.isEstablished, session.isHandshakeComplete {
-            self.establish(session, now: now, into: &actions)
+        let answers = session.takeOutgoing()
+        for answer in answers { actions.append(.send(answer, to: session.address)) }
+        if !session.isEstablished {
+            if session.isHandshakeComplete {
+                self.establish(session, now: now, into: &actions)
+            } else if !answers.isEmpty {
+                session.flight = answers
+                session.retransmitWait = Self.firstRetransmission
+                session.retransmitAt = now + Self.firstRetransmission
+            }
         }
         if session.isEstablished, !received.isEmpty {
             session.lastHeard = now
@@ -168,6 +204,8 @@ package final class DTLSServer {
         session.id = self.lastID
         session.isEstablished = true
         session.retransmitAt = .distantFuture
+        session.flight = []
+        session.freeBuffers()
         session.lastHeard = now
         self.peers[address] = Peer(session: session)
         self.addresses[session.id] = address
@@ -183,6 +221,9 @@ package final class DTLSServer {
         )
         if self.nextSweep == nil { self.nextSweep = now + self.sweepInterval }
     }
+
+    /// For tests.
+    func session(of address: DTLSAddress) -> DTLSSession? { self.peers[address]?.session }
 
     // MARK: From the owner
 
@@ -211,8 +252,8 @@ package final class DTLSServer {
             } else if now >= session.retransmitAt {
                 session.retransmitWait = session.retransmitWait * 2
                 session.retransmitAt = now + session.retransmitWait
-                session.retransmit()
-                for datagram in session.takeOutgoing() { actions.append(.send(datagram, to: session.address)) }
+                self.counters.retransmissions += 1
+                for datagram in session.flight { actions.append(.send(datagram, to: session.address)) }
             }
         }
         guard let sweep = self.nextSweep, now >= sweep else { return }
@@ -262,7 +303,12 @@ package final class DTLSServer {
         }
     }
 
-    private func makeRoomForHandshake(into actions: inout [DTLSAction]) {
+    private func makeRoomForHandshake(of address: DTLSAddress, into actions: inout [DTLSAction]) {
+        let own = self.halfOpen.lazy.filter { $0.address.network == address.network }
+        if own.count >= max(self.configuration.maxHalfOpen / 4, 16), let oldest = own.first {
+            self.counters.crowdedOut += 1
+            self.giveUp(oldest, into: &actions)
+        }
         while self.halfOpen.count >= self.configuration.maxHalfOpen, let oldest = self.halfOpen.first {
             self.counters.crowdedOut += 1
             self.giveUp(oldest, into: &actions)

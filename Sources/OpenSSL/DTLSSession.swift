@@ -29,6 +29,8 @@ import NIOCore
     var identityOnWire: [UInt8]?
     private(set) var identity: [UInt8]?
     private(set) var isIdentityKnown = false
+    /// Of the key in use: ``DTLSTicket``.
+    private(set) var keyMark: [UInt8] = []
 
     // The server's.
     var id: UInt32 = 0
@@ -37,6 +39,10 @@ import NIOCore
     var lastHeard: NIODeadline = .uptimeNanoseconds(0)
     var retransmitAt: NIODeadline = .distantFuture
     var retransmitWait: TimeAmount = .seconds(1)
+    /// Microseconds after which OpenSSL itself sends a flight again. Tests make that of a client short.
+    var ownTimer = UInt32.max
+    /// The datagrams of the last flight of a handshake, to be sent again as they are.
+    var flight: [ByteBuffer] = []
 
     init(_ context: DTLSContext, address: DTLSAddress, maxDatagramBytes: Int, isClient: Bool = false) throws(TLSError) {
         OpenSSLError.clear()
@@ -54,6 +60,8 @@ import NIOCore
             unsafe SSL_set_accept_state(ssl)
             _ = unsafe SSL_set_options(ssl, shim_SSL_OP_COOKIE_EXCHANGE)
         }
+        // Its timer goes by the clock on the wall, which may jump: it is put off for longer than a handshake may take.
+        unsafe DTLS_set_timer_cb(ssl) { ssl, _ in unsafe DTLSSession.of(ssl)?.ownTimer ?? .max }
         // On every SSL: without it a handshake fails without a word.
         guard unsafe shim_SSL_set_mtu(ssl, maxDatagramBytes) > 0 else { throw DTLSContext.failure("SSL_set_mtu") }
     }
@@ -85,18 +93,18 @@ import NIOCore
     /// Takes one datagram, or none to begin with, and hands what was inside to `deliver`, once the handshake is done.
     func receive(_ datagram: ByteBuffer?, deliver: (ByteBuffer) -> Void) -> Outcome {
         self.incoming = datagram
-        defer { self.incoming = nil }
-        var scratch = ByteBuffer()
+        defer {
+            self.incoming = nil
+            self.freeBuffers()
+        }
         for _ in 0..<64 {  // Records in a datagram.
             OpenSSLError.clear()
-            var read: Int32 = 0
-            scratch.clear(minimumCapacity: 16_384)
-            let wrote = unsafe scratch.writeWithUnsafeMutableBytes(minimumWritableBytes: 16_384) { target in
-                unsafe read = SSL_read(self.ssl, target.baseAddress, Int32(target.count))
-                return max(Int(read), 0)
-            }
-            guard wrote == 0 else {
-                deliver(ByteBuffer(bytes: scratch.readableBytesView))
+            let target = unsafe self.context.scratch
+            let read = unsafe SSL_read(self.ssl, target.baseAddress, Int32(target.count))
+            guard read <= 0 else {
+                unsafe deliver(ByteBuffer(bytes: UnsafeRawBufferPointer(rebasing: target[..<Int(read)])))
+                // Asking for more than there is would cost a look at the clock.
+                guard unsafe self.incoming != nil || SSL_has_pending(self.ssl) == 1 else { return .open }
                 continue
             }
             switch unsafe SSL_get_error(self.ssl, read) {
@@ -108,16 +116,24 @@ import NIOCore
         return .open
     }
 
-    /// OpenSSL's own timer, which goes by the clock on the wall: may do nothing.
-    func retransmit() {
-        OpenSSLError.clear()
-        _ = unsafe shim_DTLSv1_handle_timeout(self.ssl)
-        OpenSSLError.clear()
+    /// Half of what a session holds: 33 KB that it needs for as long as it handles a datagram. OpenSSL's own mode for that leaves them to
+    /// DTLS.
+    func freeBuffers() {
+        if self.isEstablished { _ = unsafe SSL_free_buffers(self.ssl) }
+    }
+
+    /// Seconds until OpenSSL would send a flight again by itself; `nil`: never.
+    var ownTimeout: Int? {
+        let seconds = unsafe shim_DTLSv1_get_timeout(self.ssl)
+        return seconds < 0 ? nil : seconds
     }
 
     /// Seals one datagram's plaintext; false if it can't be.
     func write(_ plaintext: ByteBuffer) -> Bool {
         OpenSSLError.clear()
+        // SSL_read makes its buffers if they are not there; in DTLS nothing else does.
+        guard unsafe SSL_alloc_buffers(self.ssl) == 1 else { return false }
+        defer { self.freeBuffers() }
         return unsafe plaintext.withUnsafeReadableBytes { source in
             unsafe SSL_write(self.ssl, source.baseAddress, Int32(clamping: source.count)) == source.count
         }
@@ -126,6 +142,7 @@ import NIOCore
     /// Says that this side is done.
     func shutdown() {
         OpenSSLError.clear()
+        guard unsafe SSL_alloc_buffers(self.ssl) == 1 else { return }
         _ = unsafe SSL_shutdown(self.ssl)
         OpenSSLError.clear()
     }
@@ -158,11 +175,31 @@ import NIOCore
         return self.outgoing
     }
 
+    /// A client's, for tests: what it needs to come back by a ticket.
+    func resumption() -> DTLSResumption? {
+        // A copy: the original is worth nothing once its SSL is freed without a farewell.
+        guard let own = unsafe SSL_get_session(self.ssl), let state = unsafe SSL_SESSION_dup(own) else { return nil }
+        return unsafe DTLSResumption(taking: state)
+    }
+
+    /// A client's, for tests: comes back by a ticket.
+    func resume(_ resumption: DTLSResumption) { _ = unsafe SSL_set_session(self.ssl, resumption.state) }
+
     // MARK: From callbacks
 
-    func presented(_ identity: [UInt8], isKnown: Bool) {
+    func presented(_ identity: [UInt8], isKnown: Bool, keyMark: [UInt8]) {
         self.identity = identity
         self.isIdentityKnown = isKnown
+        self.keyMark = keyMark
+    }
+
+    /// Whether a ticket for this identity and key is still good.
+    func resumes(_ identity: [UInt8], mark: [UInt8]) -> Bool {
+        guard let key = self.context.key(of: identity), ConstantTime.equal(DTLSTicket.mark(of: key), mark) else {
+            return false
+        }
+        self.presented(identity, isKnown: true, keyMark: mark)
+        return true
     }
 
     /// Hands over the datagram; what does not fit is lost, as with a socket. 0: there is none.
@@ -179,4 +216,13 @@ import NIOCore
     func acceptDatagram(_ bytes: UnsafeRawBufferPointer) {
         unsafe self.outgoing.append(ByteBuffer(bytes: bytes))
     }
+}
+
+/// Owner of an SSL_SESSION, for clients of tests.
+@safe final class DTLSResumption {
+    fileprivate let state: OpaquePointer
+
+    fileprivate init(taking state: OpaquePointer) { unsafe self.state = state }
+
+    deinit { unsafe SSL_SESSION_free(self.state) }
 }

@@ -5,57 +5,78 @@ import NIOPosix
 // The channel as the one handler of its socket.
 extension CoAPChannel: ChannelDuplexHandler {
     package typealias InboundIn = AddressedEnvelope<ByteBuffer>
-    package typealias OutboundIn = AddressedEnvelope<ByteBuffer>
-    package typealias OutboundOut = AddressedEnvelope<ByteBuffer>
+    package typealias OutboundIn = Never
 
-    /// Bytes that the system may hold for a socket before it is read, if it allows so many: a thousand nodes that answer one multicast.
-    private static let receiveQueueBytes = 1 << 20
+    /// Bytes that the system may hold for a socket before it is read, if it allows so many: some hundreds of messages.
+    static let receiveQueueBytes = 1 << 20
 
     package func channelActive(context: ChannelHandlerContext) {
         self.context = context
-        let channel = context.channel
-        let address = channel.localAddress
-        self.isIPv6 = address?.protocol == .inet6
-        if let options = channel.syncOptions {
-            try? options.setOption(.socketOption(.so_rcvbuf), value: Self.receiveQueueBytes)
-            // Only on all addresses can something arrive that was sent to a group.
-            if address.flatMap(DatagramAddress.init).map(\.isUnspecified) ?? false {
-                try? options.setOption(.receivePacketInfo, value: true)
-            }
+        // Only on all addresses can something arrive that was sent to a group, or to one address of several.
+        if context.channel.localAddress.flatMap(DatagramAddress.init)?.isUnspecified == true {
+            try? context.channel.syncOptions?.setOption(.receivePacketInfo, value: true)
         }
+        self.joinGroups()
         context.fireChannelActive()
+    }
+
+    /// The socket is bound, and nothing of it was read.
+    ///
+    /// - Parameter descriptor: Owned by the channel of swift-nio.
+    func opened(_ descriptor: Int32, isIPv6: Bool) {
+        self.sender = DatagramSender(descriptor: descriptor, isIPv6: isIPv6)
+        self.reader = DatagramReader(
+            descriptor: descriptor,
+            count: Self.datagramsAtOnce,
+            maxBytes: self.maxReceiveBytes
+        )
+        if self.configuration.multicast { self.groups = MulticastGroups(descriptor: descriptor) }
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let envelope = Self.unwrapInboundIn(data)
-        let now = self.burst ?? .now()
-        self.burst = now
-        let count = envelope.data.readableBytes
-        self.datagrams.received += 1
-        self.datagrams.receivedBytes += UInt64(count)
-        guard count <= self.maxReceiveBytes else {
-            self.datagrams.oversized += 1
-            return
+        guard envelope.data.readableBytes <= self.maxReceiveBytes else { return self.receive(nil) }
+        let local = envelope.metadata?.packetInfo.flatMap { DatagramAddress($0.destinationAddress) }
+        guard let address = DatagramAddress(envelope.remoteAddress) else { return }
+        envelope.data.withUnsafeReadableBytes {
+            let isGroup = local?.isMulticast ?? false
+            self.receive(DatagramReader.Datagram(address: address, local: local, isGroup: isGroup, bytes: $0))
         }
-        guard let address = DatagramAddress(envelope.remoteAddress), address.port != 0, !address.isMulticast else {
-            return
-        }
-        var isMulticast = false
-        if let local = envelope.metadata?.packetInfo.flatMap({ DatagramAddress($0.destinationAddress) }) {
-            isMulticast = local.isMulticast
-        }
-        guard !isMulticast || (self.configuration.multicast && !self.isSecure) else {
-            self.datagrams.unwantedMulticasts += 1
-            return
-        }
-        // In memory of its own: what is kept of it shall not keep all that came with it.
-        let datagram = self.isSecure ? envelope.data : ByteBuffer(bytes: envelope.data.readableBytesView)
-        self.receive(datagram, from: address, isMulticast: isMulticast, now: now)
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {
+        do {
+            var reads = 0
+            while reads < Self.readsAtOnce, try self.reader?.read({ self.receive($0) }) == true { reads += 1 }
+        } catch {
+            self.note(error)
+        }
         self.burst = nil
         self.endTurn()
+    }
+
+    /// - Parameter datagram: `nil`: one that was too long.
+    private func receive(_ datagram: DatagramReader.Datagram?) {
+        let now = self.burst ?? .now()
+        self.burst = now
+        self.traffic.received += 1
+        guard let datagram else {
+            self.traffic.oversized += 1
+            return
+        }
+        self.traffic.receivedBytes += UInt64(datagram.bytes.count)
+        guard datagram.address.port != 0, !datagram.address.isMulticast else { return }
+        guard !datagram.isGroup || (self.configuration.multicast && !self.isSecure) else {
+            self.traffic.unwantedMulticasts += 1
+            return
+        }
+        self.receive(
+            datagram.bytes,
+            from: datagram.address,
+            local: datagram.isGroup ? 0 : datagram.local.map { self.locals.number(of: $0) } ?? 0,
+            isMulticast: datagram.isGroup,
+            now: now
+        )
     }
 
     /// An error of one datagram, such as an ICMP message about a peer that is gone, is nobody else's.
@@ -65,6 +86,8 @@ extension CoAPChannel: ChannelDuplexHandler {
         if !self.isClosing {
             self.isClosing = true
             self.sayFarewell()
+            self.sender = nil
+            self.reader = nil
         }
         context.close(mode: mode, promise: promise)
     }
@@ -76,17 +99,4 @@ extension CoAPChannel: ChannelDuplexHandler {
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) { self.closed() }
-
-    /// Sends at the end of the turn.
-    func send(_ datagram: ByteBuffer, to address: DatagramAddress) {
-        guard let context = self.context, context.channel.isWritable else {
-            self.datagrams.unsent += 1
-            return
-        }
-        self.datagrams.sent += 1
-        self.datagrams.sentBytes += UInt64(datagram.readableBytes)
-        let envelope = AddressedEnvelope(remoteAddress: address.socketAddress(isIPv6: self.isIPv6), data: datagram)
-        context.write(Self.wrapOutboundOut(envelope), promise: nil)
-        self.hasWritten = true
-    }
 }

@@ -11,9 +11,10 @@ package import OpenSSL
 package final class CoAPChannel {
     /// Datagrams of one read, and reads before others have their turn.
     static let datagramsAtOnce = 32
-    static let readsAtOnce: UInt = 4
-    /// Bytes that the socket has not taken. What comes on top is lost, as UDP may, and sent again by those who want it.
-    static let maxUnsentBytes = 512 << 10
+    static let readsAtOnce = 4
+
+    /// Places that are kept in the arrays of actions; what a busy moment took on top is given back.
+    private static let keptActions = 256
 
     /// A DTLS session that the delegate let in.
     private struct Session {
@@ -30,22 +31,35 @@ package final class CoAPChannel {
     /// Until the socket has closed.
     private var delegate: (any CoAPChannelDelegate)?
     var context: ChannelHandlerContext?
-    var isIPv6 = false
     var isClosing = false
+    /// `nil`: there is no socket.
+    var sender: DatagramSender?
+    var reader: DatagramReader?
+    /// A sealed datagram, for the moment.
+    private var sealed = ByteBuffer()
+    /// Those of All CoAP Nodes, if it has to be in them.
+    var groups: MulticastGroups?
+    var locals = LocalAddresses()
 
     private var sessions: [UInt32: Session] = [:]
+    /// Sessions to be closed once what was given out for them has left.
+    private var closing: [UInt32] = []
     private var actions: [CoAPAction] = []
     private var secureActions: [DTLSAction] = []
+    /// Arrays whose memory is used again.
+    private var spareActions: [CoAPAction] = []
+    private var spareSecureActions: [DTLSAction] = []
     /// Actions are being carried out: what is added is, too.
     private var isPerforming = false
     private var isTurnScheduled = false
     /// Of the burst that is being read; `nil`: none is.
     var burst: NIODeadline?
+    /// When the groups are joined again.
+    private var nextJoin: NIODeadline?
+    private var memberships = -1
     private var timer: Scheduled<Void>?
     private var timerDue: NIODeadline?
-    var hasWritten = false
-    /// Datagrams of this socket.
-    package internal(set) var datagrams = DatagramCounters()
+    var traffic = DatagramCounters()
 
     init(
         configuration: CoAPListener.Configuration,
@@ -66,11 +80,17 @@ package final class CoAPChannel {
     var isSecure: Bool { self.dtls != nil }
     /// Longest datagram that is taken: a message, and what DTLS puts around it.
     var maxReceiveBytes: Int { self.configuration.server.maxMessageBytes + (self.isSecure ? 128 : 0) }
-    /// One byte more than is taken, so that what was cut is told from what was not.
-    var receiveBytes: Int { self.maxReceiveBytes + 1 }
 
     // MARK: What the owner may ask
 
+    /// Datagrams of this socket.
+    package var datagrams: DatagramCounters {
+        var counters = self.traffic
+        counters.sent = self.sender?.sent ?? 0
+        counters.sentBytes = self.sender?.sentBytes ?? 0
+        counters.unsent = self.sender?.lost ?? 0
+        return counters
+    }
     package var counters: CoAPCounters { self.server.counters }
     package var dtlsCounters: DTLSCounters? { self.dtls?.counters }
     /// Peers that something is remembered of.
@@ -98,6 +118,9 @@ package final class CoAPChannel {
         defer { self.settle() }
         return self.server.respond(to: id, response, observing: observing, now: self.now, into: &self.actions)
     }
+
+    /// Whether a request can still be answered.
+    package func isWaiting(for id: CoAPRequest.ID) -> Bool { self.isOpen && self.server.isOpen(id) }
 
     /// Leaves a request without an answer, for good.
     package func ignore(_ id: CoAPRequest.ID) {
@@ -134,9 +157,9 @@ package final class CoAPChannel {
 
     /// Ends a DTLS session: its device was revoked. The delegate is told of the end, but gets nothing more of it before.
     package func closeSession(_ session: UInt32) {
-        guard self.isOpen, let dtls = self.dtls, self.sessions[session] != nil else { return }
+        guard self.isOpen, self.sessions[session]?.isClosing == false else { return }
         self.sessions[session]?.isClosing = true
-        dtls.close(session, into: &self.secureActions)
+        self.closing.append(session)
         self.settle()
     }
 
@@ -146,13 +169,23 @@ package final class CoAPChannel {
     // MARK: Carrying out
 
     /// A datagram came.
-    func receive(_ datagram: ByteBuffer, from address: DatagramAddress, isMulticast: Bool, now: NIODeadline) {
+    ///
+    /// - Parameter local: Number of the address that it was sent to.
+    func receive(
+        _ bytes: UnsafeRawBufferPointer,
+        from address: DatagramAddress,
+        local: UInt16,
+        isMulticast: Bool,
+        now: NIODeadline
+    ) {
         if let dtls = self.dtls {
-            dtls.receive(datagram, from: address.dtls, now: now, into: &self.secureActions)
+            self.sealed.clear()
+            self.sealed.writeBytes(bytes)
+            dtls.receive(self.sealed, from: address.dtls(local: local), now: now, into: &self.secureActions)
         } else {
             self.server.receive(
-                datagram,
-                from: address.peer(listener: self.configuration.number),
+                ByteBuffer(bytes: bytes),
+                from: address.peer(listener: self.configuration.number, local: local),
                 isMulticast: isMulticast,
                 now: now,
                 into: &self.actions
@@ -174,10 +207,7 @@ package final class CoAPChannel {
 
     /// Everything that was asked for leaves, and the clock is set.
     func endTurn() {
-        if self.hasWritten {
-            self.hasWritten = false
-            self.context?.flush()
-        }
+        if let error = self.sender?.flush() { self.note(error) }
         self.setTimer()
     }
 
@@ -186,23 +216,25 @@ package final class CoAPChannel {
         self.isPerforming = true
         repeat {
             self.performPlain()
+            for session in self.closing { self.dtls?.close(session, into: &self.secureActions) }
+            self.closing = []
             guard !self.secureActions.isEmpty else { break }
-            let batch = self.secureActions
-            self.secureActions.removeAll(keepingCapacity: false)
-            for action in batch {
+            swap(&self.secureActions, &self.spareSecureActions)
+            for action in self.spareSecureActions {
                 self.perform(action)
                 // What a session brought comes before its end.
                 self.performPlain()
             }
+            self.spareSecureActions.removeAll(keepingCapacity: self.spareSecureActions.count <= Self.keptActions)
         } while true
         self.isPerforming = false
     }
 
     private func performPlain() {
         while !self.actions.isEmpty {
-            var batch: [CoAPAction] = []
-            swap(&batch, &self.actions)
-            for action in batch { self.perform(action) }
+            swap(&self.actions, &self.spareActions)
+            for action in self.spareActions { self.perform(action) }
+            self.spareActions.removeAll(keepingCapacity: self.spareActions.count <= Self.keptActions)
         }
     }
 
@@ -212,7 +244,7 @@ package final class CoAPChannel {
             if peer.isSecure {
                 self.dtls?.send(datagram, session: peer.session, into: &self.secureActions)
             } else {
-                self.send(datagram, to: DatagramAddress(peer))
+                self.sender?.add(datagram, to: DatagramAddress(peer), from: self.locals[peer.local])
             }
         case .request(let request):
             // Nothing more of a session that the delegate has closed.
@@ -230,24 +262,25 @@ package final class CoAPChannel {
     private func perform(_ action: DTLSAction) {
         switch action {
         case .send(let datagram, let address):
-            self.send(datagram, to: DatagramAddress(address))
+            self.sender?.add(datagram, to: DatagramAddress(address), from: self.locals[address.local])
         case .received(let session, let plaintext):
             guard let session = self.sessions[session], !session.isClosing else { return }
             self.server.receive(plaintext, from: session.peer, now: self.now, into: &self.actions)
         case .established(let session, let address, let identity, let isResumed):
-            let address = DatagramAddress(address)
+            let source = DatagramAddress(address)
             let isWelcome = self.delegate?.established(
                 session: session,
                 identity: identity,
                 isResumed: isResumed,
-                from: PeerAddress(address),
+                from: PeerAddress(source),
                 on: self
             )
             guard isWelcome == true else {
                 self.dtls?.close(session, into: &self.secureActions)
                 return
             }
-            let peer = address.peer(listener: self.configuration.number, session: session)
+            let number = self.configuration.number
+            let peer = source.peer(listener: number, local: address.local, session: session)
             self.sessions[session] = Session(peer: peer)
         case .ended(let session, let end):
             guard let peer = self.sessions.removeValue(forKey: session)?.peer else { return }
@@ -268,11 +301,19 @@ package final class CoAPChannel {
 
     /// Timers are no closer than this.
     private static let tick: TimeAmount = .milliseconds(1)
+    /// How long a socket that took no more is left alone.
+    private static let sendAgain: TimeAmount = .milliseconds(2)
+    /// How often it is looked for new interfaces.
+    private static let joinInterval: TimeAmount = .minutes(1)
 
     /// One task at most, which is only set anew when the deadline has come nearer: one that fires early does no harm.
     private func setTimer() {
         var deadline = self.server.nextDeadline
-        if let other = self.dtls?.nextDeadline { deadline = min(deadline ?? other, other) }
+        for other in [self.dtls?.nextDeadline, self.nextJoin] {
+            if let other { deadline = min(deadline ?? other, other) }
+        }
+        // The socket takes no more.
+        if self.sender?.isEmpty == false { deadline = min(deadline ?? .distantFuture, self.now + Self.sendAgain) }
         guard let deadline, self.isOpen else { return }
         if let due = self.timerDue, due <= deadline { return }
         self.timer?.cancel()
@@ -288,17 +329,29 @@ package final class CoAPChannel {
     private func tick() {
         guard self.isOpen else { return }
         let now = NIODeadline.now()
+        if let due = self.nextJoin, due <= now { self.joinGroups() }
         self.server.tick(now: now, into: &self.actions)
         self.dtls?.tick(now: now, into: &self.secureActions)
         self.perform()
         self.endTurn()
     }
 
+    /// Joins the groups that it has to be in, on interfaces that have come since, too.
+    func joinGroups() {
+        guard let groups = self.groups else { return }
+        self.nextJoin = .now() + Self.joinInterval
+        let count = groups.join()
+        if count == 0, self.memberships != 0 {
+            self.logger.warning("no network interface for multicast: devices can't discover this gateway by it")
+        }
+        self.memberships = count
+    }
+
     // MARK: Ends
 
     /// Says to all DTLS peers that this side is done: those that are told come again at once, the others only when they miss an answer.
     func sayFarewell() {
-        for session in self.sessions.keys { self.dtls?.close(session, into: &self.secureActions) }
+        for session in self.sessions.keys { self.closeSession(session) }
         self.perform()
         self.endTurn()
     }
@@ -309,6 +362,9 @@ package final class CoAPChannel {
         self.timer = nil
         self.delegate = nil
         self.context = nil
+        self.sender = nil
+        self.reader = nil
+        self.groups = nil
     }
 
     /// The socket has closed, and nobody asked for it.

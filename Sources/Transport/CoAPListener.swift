@@ -1,3 +1,4 @@
+import CDatagrams
 package import CoAPEndpoint
 package import Logging
 package import NIOCore
@@ -76,26 +77,31 @@ package struct CoAPListener {
 
     /// Binds `channel`, which ``makeChannel(on:)`` made, and begins to read. Call on the loop.
     package func start(_ channel: CoAPChannel, on loop: any EventLoop) -> EventLoopFuture<any Channel> {
+        let descriptor: Int32
+        do {
+            let address = try SocketAddress.makeAddressResolvingHost(
+                self.configuration.host,
+                port: self.configuration.port
+            )
+            descriptor = address.withSockAddr { datagrams_bind($0, $1, Int32(CoAPChannel.receiveQueueBytes)) }
+            guard descriptor >= 0 else { throw IOError(errnoCode: -descriptor, reason: "bind") }
+            channel.opened(descriptor, isIPv6: address.protocol == .inet6)
+        } catch {
+            return loop.makeFailedFuture(error)
+        }
         let handler = NIOLoopBound(channel, eventLoop: loop)
-        // SO_REUSEADDR is not set: on UDP it would let a second gateway take this one's datagrams.
         return DatagramBootstrap(group: loop)
-            .channelOption(.datagramVectorReadMessageCount, value: CoAPChannel.datagramsAtOnce)
-            .channelOption(.maxMessagesPerRead, value: CoAPChannel.readsAtOnce)
+            // The first datagram tells that there are some; the others are read past the channel.
+            .channelOption(.maxMessagesPerRead, value: 1)
             .channelOption(
                 .recvAllocator,
-                value: FixedSizeRecvByteBufferAllocator(
-                    capacity: CoAPChannel.datagramsAtOnce * channel.receiveBytes
-                )
-            )
-            .channelOption(
-                .writeBufferWaterMark,
-                value: .init(low: CoAPChannel.maxUnsentBytes / 2, high: CoAPChannel.maxUnsentBytes)
+                value: FixedSizeRecvByteBufferAllocator(capacity: channel.maxReceiveBytes + 1)
             )
             .channelInitializer { datagrams in
                 datagrams.eventLoop.makeCompletedFuture {
                     try datagrams.pipeline.syncOperations.addHandler(handler.value)
                 }
             }
-            .bind(host: self.configuration.host, port: self.configuration.port)
+            .withBoundSocket(descriptor)
     }
 }

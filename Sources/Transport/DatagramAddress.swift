@@ -24,15 +24,14 @@ struct DatagramAddress: Hashable, Sendable {
         self.port = port
     }
 
+    /// - Parameter scope: Number of the interface, for an address of the local link.
+    init(high: UInt64, low: UInt64, port: UInt16, scope: UInt32) {
+        let isLinkLocal = Self.isLinkLocal(high)
+        self.init(high: isLinkLocal ? high & ~0xFFFF_FFFF | UInt64(scope) : high, low: low, port: port)
+    }
+
     init(_ peer: CoAPPeer) { self.init(high: peer.addressHigh, low: peer.addressLow, port: peer.port) }
     init(_ address: DTLSAddress) { self.init(high: address.high, low: address.low, port: address.port) }
-
-    /// Bytes of a socket's address, family and all, as the system lays them out.
-    private typealias IPv4Bytes = (family: UInt16, port: UInt16, address: UInt32, padding: UInt64)
-    private typealias IPv6Bytes = (
-        family: UInt16, port: UInt16, flow: UInt32,
-        address: (UInt32, UInt32, UInt32, UInt32), scope: UInt32
-    )
 
     /// `nil`: not an address of IP.
     init?(_ address: SocketAddress) {
@@ -45,12 +44,12 @@ struct DatagramAddress: Hashable, Sendable {
                 let address = UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
                 return Self(high: 0, low: Self.mapped | UInt64(address), port: port)
             }
-            var high = UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-            let low = UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self))
-            if Self.isLinkLocal(high) {
-                high = high & ~0xFFFF_FFFF | UInt64(bytes.loadUnaligned(fromByteOffset: 24, as: UInt32.self))
-            }
-            return Self(high: high, low: low, port: port)
+            return Self(
+                high: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)),
+                low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self)),
+                port: port,
+                scope: bytes.loadUnaligned(fromByteOffset: 24, as: UInt32.self)
+            )
         }
     }
 
@@ -68,41 +67,36 @@ struct DatagramAddress: Hashable, Sendable {
     /// `0.0.0.0` or `::`.
     var isUnspecified: Bool { self.high == 0 && (self.low == 0 || self.low == Self.mapped) }
 
-    /// As a socket takes it.
-    ///
-    /// - Parameter isIPv6: The socket is one of IPv6, and takes IPv4 addresses in their mapped form.
-    func socketAddress(isIPv6: Bool) -> SocketAddress {
-        if self.isIPv4, !isIPv6 {
-            let bytes: IPv4Bytes = (
-                UInt16(AF_INET), self.port.bigEndian, UInt32(truncatingIfNeeded: self.low).bigEndian, 0
-            )
-            return SocketAddress(unsafeBitCast(bytes, to: sockaddr_in.self))
-        }
-        let isLinkLocal = Self.isLinkLocal(self.high)
-        let high = isLinkLocal ? self.high & ~0xFFFF_FFFF : self.high
-        let words = (high >> 32, high, self.low >> 32, self.low)
-        let bytes: IPv6Bytes = (
-            UInt16(AF_INET6), self.port.bigEndian, 0,
-            (
-                UInt32(truncatingIfNeeded: words.0).bigEndian, UInt32(truncatingIfNeeded: words.1).bigEndian,
-                UInt32(truncatingIfNeeded: words.2).bigEndian, UInt32(truncatingIfNeeded: words.3).bigEndian
-            ),
-            isLinkLocal ? UInt32(truncatingIfNeeded: self.high) : 0
-        )
-        return SocketAddress(unsafeBitCast(bytes, to: sockaddr_in6.self))
-    }
+    /// Number of the interface of an address of the local link; 0: of any other.
+    var scope: UInt32 { Self.isLinkLocal(self.high) ? UInt32(truncatingIfNeeded: self.high) : 0 }
+    /// As it is on the wire.
+    var wireHigh: UInt64 { Self.isLinkLocal(self.high) ? self.high & ~0xFFFF_FFFF : self.high }
 
     /// In the form of `inet_ntop`, without the port.
     var text: String {
         if self.isIPv4 {
             return (0..<4).map { String(UInt8(truncatingIfNeeded: self.low >> (24 - 8 * $0))) }.joined(separator: ".")
         }
-        return self.socketAddress(isIPv6: true).ipAddress ?? "unknown"
+        var bytes = [self.wireHigh.bigEndian, self.low.bigEndian]
+        var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        guard inet_ntop(AF_INET6, &bytes, &text, socklen_t(text.count)) != nil else { return "unknown" }
+        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    var dtls: DTLSAddress { DTLSAddress(high: self.high, low: self.low, port: self.port) }
+    /// - Parameter local: Number of the gateway's own address.
+    func dtls(local: UInt16) -> DTLSAddress {
+        DTLSAddress(high: self.high, low: self.low, port: self.port, local: local)
+    }
 
-    func peer(listener: UInt16, session: UInt32 = 0) -> CoAPPeer {
-        CoAPPeer(addressHigh: self.high, addressLow: self.low, port: self.port, listener: listener, session: session)
+    /// - Parameter local: Number of the gateway's own address.
+    func peer(listener: UInt16, local: UInt16, session: UInt32 = 0) -> CoAPPeer {
+        CoAPPeer(
+            addressHigh: self.high,
+            addressLow: self.low,
+            port: self.port,
+            listener: listener,
+            local: local,
+            session: session
+        )
     }
 }

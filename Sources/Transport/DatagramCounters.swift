@@ -8,6 +8,6 @@ package struct DatagramCounters: Equatable, Sendable {
     package internal(set) var oversized: UInt64 = 0
     /// Sent to a group or to all where that is not wanted: dropped.
     package internal(set) var unwantedMulticasts: UInt64 = 0
-    /// Not sent, because the socket took no more.
+    /// Not sent, because the socket took no more or refused them.
     package internal(set) var unsent: UInt64 = 0
 }

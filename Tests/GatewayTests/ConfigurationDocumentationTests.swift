@@ -18,7 +18,7 @@ struct ConfigurationDocumentationTests {
     @Test("has examples that are valid, and warn of nothing")
     func examples() throws {
         let blocks = try self.blocks()
-        #expect(blocks.count == 6)
+        #expect(blocks.count == 7)
         for block in blocks {
             if block.contains("[[device]]") {
                 #expect(try KeyFile.parse(block, file: "F").count == 1)

@@ -20,31 +20,44 @@ final class DTLSNetwork {
     private(set) var fromServer: [(bytes: ByteBuffer, address: DTLSAddress)] = []
     /// Datagrams of clients of which this says false are lost.
     var passes: (ByteBuffer) -> Bool = { _ in true }
+    /// The same for those of the server.
+    var passesBack: (ByteBuffer) -> Bool = { _ in true }
 
-    init(_ change: (inout DTLSConfiguration) -> Void = { _ in }) throws {
-        var configuration = DTLSConfiguration { identity in
+    convenience init(_ change: (inout DTLSConfiguration) -> Void = { _ in }) throws {
+        let keys: TLSConfiguration.KeyLookup = { identity in
             String(decoding: identity, as: UTF8.self).hasPrefix("node") ? Self.key : nil
         }
+        try self.init(keys: keys, change)
+    }
+
+    init(keys: @escaping TLSConfiguration.KeyLookup, _ change: (inout DTLSConfiguration) -> Void) throws {
+        var configuration = DTLSConfiguration(keyLookup: keys)
+        configuration.handshakesPerSecond = .max  // The clock stands still.
         change(&configuration)
         self.server = try DTLSServer(configuration)
     }
 
-    static func address(_ port: UInt16) -> DTLSAddress { DTLSAddress(high: 0, low: 0xFFFF_7F00_0001, port: port) }
+    static func address(_ port: UInt16, host: UInt64 = 1) -> DTLSAddress {
+        DTLSAddress(high: 0, low: 0xFFFF_7F00_0000 | host, port: port)
+    }
 
     /// A client begins a handshake, as often as it likes from one port.
     func connect(
         _ port: UInt16,
+        host: UInt64 = 1,
         identity: String = "node1",
         key: [UInt8] = DTLSNetwork.key,
-        suites: String = DTLSContext.suites
+        suites: String = DTLSContext.suites,
+        resuming resumption: DTLSResumption? = nil
     ) throws {
         let context = try DTLSContext(
             client: TLSPreSharedKey(identity: Array(identity.utf8), key: key),
             suites: suites
         )
         self.contexts.append(context)
-        let address = Self.address(port)
+        let address = Self.address(port, host: host)
         let client = try DTLSSession(context, address: address, maxDatagramBytes: 1232, isClient: true)
+        if let resumption { client.resume(resumption) }
         self.clients[address] = client
         _ = client.receive(nil) { _ in }
         self.exchange(client)
@@ -56,6 +69,13 @@ final class DTLSNetwork {
     func say(_ text: String, from port: UInt16) {
         guard let client = self.client(port) else { return }
         _ = client.write(ByteBuffer(string: text))
+        self.exchange(client)
+    }
+
+    /// A client looks at its timer.
+    func wake(_ port: UInt16) {
+        guard let client = self.client(port) else { return }
+        _ = client.receive(nil) { _ in }
         self.exchange(client)
     }
 
@@ -98,6 +118,7 @@ final class DTLSNetwork {
             var actions: [DTLSAction] = []
             self.server.tick(now: self.now, into: &actions)
             self.perform(actions)
+            for client in Array(self.clients.values) { self.exchange(client) }
         }
         self.now = end
     }
@@ -109,12 +130,15 @@ final class DTLSNetwork {
                 continue
             }
             self.fromServer.append((datagram, address))
-            guard let client = self.clients[address] else { continue }
+            guard self.passesBack(datagram), let client = self.clients[address] else { continue }
             _ = client.receive(datagram) { self.received[address, default: []].append(String(buffer: $0)) }
         }
     }
 
     // MARK: Looking
+
+    /// The server's side of a handshake.
+    func halfOpenSession(_ port: UInt16) -> DTLSSession? { self.server.session(of: Self.address(port)) }
 
     func takeEvents() -> [DTLSAction] {
         defer { self.events = [] }
@@ -127,6 +151,11 @@ final class DTLSNetwork {
             guard case .established(let session, _, let identity, _) = event else { return nil }
             return (session, String(decoding: identity, as: UTF8.self))
         }
+    }
+
+    /// Of those, whether by a ticket.
+    var areResumed: [Bool] {
+        self.events.compactMap { if case .established(_, _, _, let isResumed) = $0 { isResumed } else { nil } }
     }
 
     /// What the server got, as text.
@@ -143,4 +172,11 @@ final class DTLSNetwork {
             return "\(String(decoding: identity, as: UTF8.self)) \(isKnown)"
         }
     }
+}
+
+extension DTLSRecord {
+    /// Of a server: HelloVerifyRequest.
+    var isVerifyRequest: Bool { self.handshakeType == 3 }
+    /// Of a server: its last flight begins here, with NewSessionTicket or ChangeCipherSpec.
+    var isFinal: Bool { self.type == 20 || self.handshakeType == 4 }
 }

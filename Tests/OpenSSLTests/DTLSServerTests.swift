@@ -218,6 +218,111 @@ struct DTLSServerTests {
         #expect(network.established.count == 2)
     }
 
+    @Test("a flight of the server that is lost is sent again as it was, after 1 s, 2 s, 4 s and so on")
+    func lostServerFlight() throws {
+        let network = try DTLSNetwork()
+        network.passesBack = { DTLSRecord($0).map(\.isVerifyRequest) ?? false }
+        try network.connect(1)
+        let flight = network.fromServer.dropFirst().map(\.bytes)
+        #expect(!flight.isEmpty && network.established.isEmpty)
+        for seconds in [1, 2, 4] as [Int64] {
+            let before = network.fromServer.count
+            network.pass(.milliseconds(seconds * 1000 - 1))
+            #expect(network.fromServer.count == before)
+            if seconds == 4 { network.passesBack = { _ in true } }
+            network.pass(.milliseconds(1))
+            #expect(network.fromServer[before...].prefix(flight.count).map(\.bytes) == flight)
+        }
+        #expect(network.established.map(\.identity) == ["node1"])
+        #expect(network.server.counters.retransmissions == 3)
+        network.say("here", from: 1)
+        #expect(network.heard == ["here"])
+        // Nothing is waited for but the idle ones.
+        network.pass(.minutes(1))
+        #expect(network.server.counters.retransmissions == 3)
+    }
+
+    @Test("the server's last flight, lost, comes again when the client repeats its own")
+    func lostLastFlight() async throws {
+        let network = try DTLSNetwork()
+        network.passesBack = { datagram in
+            network.client(1)?.ownTimer = 20_000
+            return DTLSRecord(datagram)?.isFinal == false
+        }
+        try network.connect(1)
+        #expect(network.established.count == 1)
+        #expect(network.client(1)?.isHandshakeComplete == false)
+        network.passesBack = { _ in true }
+        try await eventually(within: .seconds(40)) {
+            network.wake(1)
+            return network.client(1)?.isHandshakeComplete == true
+        }
+        network.say("here", from: 1)
+        #expect(network.heard == ["here"])
+    }
+
+    @Test("OpenSSL's own timer, which a clock that is set stops or fires, is out of the way of a handshake")
+    func wallClock() throws {
+        let network = try DTLSNetwork()
+        network.passesBack = { DTLSRecord($0).map(\.isVerifyRequest) ?? false }
+        try network.connect(1)
+        let session = try #require(network.halfOpenSession(1))
+        let seconds = try #require(session.ownTimeout)
+        #expect(seconds > 3600)
+    }
+
+    @Test("handshakes beyond what is allowed in one moment are dropped, and get in when they come again")
+    func handshakeRate() throws {
+        let network = try DTLSNetwork {
+            $0.handshakesPerSecond = 10
+            $0.maxHalfOpen = 1000
+        }
+        for port in 1...80 as ClosedRange<UInt16> { try network.connect(port) }
+        let served = network.established.count
+        #expect((50...52).contains(served))
+        #expect(network.server.counters.postponed == 80 - UInt64(served))
+        #expect(network.server.halfOpenCount == 0)
+        network.pass(.seconds(3))
+        for port in 60...80 as ClosedRange<UInt16> { try network.connect(port) }
+        #expect(network.established.count == served + 21)
+        // Sessions that there are have no part in it.
+        network.say("here", from: 1)
+        #expect(network.heard == ["here"])
+    }
+
+    @Test("one network that begins handshakes without end leaves places and turns to others")
+    func share() throws {
+        let network = try DTLSNetwork {
+            $0.handshakesPerSecond = 200
+            $0.maxHalfOpen = 80
+        }
+        // Its handshakes get stuck.
+        network.passes = { DTLSRecord($0)?.clientRandom != nil }
+        for port in 1...300 as ClosedRange<UInt16> {
+            try network.connect(port)
+            network.pass(.milliseconds(2))
+        }
+        #expect(network.server.halfOpenCount == 20)
+        #expect(network.server.counters.postponed == 250)
+        network.passes = { _ in true }
+        for port in 1...10 as ClosedRange<UInt16> { try network.connect(port, host: 9) }
+        #expect(network.established.count == 10)
+        #expect(network.server.halfOpenCount == 20)
+    }
+
+    @Test("one datagram with many records gives all of them, and one that follows is not lost")
+    func manyRecords() throws {
+        let network = try DTLSNetwork()
+        try network.connect(1)
+        let client = try #require(network.client(1))
+        for text in ["a", "b", "c"] { _ = client.write(ByteBuffer(string: text)) }
+        var joined = ByteBuffer()
+        for var datagram in client.takeOutgoing() { joined.writeBuffer(&datagram) }
+        network.feed(joined, from: DTLSNetwork.address(1))
+        network.say("d", from: 1)
+        #expect(network.heard == ["a", "b", "c", "d"])
+    }
+
     @Test("a flight that is lost may come later")
     func lostFlight() throws {
         let network = try DTLSNetwork()

@@ -63,7 +63,7 @@ import Testing
         #expect(finished.exit == .status(0))
         #expect(
             finished.text.contains(
-                "  over coap 127.0.0.1:5683, sealed: POST /t?d=kitchen or POST /ps/nodes/kitchen/t\n"
+                "  over coap 127.0.0.1:5683, sealed: POST /t?d=kitchen or POST /ps/nodes/kitchen/t"
             ),
             "\(finished.all)"
         )

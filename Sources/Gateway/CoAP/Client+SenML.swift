@@ -21,7 +21,11 @@ extension Client {
             for (index, part) in parts.enumerated() {
                 var message = part.publish
                 if index > 0 { message.packetID = coap.makePacketID() }
+                // They are in one commit, and undone together.
+                let undo = index == 0 ? undo : nil
                 self.core.admit(message, payload: message.payload, to: part.destination, from: self, undo: undo)
+                // At QoS 0 nobody else says that it is dealt with.
+                if message.qos == .atMostOnce { coap.acknowledge(message.packetID, with: .puback) }
             }
         } catch {
             undo?()
@@ -82,9 +86,28 @@ extension Client {
             part.payload = record.payload(as: whole.profile.senml)
             // The pack's own format is not that of its pieces.
             part.properties.contentType = nil
+            if let objection = self.objection(to: part, destination) { throw objection }
             parts.append(Part(publish: part, destination: destination))
         }
         guard !parts.isEmpty else { throw Objection(refusal: .payload, detail: "its SenML pack holds no record") }
+        if let full = self.core.uplinkWithoutRoom(forAll: parts.map { ($0.destination, $0.publish.payload) }) {
+            throw Objection(refusal: .spoolFull, detail: "the spool of uplink \(full) is full")
+        }
         return parts
+    }
+
+    /// What would be found when others of the pack are taken already.
+    private func objection(to part: Publish, _ destination: Destination) -> Objection? {
+        let bytes = part.payload.readableBytes
+        guard bytes <= destination.profile.maxPayload else {
+            return Objection(refusal: .tooLarge, detail: "a record of \(bytes) bytes, over max_payload")
+        }
+        guard destination.commandSession == nil else {
+            return Objection(refusal: .payload, detail: "its SenML pack has a record on a topic of session IDs")
+        }
+        guard part.retain, let problem = self.core.objection(toRetaining: part, of: destination, self) else {
+            return nil
+        }
+        return Objection(refusal: .retained, detail: problem)
     }
 }

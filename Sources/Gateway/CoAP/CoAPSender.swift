@@ -34,11 +34,11 @@ final class CoAPSender: ClientConnection {
     /// Requests that wait for the disk or for an outside broker.
     var isBusy: Bool { !self.open.isEmpty }
 
-    /// Whose failures count together. Everybody can fail in the name of an address that is not proven, so who has proven it does
-    /// not suffer for that.
-    var budget: String { self.isAddressProven ? self.network : self.unprovenNetwork }
-
-    private(set) lazy var unprovenNetwork = self.network + "?"
+    /// Whether one more seal may be tried. Everybody can fail in the name of an address that is not proven, so no failures count
+    /// there: a seal that verifies proves enough.
+    func mayTrySeal(_ failures: FailureBudget, budget: String, now: NIODeadline) -> Bool {
+        self.isAddressProven ? failures.hasRoom(budget, now: now) : self.site.mayTrySeal(now: now)
+    }
 
     /// For the log: an address that is not proven is nobody's, so it does not tell refusals apart.
     var logAddress: String { self.isAddressProven ? self.peerText : Self.unprovenAddress }

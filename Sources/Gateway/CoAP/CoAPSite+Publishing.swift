@@ -45,6 +45,10 @@ extension CoAPSite {
     ) {
         let isDeletion = request.method == .delete
         if request.read.hasIfMatch || request.read.hasIfNoneMatch {
+            // The answer tells something of the value, so it is for those who may read it.
+            guard let channel = self.channel else { return }
+            let objection = self.reader.objection(to: topic, request, identity, claimed: query.claimed, on: channel)
+            if let objection { return self.turnAway(request, .error(objection)) }
             guard request.meetsPreconditions(current: self.reader.eTag(of: topic)) else {
                 return self.turnAway(request, .error(.preconditionFailed))
             }
@@ -66,7 +70,7 @@ extension CoAPSite {
             client.received(fromCoAP: publish)
             // Its sender waits for an answer all the same.
             if query.qos == .atMostOnce { sender.acknowledge(publish.packetID, with: .puback) }
-            posting.device = self.device(of: identity, claimed: nil) ?? client.lastProven
+            posting.device = self.device(of: identity, claimed: nil) ?? client.provenNow
         }
     }
 
@@ -88,23 +92,41 @@ extension CoAPSite {
             self.channel?.challenge(request.id)
             return
         }
-        guard let device = posting.device, request.isConfirmable,
-            self.core.registry.profile(of: device)?.piggybackCommands == true
-        else { return self.answer(request, self.success(posting)) }
+        guard let device = posting.device, request.isConfirmable, self.core.piggyback.serves(device) else {
+            return self.answer(request, self.success(posting))
+        }
         self.core.piggyback.begin(
             for: device,
             sessionID: posting.query.commandSessionID,
             isProven: request.context != 0 || request.peer.isSecure
         ) { command in
-            self.answer(
-                request,
-                command.flatMap { self.response(posting, $0.topic, $0.payload) } ?? self.success(posting)
-            )
+            let response = command.flatMap { self.response(posting, $0.topic, $0.payload) }
+            let isTaken = response.map { self.takes($0, request) } ?? false
+            self.answer(request, isTaken ? response ?? self.success(posting) : self.success(posting))
+            if let command, !isTaken { self.noteLeftBehind(command.topic, of: device) }
+            return isTaken
         }
     }
 
     private func answer(_ request: CoAPRequest, _ response: CoAPResponse) {
         self.channel?.respond(to: request.id, response)
+    }
+
+    private func takes(_ response: CoAPResponse, _ request: CoAPRequest) -> Bool {
+        request.takes(response) && self.channel?.isWaiting(for: request.id) == true
+    }
+
+    /// For the operator: a command that a node which only posts may never get.
+    private func noteLeftBehind(_ topic: TopicName, of device: DeviceID) {
+        self.core.refusals.note(
+            .tooLarge,
+            device: device.text,
+            topic: topic.buffer,
+            from: "the gateway",
+            detail: "the answer to its post can't take this command: a topic that no path can be, or more than three "
+                + "times the request, to an address that is not proven; it waits",
+            now: .now()
+        )
     }
 
     private func success(_ posting: CoAPPosting) -> CoAPResponse {

@@ -91,10 +91,25 @@ extension GatewayConfiguration {
         if action == .subscribe, isSessionTopic { requests.append("GET /sid" + (isProven ? "" : named)) }
         for rule in listener.paths where rule.topic.expandTopic(device: device, gateway: self.name) == topic {
             let needsName = !isProven && (rule.topic.hasDevice || !isTold)
-            requests.append(method + rule.text + (needsName ? named : ""))
+            requests.append(method + Self.uriPath(rule.text) + (needsName ? named : ""))
         }
         let prefix = listener.prefix.isEmpty ? "/" : "/\(listener.prefix)/"
-        requests.append(method + prefix + topic.description + (isProven || isTold ? "" : named))
+        requests.append(method + Self.uriPath(prefix + topic.description) + (isProven || isTold ? "" : named))
         return requests
+    }
+
+    /// A path as it stands in a URI: what has no place there is percent-encoded (RFC 3986 §3.3).
+    private static func uriPath(_ path: String) -> String {
+        var encoded = ""
+        for byte in path.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"):
+                encoded.unicodeScalars.append(UnicodeScalar(byte))
+            case _ where "/-._~!$&'()*+,;=:@".utf8.contains(byte): encoded.unicodeScalars.append(UnicodeScalar(byte))
+            default: encoded += "%" + Hexadecimal.encode([byte])
+            }
+        }
+        return encoded
     }
 }

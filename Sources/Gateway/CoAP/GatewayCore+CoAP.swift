@@ -3,10 +3,10 @@ import NIOCore
 
 extension GatewayCore {
     /// For the operator: a request with OSCORE that was not opened. Anybody can send one, from whatever address.
-    func noteRefusedOSCORE(_ detail: String, from peer: CoAPPeer) {
-        self.counters.count(.badSeal)
+    func noteRefusedOSCORE(_ refusal: Refusal, _ detail: String, from peer: CoAPPeer) {
+        self.counters.count(refusal)
         self.refusals.note(
-            .badSeal,
+            refusal,
             device: "?",
             topic: nil,
             from: CoAPSender.unprovenAddress,

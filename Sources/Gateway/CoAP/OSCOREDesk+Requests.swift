@@ -10,6 +10,11 @@ extension OSCOREDesk: CoAPProtection {
         guard let value = request.options.first(.oscore), let option = OSCOREOption(decoding: value),
             let kid = option.kid, option.sequence != nil
         else { return self.refuse(.malformed, of: nil, peer) }
+        // Malformed too (RFC 8613 §2), but not for its option.
+        guard request.payload.readableBytes > 0 else {
+            self.refused(.badSeal, "an OSCORE request without a payload", peer)
+            return .refused(Self.error(.badRequest, "No payload"))
+        }
         var tried = 0
         var isReplay = false
         var device: DeviceID?
@@ -33,7 +38,7 @@ extension OSCOREDesk: CoAPProtection {
             }
         }
         guard tried > 0 else {
-            self.refused("no device has this OSCORE sender ID and ID context", peer)
+            self.refused(.notProven, "no device has this OSCORE sender ID and ID context", peer)
             return .refused(Self.error(.unauthorized, "Security context not found"))
         }
         return self.refuse(isReplay ? .replayed : .notProven, of: tried == 1 ? device : nil, peer)
@@ -66,7 +71,7 @@ extension OSCOREDesk: CoAPProtection {
             return .request(inner, context.protected(request))
         }
         guard context.mayChallenge(now: now) else {
-            self.refused("device \(context.device): too many requests that may be replays", peer)
+            self.refused(.throttled, "device \(context.device): too many requests that may be replays", peer)
             return .refused(CoAPResponse(.tooManyRequests, maxAge: 1))
         }
         var response = CoAPResponse(.unauthorized)
@@ -81,7 +86,11 @@ extension OSCOREDesk: CoAPProtection {
         of device: DeviceID?,
         _ peer: CoAPPeer
     ) -> CoAPOpenedRequest {
-        self.refused(device.map { "device \($0): \(refusal.detail)" } ?? refusal.detail, peer)
+        self.refused(
+            refusal == .replayed ? .replay : .badSeal,
+            device.map { "device \($0): \(refusal.detail)" } ?? refusal.detail,
+            peer
+        )
         return .refused(Self.error(refusal.code, refusal.diagnostic))
     }
 

@@ -35,7 +35,7 @@ final class OSCOREDesk {
     }
 
     /// Told of each request that was not opened. For the operator only.
-    var refused: (_ detail: String, _ peer: CoAPPeer) -> Void = { _, _ in }
+    var refused: (_ refusal: Refusal, _ detail: String, _ peer: CoAPPeer) -> Void = { _, _, _ in }
     /// Told when ``takeChanges()`` has something new. If it is urgent, sequence numbers may run out.
     var changed: (_ isUrgent: Bool) -> Void = { _ in }
 

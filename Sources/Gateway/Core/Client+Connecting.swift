@@ -100,13 +100,7 @@ extension Client {
     }
 
     /// Whom a session of this client belongs to.
-    private var owner: SessionOwner {
-        switch self.identity {
-        case .device(let id): .device(id.text)
-        case .guest: .guest
-        case .unproven: .unproven
-        }
-    }
+    private var owner: SessionOwner { SessionOwner(self.identity) }
 }
 
 extension Will {

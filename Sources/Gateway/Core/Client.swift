@@ -50,6 +50,8 @@ final class Client: MQTTConnectionDelegate {
     private var guestPace: SenderPace?
     /// The device that the last accepted seal proved; a revocation closes its connection.
     private(set) var lastProven: DeviceID?
+    /// Of the message that is being handed in: the device that its own seal proved, or that its profile lets it be.
+    private(set) var provenNow: DeviceID?
 
     private var plannedTopic: TopicName?
     private var plannedGeneration = -1
@@ -349,6 +351,7 @@ final class Client: MQTTConnectionDelegate {
     // MARK: The way of a message
 
     func process(_ publish: Publish) {
+        self.provenNow = nil
         if self.plannedTopic != publish.topic || self.plannedGeneration != self.core.registry.generation {
             self.plannedTopic = publish.topic.compacted()
             self.plannedGeneration = self.core.registry.generation
@@ -356,7 +359,11 @@ final class Client: MQTTConnectionDelegate {
         }
         switch self.plan {
         case .plain(let destination):
-            if self.identity == .unproven { self.lastProven = destination.device }
+            if self.identity == .unproven {
+                self.lastProven = destination.device
+                // Session IDs are taken from everybody.
+                if destination.commandSession == nil { self.provenNow = destination.device }
+            }
             self.admitPlain(publish, to: destination)
         case .sealed(let plan):
             self.open(publish, plan)
@@ -384,7 +391,11 @@ final class Client: MQTTConnectionDelegate {
                 detail: "the profile asks for a seal, and the device has no keys for one"
             )
         }
-        guard self.core.failures.hasRoom(self.budget(for: plan.claimed), now: now) else {
+        let budget = self.budget(for: plan.claimed)
+        guard
+            self.coap?.mayTrySeal(self.core.failures, budget: budget, now: now)
+                ?? self.core.failures.hasRoom(budget, now: now)
+        else {
             return self.refuse(
                 publish,
                 .throttled,
@@ -426,7 +437,10 @@ final class Client: MQTTConnectionDelegate {
                 if refusal == .unknownDevice || reason == .staleSession { refusal = reason }
             }
         }
-        if let plaintext = plan.plaintext, refusal == .malformed { return self.admitPlain(publish, to: plaintext) }
+        if let plaintext = plan.plaintext, refusal == .malformed {
+            if plaintext.commandSession == nil { self.provenNow = plaintext.device }
+            return self.admitPlain(publish, to: plaintext)
+        }
         let kind: Refusal =
             switch refusal {
             case .staleSession: .replay
@@ -457,13 +471,15 @@ final class Client: MQTTConnectionDelegate {
             return self.refuse(publish, .revoked, device: device, detail: "no such device any more")
         }
         self.lastProven = id
+        self.provenNow = id
         self.admit(publish, payload: data, to: destination, undo: undo)
     }
 }
 
 extension Client: CommandSource {
-    /// Of an attached broker, this connection to it.
-    var isHere: Bool { self.attached?.isOver == false || self.socket != nil }
+    /// Of an attached broker, this connection to it. A node that sends by CoAP has none that could end: it is here as long as
+    /// it is remembered.
+    var isHere: Bool { self.attached?.isOver == false || self.socket != nil || self.coap != nil }
 }
 
 extension Will {

@@ -20,8 +20,8 @@ extension GatewayCore {
 
     /// Whether this session gets commands for the device sealed: its own, and those that prove nothing. Others whom policy
     /// allows the topic (a home automation on a guest listener) get them as they are.
-    func isSealed(_ session: Session, for device: DeviceID) -> Bool {
-        switch session.owner {
+    func isSealed(_ owner: SessionOwner, for device: DeviceID) -> Bool {
+        switch owner {
         case .unproven: true
         case .device(let id): id == device.text
         case .guest: false
@@ -145,6 +145,22 @@ extension GatewayCore {
         }
     }
 
+    /// Takes a session ID that came along with another message, for the next command on a topic.
+    func offer(
+        sessionID payload: ByteBuffer,
+        for commands: TopicName,
+        of device: DeviceID,
+        isProven: Bool,
+        source: any CommandSource
+    ) {
+        defer { self.writeDown(device) }
+        guard CommandSessionID.problem(with: payload) == nil, !self.isOwn(payload) else {
+            return self.counters.count(.commandSession)
+        }
+        let id = CommandSessionID(payload, isRetained: false, isProven: isProven, source: source)
+        if self.commandDesk.offer(id, for: commands, of: device) != .taken { self.counters.count(.commandSession) }
+    }
+
     /// What becomes of a session ID.
     private enum SessionAnswer {
         case taken
@@ -218,13 +234,18 @@ extension GatewayCore {
         }
         // Stored sessions take it in the same commit. A crash after that makes it come again as it is, which its node tells
         // by the session ID; a crash before leaves it here.
-        let (isTaken, isStored) = self.deliver(sealed, for: topic.device) { $0.isStored && $1 != .atMostOnce }
+        let (isTaken, isStored) = self.deliver(sealed, for: topic.device) {
+            $0.isStored && $1 != .atMostOnce && !Piggyback.owns($0)
+        }
         if isStored { self.left(topic, first) }
         self.commits.whenSafe {
             guard isStored || topic.isLeaving else { return }
             var message = sealed
             message.leavesWhenSafe = false
-            let isWithOthers = self.deliver(message, for: topic.device) { !$0.isStored || $1 == .atMostOnce }.any
+            // A node that only posts knows the session ID of its last post: what misses the response waits as it is.
+            let isWithOthers = self.deliver(message, for: topic.device) {
+                Piggyback.owns($0) ? $0.connection?.hasRoom == true : !$0.isStored || $1 == .atMostOnce
+            }.any
             let isAttached =
                 self.attachedBrokers(for: message).count { $0.isConnected && $0.publish(command: message) } > 0
             if isStored { return }
@@ -275,7 +296,7 @@ extension GatewayCore {
         self.commits.withoutPublisher {
             self.broker.forEachRecipient(of: message.topic, from: nil) { session, grant in
                 let qos = min(message.qos, grant.qos)
-                guard self.isSealed(session, for: device), isMeant(session, qos) else { return false }
+                guard self.isSealed(session.owner, for: device), isMeant(session, qos) else { return false }
                 let isWithIt = self.deliver(
                     &outgoing,
                     to: session,
@@ -329,7 +350,9 @@ extension GatewayCore {
     private func recipients(of message: Message, _ device: DeviceID) -> (here: Bool, any: Bool) {
         var found = (here: false, any: false)
         self.broker.forEachRecipient(of: message.topic, from: nil) { session, _ in
-            guard self.isSealed(session, for: device), self.mayReceive(session, message.topic) else { return false }
+            guard self.isSealed(session.owner, for: device), self.mayReceive(session, message.topic) else {
+                return false
+            }
             found.any = true
             if session.connection != nil { found.here = true }
             return session.connection != nil
@@ -348,10 +371,11 @@ extension GatewayCore {
         case .guest: return
         case .device(let text): if let id = try? DeviceID(text) { devices.insert(id) }
         case .unproven:
-            let clientID = session.clientID.description
             for filter in session.subscriptions.keys {
                 let matched = ((try? SharedSubscription.parse(filter)) ?? nil)?.filter ?? filter
-                if let id = self.registry.claimedDevice(subscribe: matched, clientID: clientID) { devices.insert(id) }
+                if let id = self.registry.claimedDevice(subscribe: matched, clientID: session.claimedID) {
+                    devices.insert(id)
+                }
             }
         }
         for device in devices {
@@ -439,4 +463,9 @@ extension GatewayCore {
         let own = (try? DeviceID(device)).flatMap { self.commandDesk[$0] }
         return own?.record ?? CommandSessionRecord(device: device, ids: ByteBuffer(), used: ByteBuffer())
     }
+}
+
+extension Message {
+    /// Whether it goes to the device sealed only, kept on a topic of its commands: what it says itself is no command for it.
+    func mustBeSealed(for device: DeviceID) -> Bool { self.publisher != device.text && !self.isNeverSealed }
 }

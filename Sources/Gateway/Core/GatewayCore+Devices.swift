@@ -227,6 +227,7 @@ extension GatewayCore {
         self.closeClients(of: changes.lost, reason: "the device was revoked or removed", endsSessions: true)
         for site in self.sites { site.devicesChanged(changes.rekeyed.union(changes.lost)) }
         self.forgetCommands(of: changes.lost)
+        self.piggyback.refresh()
         for case .devices(let devices) in self.uplinks {
             devices.halt(changes.lost)
             devices.renew(changes.rekeyed.union(changes.restored).union(changes.added).subtracting(changes.lost))
@@ -250,6 +251,7 @@ extension GatewayCore {
         let changes = self.registry.replace(devices: self.registry.devices, profiles: profiles)
         self.paces.removeAll()
         self.rebuildChannels()
+        self.piggyback.refresh()
         self.logger.notice(
             "configuration reloaded",
             metadata: ["profiles": "\(profiles.count)", "devices-affected": "\(changes.reprofiled.count)"]

@@ -29,6 +29,30 @@ extension GatewayCore {
         return nil
     }
 
+    /// Whether each uplink has room for all of these messages together.
+    ///
+    /// - Returns: The name of the one that has not, and refuses messages then.
+    func uplinkWithoutRoom(forAll messages: [(destination: Destination, payload: ByteBuffer)]) -> String? {
+        var needs: [ObjectIdentifier: (route: RoutedTopic, link: UplinkLink, messages: Int, bytes: Int)] = [:]
+        for (destination, payload) in messages {
+            for route in destination.routes {
+                let uplink = self.uplinks[route.uplink]
+                guard let link = uplink.link(for: destination.device) else {
+                    guard destination.device != nil else { continue }
+                    return uplink.name
+                }
+                guard self.isKept(route, link) else { continue }
+                let bytes = route.topic.buffer.readableBytes + payload.readableBytes
+                var need = needs[ObjectIdentifier(link)] ?? (route, link, 0, 0)
+                need.messages += 1
+                need.bytes += bytes
+                needs[ObjectIdentifier(link)] = need
+            }
+        }
+        let full = needs.values.first { !$0.link.makeRoom(for: $0.route, messages: $0.messages, bytes: $0.bytes) }
+        return full?.link.name
+    }
+
     /// The link of a route for a message; nil, and counted, if it has none.
     private func link(_ route: RoutedTopic, _ device: DeviceID?) -> UplinkLink? {
         let link = self.uplinks[route.uplink].link(for: device)

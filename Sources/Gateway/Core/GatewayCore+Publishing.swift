@@ -266,7 +266,7 @@ extension GatewayCore {
     }
 
     /// Why a client of MQTT 5.0 can't have this message retained; one of 3.x can't be told, so its message goes on without.
-    private func objection(toRetaining publish: Publish, of destination: Destination, _ client: Client) -> String? {
+    func objection(toRetaining publish: Publish, of destination: Destination, _ client: Client) -> String? {
         guard publish.payload.readableBytes > 0, destination.profile.retain else { return nil }
         let message = self.message(publish, payload: publish.payload, to: destination)
         guard !self.broker.retained.hasRoom(for: message) else { return nil }
@@ -294,7 +294,8 @@ extension GatewayCore {
         var outgoing = OutgoingMessage(message)
         // [MQTT-4.5.0-1]
         self.broker.forEachRecipient(of: message.topic, from: origin) { session, grant in
-            if let device, self.isSealed(session, for: device) {
+            if self.isEcho(message, to: session) { return false }
+            if let device, self.isSealed(session.owner, for: device) {
                 let mayReceive = self.mayReceive(session, message.topic)
                 if mayReceive { isAwaited = true }
                 return mayReceive
@@ -329,6 +330,12 @@ extension GatewayCore {
     func forgetRetained(_ topic: TopicName) {
         guard let kept = self.broker.retained[topic], self.broker.retained.clear(topic) else { return }
         if kept.publisher != nil { self.commits.append(.clear(topic: topic.buffer)) }
+    }
+
+    /// Whether it is what a device published itself, and its session for commands would bring it back.
+    func isEcho(_ message: Message, to session: Session) -> Bool {
+        guard Piggyback.owns(session), case .device(let id) = session.owner else { return false }
+        return message.publisher == id
     }
 
     /// One delivery, if the policy still allows it.

@@ -91,6 +91,13 @@ extension GatewayCore {
         }
     }
 
+    /// The present value of one of these topics; nil if it is none.
+    func stateMessage(on topic: TopicName) -> Message? {
+        if topic == self.stateNames.bridge { return self.bridgeState }
+        return self.uplinks.first { topic == self.stateNames.uplink($0.name) }
+            .map { self.message(of: $0.report(now: .now(), clock: self.wallClock)) }
+    }
+
     // MARK: Subscriptions
 
     /// Whether a filter could get any of it.

@@ -15,7 +15,7 @@ extension GatewayCore {
         for asked in subscribe.subscriptions {  // One code for each, in order [MQTT-3.9.3-1].
             let subscription = client.isBridge ? asked.ofBridge : asked
             let filter = subscription.filter
-            if let problem = self.objection(to: filter, of: client) {
+            if let problem = self.objection(to: filter, of: client.subscriber) {
                 codes.append(problem)
                 continue
             }
@@ -70,28 +70,28 @@ extension GatewayCore {
         self.commits.whenSafe(for: client) { if client.session === session { body() } }
     }
 
-    /// Why a client can't have this subscription, for SUBACK; the operator is told.
-    private func objection(to filter: TopicFilter, of client: Client) -> ReasonCode? {
+    /// Why somebody can't have this subscription, in the words of MQTT; the operator is told.
+    func objection(to filter: TopicFilter, of subscriber: Subscriber) -> ReasonCode? {
         // What is behind the ShareName is what is matched, so it is what is decided about; decoding has checked the form.
         let matched = ((try? SharedSubscription.parse(filter)) ?? nil)?.filter ?? filter
         if let problem = self.configuration.limits.problem(with: matched.buffer) {
             self.counters.count(.topicSize)
-            self.note(.topic, filter, of: client, problem)
+            self.note(.topic, filter, of: subscriber, problem)
             return .topicFilterInvalid
         }
-        let decision = self.decide(subscribe: matched, client: client)
+        let decision = self.decide(subscribe: matched, subscriber)
         guard !decision.isAllowed else { return nil }
         self.counters.count(.policy)
-        self.note(.policy, filter, of: client, decision.explanation)
+        self.note(.policy, filter, of: subscriber, decision.explanation)
         return .notAuthorized  // 0x80 in 3.1.1 [MQTT-3.8.4-5 of 3.1.1].
     }
 
-    private func note(_ refusal: Refusal, _ filter: TopicFilter, of client: Client, _ detail: String) {
+    private func note(_ refusal: Refusal, _ filter: TopicFilter, of subscriber: Subscriber, _ detail: String) {
         self.refusals.note(
             refusal,
-            device: client.name,
+            device: subscriber.name,
             topic: filter.buffer,
-            from: client.address,
+            from: subscriber.address,
             detail: detail,
             now: .now()
         )
@@ -110,10 +110,9 @@ extension GatewayCore {
                     return found
                 },
                 send: { [unowned self] kept, session, subscription, identifier in
-                    guard self.mayStillBeRetained(kept.message) else { return }
+                    guard self.mayStillBeRetained(kept.message), !self.isEcho(kept.message, to: session) else { return }
                     if let device = self.registry.commandDevice(kept.message.topic),
-                        self.isSealed(session, for: device),
-                        kept.message.publisher != device.text, !kept.message.isNeverSealed
+                        self.isSealed(session.owner, for: device), kept.message.mustBeSealed(for: device)
                     {
                         guard self.mayReceive(session, kept.message.topic) else { return }
                         return self.commits.withoutPublisher { self.hold(kept.message, for: device, retain: true) }
@@ -131,6 +130,7 @@ extension GatewayCore {
                     }
                 },
                 finish: { [unowned self] session, subscription, identifier in
+                    guard session.connection != nil else { return }  // Nothing of it waits for anybody.
                     let identifiers = identifier == 0 ? [] : [identifier]
                     self.sendSystemTopics(
                         to: session,
@@ -214,7 +214,7 @@ extension GatewayCore {
     }
 
     /// A retained message outlives neither the right nor the device of its publisher.
-    private func mayStillBeRetained(_ message: Message) -> Bool {
+    func mayStillBeRetained(_ message: Message) -> Bool {
         guard let publisher = message.publisher else { return true }
         if publisher == Self.guestPublisher {
             return self.registry.guestPolicy(profile: "guest")?.decide(publish: message.topic).isAllowed ?? false
@@ -223,8 +223,8 @@ extension GatewayCore {
         return policy.decide(publish: message.topic).isAllowed
     }
 
-    private func decide(subscribe filter: TopicFilter, client: Client) -> SubscribeDecision {
-        switch client.identity {
+    private func decide(subscribe filter: TopicFilter, _ subscriber: Subscriber) -> SubscribeDecision {
+        switch subscriber.identity {
         case .device(let id):
             return SubscribeDecision(self.registry.policy(for: id)?.decide(subscribe: filter))
         case .guest:
@@ -236,7 +236,7 @@ extension GatewayCore {
                 return .allowed
             }
             return SubscribeDecision(
-                self.policy(unproven: filter, clientID: client.clientID)?.decide(subscribe: filter)
+                self.policy(unproven: filter, clientID: subscriber.clientID)?.decide(subscribe: filter)
             )
         }
     }
@@ -275,8 +275,24 @@ extension GatewayCore {
         case .unproven:
             if self.channels[topic] != nil { return true }
             guard let filter = try? TopicFilter(validating: topic.buffer) else { return false }
-            return self.policy(unproven: filter, clientID: session.clientID.description)?.mayReceive(topic) ?? false
+            return self.policy(unproven: filter, clientID: session.claimedID)?.mayReceive(topic) ?? false
         }
+    }
+}
+
+/// Who wants to hear: what the decision about a subscription is made of.
+struct Subscriber {
+    let identity: Client.Identity
+    /// Whom the subscriber claims to be, beside what the filter says.
+    let clientID: String?
+    /// For the operator.
+    let name: String
+    let address: String
+}
+
+extension Client {
+    fileprivate var subscriber: Subscriber {
+        Subscriber(identity: self.identity, clientID: self.clientID, name: self.name, address: self.address)
     }
 }
 

@@ -36,10 +36,20 @@ extension GatewayCore {
         }
     }
 
+    /// The present value of one of these topics; nil if it is none.
+    func systemMessage(on topic: TopicName) -> Message? {
+        let prefix = Self.systemLevel + "/"
+        guard self.systemTopics.interval > .zero, topic.buffer.readableBytesView.starts(with: prefix.utf8) else {
+            return nil
+        }
+        let name = topic.buffer.readableBytesView.dropFirst(prefix.utf8.count)
+        return self.systemValues().first { name.elementsEqual($0.name.utf8) }.flatMap { SystemTopics.message($0, $1) }
+    }
+
     private func systemValues() -> [(name: String, value: String)] {
         let counters = self.counters
         let upTime = (NIODeadline.now() - self.started).nanoseconds / 1_000_000_000
-        let connected = self.clientCount
+        let connected = self.clientCount + self.sites.reduce(0) { $0 + $1.reader.observerCount }
         let sessions = self.broker.sessionCount
         var values: [(name: String, value: String)] = [
             ("broker/version", "sealgate \(Version.text)"),

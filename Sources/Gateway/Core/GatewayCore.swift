@@ -67,8 +67,13 @@ final class GatewayCore {
     /// What makes handshakes of pending connections worthless.
     var recentChanges = RecentChanges()
     private(set) lazy var feed = self.makeRetainedFeed()
+    private(set) lazy var piggyback = Piggyback(core: self)
     private var clients: [ObjectIdentifier: Client] = [:]
     private var connectionsOf: [DeviceID: Int] = [:]
+    /// Observations of each proven device.
+    var observersOf: [DeviceID: Int] = [:]
+    /// Devices that have a connection or an observation.
+    private var present: Set<DeviceID> = []
     private var wasCongested = false
     private var isDraining = false
     private var housekeeping: Scheduled<Void>?
@@ -166,7 +171,7 @@ final class GatewayCore {
         }
         self.commits.undo = { [unowned self] in self.undo($0) }
         self.commits.commandSession = { [unowned self] in self.commandSessionRecord(of: $0) }
-        self.oscore.refused = { [unowned self] in self.noteRefusedOSCORE($0, from: $1) }
+        self.oscore.refused = { [unowned self] in self.noteRefusedOSCORE($0, $1, from: $2) }
         self.oscore.changed = { [unowned self] in self.commits.noteOSCORE(isUrgent: $0) }
         self.commits.oscoreChanges = { [unowned self] in self.oscore.takeChanges() }
         self.commits.oscoreSettled = { [unowned self] in self.oscore.settled($0, isWritten: $1) }
@@ -203,7 +208,16 @@ final class GatewayCore {
         client.isCounted = false
         let left = self.connectionsOf[id, default: 1] - 1
         self.connectionsOf[id] = left > 0 ? left : nil
-        if left <= 0 { self.setPresent(id, false) }
+        self.presenceChanged(of: id)
+    }
+
+    /// The device may have come, or gone.
+    func presenceChanged(of id: DeviceID) {
+        if self.connectionsOf[id] != nil || self.observersOf[id] != nil {
+            if self.present.insert(id).inserted { self.setPresent(id, true) }
+        } else if self.present.remove(id) != nil {
+            self.setPresent(id, false)
+        }
     }
 
     /// Counts a connection of a proven device.
@@ -215,7 +229,7 @@ final class GatewayCore {
             return false
         }
         self.connectionsOf[id, default: 0] += 1
-        if self.connectionsOf[id] == 1 { self.setPresent(id, true) }
+        self.presenceChanged(of: id)
         return true
     }
 

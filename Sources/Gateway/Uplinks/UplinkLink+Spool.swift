@@ -23,11 +23,11 @@ extension UplinkLink {
 
     // MARK: Room
 
-    /// Whether one more record may be stored; makes room by the uplink's `when_full`.
+    /// Whether so many records more may be stored; makes room by the uplink's `when_full`.
     ///
-    /// - Returns: False if the message has to be refused.
-    func makeRoom(for route: RoutedTopic, bytes: Int) -> Bool {
-        guard self.isFull(for: bytes) else { return true }
+    /// - Returns: False if they have to be refused.
+    func makeRoom(for route: RoutedTopic, messages: Int = 1, bytes: Int) -> Bool {
+        guard self.isFull(for: bytes, messages: messages) else { return true }
         switch self.configuration.spool.whenFull {
         case .reject: return false
         case .dropNewest: break
@@ -66,13 +66,16 @@ extension UplinkLink {
     /// Whether a record may be stored without anything else having to go.
     func hasRoom(for record: SpoolRecord) -> Bool { !self.isFull(for: record.countedBytes) }
 
-    private func isFull(for bytes: Int) -> Bool {
+    private func isFull(for bytes: Int, messages: Int = 1) -> Bool {
         let spool = self.configuration.spool
         guard let share = self.share else {
-            return self.diskIsLow || self.waitingMessages >= spool.maxMessages
+            return self.diskIsLow || self.waitingMessages + messages > spool.maxMessages
                 || self.waitingBytes + bytes > spool.maxBytes
         }
-        let free = (messages: spool.maxMessages - share.messages, bytes: spool.maxBytes - share.bytes - bytes)
+        let free = (
+            messages: spool.maxMessages - share.messages - messages + 1,
+            bytes: spool.maxBytes - share.bytes - bytes
+        )
         guard !self.diskIsLow, free.messages > 0, free.bytes >= 0 else { return true }
         // Where nothing is dropped for the new one, a device may fill no more than it leaves free for the others.
         guard spool.whenFull != .dropOldest else { return false }

@@ -115,6 +115,10 @@ struct ExplainCoAPTests {
             ]
         )
         #expect(
+            try self.lines("proven", .publish, "nodes/proven/a b?é").first
+                == "  over coap 0.0.0.0:5683, by OSCORE: POST /ps/nodes/proven/a%20b%3f%c3%a9"
+        )
+        #expect(
             try self.lines("proven", .publish, "nodes/proven//x") == [
                 "  not over CoAP: no path has such segments: each has 1 to 255 bytes, and is neither . nor .."
             ]

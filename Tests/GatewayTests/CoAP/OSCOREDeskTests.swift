@@ -41,7 +41,7 @@ struct OSCOREDeskTests {
             }
             self.desk.replace(devices)
             self.desk.changed = { [unowned self] in if $0 { self.urgent += 1 } }
-            self.desk.refused = { [unowned self] detail, _ in self.refused.append(detail) }
+            self.desk.refused = { [unowned self] _, detail, _ in self.refused.append(detail) }
         }
 
         @discardableResult

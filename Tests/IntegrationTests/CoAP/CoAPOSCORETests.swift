@@ -148,7 +148,7 @@ import Testing
         let again = try AiocoapPeer(port: stage.relay.port, .oscore(directory: stage.directory.path))
         #expect(try await again.post("/ps/nodes/vault/temp", "2").code == "2.04")
         try await stage.site.run("device", "revoke", "vault")
-        try await stage.site.gateway.logged("device", "vault", "revoked")
+        try await stage.site.gateway.logged("revoked=1")
         #expect(try await again.post("/ps/nodes/vault/temp", "3").code != "2.04")
         #expect(try await stage.site.outside.messages(2).map(\.payload) == ["1", "2"])
     }

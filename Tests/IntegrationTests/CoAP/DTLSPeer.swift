@@ -65,8 +65,7 @@ final class DTLSPeer: Sendable {
             if let resume { arguments += ["-sess_in", resume] }
             self.process = try PeerPrograms.python("datagram_pipe.py", arguments)
         case .gnuTLS(let cipher):
-            let groups = "+SIGN-ALL:+GROUP-ALL:+COMP-NULL"
-            let priority = "NONE:+VERS-DTLS1.2:+PSK:+ECDHE-PSK:+\(cipher):+AEAD:+SHA256:\(groups)"
+            let priority = "NONE:+VERS-DTLS1.2:+PSK:+\(cipher):+AEAD:+COMP-NULL:+SIGN-ALL:+GROUP-ALL"
             self.process = try PeerPrograms.python(
                 "datagram_pipe.py",
                 [

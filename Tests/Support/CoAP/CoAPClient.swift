@@ -40,8 +40,8 @@ package struct CoAPClient: Sendable, CustomStringConvertible {
     package func uri(_ path: String) -> String { "\(self.scheme)://127.0.0.1:\(self.port)\(path)" }
 
     private func arguments(_ method: String, _ path: String, _ options: [String]) -> [String] {
-        // -v 6 prints each message as it is sent and received. -w ends what is received with a line.
-        var arguments = ["-oL", self.program.rawValue, "-v", "6", "-w", "-B", "20", "-m", method]
+        // -v 6 prints each message as it is sent and received.
+        var arguments = ["-oL", self.program.rawValue, "-v", "6", "-B", "20", "-m", method]
         if let identity = self.identity, let key = self.key { arguments += ["-u", identity, "-k", key] }
         return arguments + options + [self.uri(path)]
     }
@@ -84,7 +84,7 @@ package struct CoAPClient: Sendable, CustomStringConvertible {
         /// Messages received, as the client prints them, without requests.
         private var responses: [String] {
             (self.finished.output + self.finished.errors).compactMap { line in
-                // What was received stands before it on the line, if it is a block.
+                // What was received before it stands on its line.
                 line.firstRange(of: "v:1 t:").map { String(line[$0.lowerBound...]) }
             }.filter { Self.code(in: $0) != nil }
         }

@@ -205,7 +205,12 @@ struct OSCOREMemoryTests {
         let run = Desk.Run(devices)
         try Desk.pass(run, Self.peer(1, 2), 0)
         let other = Self.peer(sender, recipient).seal(Desk.request(), sequence: 0)
-        #expect(Desk.refusal(Desk.open(run, other))?.code.isSuccess == false)
+        switch Desk.open(run, other) {
+        case .refused(let response): #expect(!response.code.isSuccess)
+        case .request(_, let request), .challenged(_, let request):
+            // With the same Sender ID its key is that of the first, too.
+            #expect(sender == 1 && run.desk.device(of: request.context)?.text == "a")
+        }
         #expect(run.desk.contextCount == 1)
         run.desk.replace([devices[1]])
         #expect(Desk.refusal(Desk.open(run, other))?.words == "Security context not found")

@@ -301,7 +301,7 @@ def options():
     ap.add_argument("--protocol", type=int, choices=[4, 5], default=4, help="as a broker: MQTT 3.1.1 or 5.0")
     ap.add_argument("--nodes", type=int, default=10000, help="as a broker: most connections")
     ap.add_argument("--security", action="append", choices=SECURITIES, help="CoAP, repeatable; all of them")
-    ap.add_argument("--requests", type=int, default=200000, help="CoAP: of a run")
+    ap.add_argument("--requests", type=int, default=100000, help="CoAP: of a run")
     ap.add_argument("--posting", type=numbers, default=[50, 1000], help="CoAP: nodes that post")
     ap.add_argument("--coap-nodes", type=int, default=1000, help="CoAP: nodes that only sit there")
     ap.add_argument("--raw", action="store_true")

@@ -82,8 +82,8 @@ def write_devices(a, nodes, oscore):
         secret, salt, sender = derived(f"secret {i}", 32), derived(f"salt {i}", 16), f"{i:08x}"
         devices.append(f'[[device]]\nid = "node-{i}"\nprofile = "bench"\npsk = "hex:{PSK_HEX}"\n')
         if oscore:
-            devices.append(f'oscore_secret = "{secret}"\noscore_salt = "{salt}"\noscore_sender_id = "{sender}"\n'
-                           f'oscore_recipient_id = "{OSCORE_RECIPIENT_ID}"\n')
+            devices.append(f'oscore_secret = "hex:{secret}"\noscore_salt = "hex:{salt}"\noscore_sender_id = "hex:{sender}"\n'
+                           f'oscore_recipient_id = "hex:{OSCORE_RECIPIENT_ID}"\n')
             contexts.append(f"{secret} {salt} {sender} {OSCORE_RECIPIENT_ID} -\n")
     write_private(a.values["COAP_DEVICES"], "".join(devices))
     write_private(a.values["OSCORE_CONTEXTS"], "".join(contexts))

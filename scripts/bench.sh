@@ -15,7 +15,8 @@ newest=(--sut Benchmarks/suts/sealgate-newest-first.json)
 unsealer=(--sut Benchmarks/suts/mosquitto-unsealer.json)
 brokers=(--sut Benchmarks/suts/sealgate-broker.json --sut Benchmarks/suts/mosquitto-broker.json)
 clients=(--scenario fanin --scenario fanout --scenario idle-plain --scenario idle-tls --scenario subs --scenario storm)
-coaps=(--sut Benchmarks/suts/libcoap.json --sut Benchmarks/suts/sealgate-coap.json --sut Benchmarks/suts/sealgate-coap-uplink.json)
+coaps=(--sut Benchmarks/suts/libcoap.json --sut Benchmarks/suts/sealgate-coap.json
+    --sut Benchmarks/suts/sealgate-coap-uplink.json --sut Benchmarks/suts/sealgate-coap-end-to-end.json)
 load=(--scenario drain --scenario crash --scenario restart --scenario kill --scenario conns --scenario idle)
 
 : > "$results"

@@ -97,6 +97,7 @@ static void take_response(Node *node, Message *m, uint64_t now) {
         start_exchange(node);
         return;
     }
+    if (opt.observe && !m->has_observe) die("node %d: nothing is observed there", node->index);
     finish(node, m->code, now);
 }
 

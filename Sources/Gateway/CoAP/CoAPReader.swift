@@ -183,7 +183,7 @@ final class CoAPReader {
         self.observers[id] = observer
         self.byPeer[request.peer, default: []].append(observer)
         if observer.isUnconfirmed { self.unconfirmedCount += 1 }
-        if !session.owner.isProven { self.guestsOf[channel.address(of: request.peer).network, default: 0] += 1 }
+        if !observer.isUnconfirmed { self.countGuest(observer, 1) }
         self.core.observerCame(observer)
         self.core.broker.connected(session, to: observer, receiveMaximum: 1)
         if shown.message == nil {
@@ -237,6 +237,14 @@ final class CoAPReader {
         return session
     }
 
+    /// Those at addresses that nothing has confirmed count apart: anybody may have made them up.
+    private func countGuest(_ observer: TopicObserver, _ change: Int) {
+        guard !observer.session.owner.isProven else { return }
+        let network = observer.network
+        let count = (self.guestsOf[network] ?? 0) + change
+        self.guestsOf[network] = count > 0 ? count : nil
+    }
+
     private func discard(_ session: Session) {
         if let connection = session.connection {
             self.core.broker.disconnected(session, connection: connection)
@@ -263,7 +271,10 @@ final class CoAPReader {
     /// A client has what must arrive.
     func notificationConfirmed(_ id: CoAPObservationID, on channel: any CoAPAnswering) {
         guard let observer = self.observers[id] else { return }
-        if observer.isUnconfirmed { self.unconfirmedCount -= 1 }
+        if observer.isUnconfirmed {
+            self.unconfirmedCount -= 1
+            self.countGuest(observer, 1)
+        }
         observer.confirmed()
     }
 
@@ -289,11 +300,7 @@ final class CoAPReader {
         self.byPeer[observer.peer]?.removeAll { $0 === observer }
         if self.byPeer[observer.peer]?.isEmpty ?? false { self.byPeer[observer.peer] = nil }
         if observer.isUnconfirmed { self.unconfirmedCount -= 1 }
-        if !observer.session.owner.isProven {
-            let network = observer.network
-            let left = (self.guestsOf[network] ?? 1) - 1
-            self.guestsOf[network] = left > 0 ? left : nil
-        }
+        if !observer.isUnconfirmed { self.countGuest(observer, -1) }
         observer.end()
         let isOver = observer.session !== kept
         let other = isOver && observer.session.queuedCount > 0 ? self.newest(like: observer) : nil

@@ -82,10 +82,11 @@ final class CoAPSender: ClientConnection {
         return request.context != 0 || request.peer.isSecure || request.age.map { $0 <= Self.freshness } ?? false
     }
 
-    /// Whether the peer receives at its address; what proves itself another way needs no address.
+    /// Whether this very request shows that its sender receives at its address, or proves itself another way. That the peer has shown
+    /// it before says nothing: anybody can write that address on a datagram.
     var isAddressProven: Bool {
         guard let request = self.current?.request else { return false }
-        return request.context != 0 || request.isAddressProven
+        return request.context != 0 || request.peer.isSecure || request.age != nil
     }
 
     /// Has the request come again with an Echo value.

@@ -165,6 +165,8 @@ extension CoAPSite: CoAPChannelDelegate {
         // One that comes from another port each time leaves sessions behind, and shall not take the places of others.
         if let own = self.sessionsOf[id], own.count >= self.core.configuration.limits.maxConnectionsPerDevice {
             self.core.counters.count(.connectionsPerDevice)
+            // At once out of the list, for it ends only when this turn is over.
+            self.sessionsOf[id]?.removeFirst()
             channel.closeSession(own[0])
         }
         self.sessions[session] = id
@@ -222,7 +224,7 @@ extension CoAPSite: CoAPChannelDelegate {
             refusal,
             device: "?",
             topic: nil,
-            from: request.isAddressProven ? address : CoAPSender.unprovenAddress,
+            from: request.peer.isSecure || request.age != nil ? address : CoAPSender.unprovenAddress,
             detail: "\(detail()), from \(address)",
             now: .now()
         )

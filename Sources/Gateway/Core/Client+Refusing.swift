@@ -38,6 +38,10 @@ extension Client {
             }
             return coap.refuse(publish.packetID, refusal)
         }
+        if let observed = self.observed {
+            if refusal.isOfProof { _ = self.core.failures.spend(self.budget(for: claimed), now: now) }
+            return observed.refuse(publish.packetID, refusal)
+        }
         switch refusal {
         case .policy: self.answerForbidden(publish, .notAuthorized)
         case .tooLarge, .retained: self.answerForbidden(publish, .quotaExceeded)

@@ -146,6 +146,21 @@ package final class Session {
         }
     }
 
+    /// The next to leave, or the one that has left and is not acknowledged.
+    package var firstQueuedMessage: Message? { self.outbound.isEmpty ? nil : self.outbound[0].kept.message }
+
+    /// Takes the first of ``queuedMessages`` out.
+    package func takeFirst(_ count: Int) -> [Message] {
+        var taken: [Message] = []
+        while taken.count < count,
+            let index = (0..<self.outbound.count).first(where: { !self.outbound[$0].isPassing })
+        {
+            taken.append(self.outbound[index].kept.message)
+            self.give(up: index)
+        }
+        return taken
+    }
+
     // MARK: Towards the client
 
     /// Sends the message, queues it, or drops it, by QoS and room. The right to it was checked.

@@ -29,12 +29,17 @@ package struct CoAPRequest: Sendable {
     /// good. The request was sent after that, so it is at most so old (RFC 9175 §2.3).
     package let age: TimeAmount?
 
+    /// Bytes that the server may add to a response, or take from its room: Block1, Block2, an empty acknowledgement.
+    private static let addedBytes = 16
+
     /// Whether the response goes out whole, so that nothing of it is lost: it fits, and is wanted (RFC 7967).
-    package func takes(_ response: CoAPResponse) -> Bool {
+    ///
+    /// - Parameter payload: Bytes of its payload, in place of its own.
+    package func takes(_ response: CoAPResponse, payload: Int) -> Bool {
         if self.read.noResponse?.suppresses(response.code) == true { return false }
-        let payload = response.payload.readableBytes
+        guard self.responseRoom != .max else { return true }
         let size = 4 + self.token.count + response.options.encodedSize + (payload == 0 ? 0 : payload + 1)
-        return size <= self.responseRoom
+        return size + Self.addedBytes <= self.responseRoom
     }
 
     /// Whether the client wants to be told of changes (RFC 7641 §3.1).

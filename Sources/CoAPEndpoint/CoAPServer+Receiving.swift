@@ -77,7 +77,7 @@ extension CoAPServer {
             owner: state,
             message: message,
             isMulticast: isMulticast,
-            budget: state.isProven ? .max : size * self.configuration.amplificationFactor
+            budget: state.isProvenLately(now: now) ? .max : size * self.configuration.amplificationFactor
         )
         let request = RememberedRequest(
             id: exchange.id,
@@ -90,10 +90,10 @@ extension CoAPServer {
         self.open[exchange.id] = exchange
         state.openCount += 1
         // Of this one's own place there is no question: it is counted already.
-        if state.openCount > self.configuration.maxOpenPerPeer || self.open.count > self.configuration.maxOpen {
+        let isOverShare = state.openCount + state.owedResponses > self.configuration.maxOpenPerPeer
+        if isOverShare || self.open.count > self.configuration.maxOpen {
             self.counts.overloaded += 1
-            let code: CoAPCode =
-                state.openCount > self.configuration.maxOpenPerPeer ? .tooManyRequests : .serviceUnavailable
+            let code: CoAPCode = isOverShare ? .tooManyRequests : .serviceUnavailable
             let refusal = CoAPResponse(code, maxAge: self.configuration.retryAfter)
             // Not to be remembered: when it comes again there may be room.
             self.finish(exchange, refusal, now: now, into: &actions)
@@ -119,6 +119,15 @@ extension CoAPServer {
         } else if request.isAcknowledged {
             self.sendEmpty(.acknowledgement, request.messageID, to: peer, into: &actions)
         }
+    }
+
+    /// For how long a proven address is one.
+    private static let proofLifetime = TimeAmount.minutes(5)
+
+    /// The peer has shown that it receives at its address.
+    func prove(_ state: PeerState, now: NIODeadline) {
+        state.noteProof(until: now + Self.proofLifetime)
+        self.peers.prove(state)
     }
 
     private func state(of peer: CoAPPeer) -> PeerState? {
@@ -153,7 +162,7 @@ extension CoAPServer {
             self.echo.age(of: $0, for: peer, context: exchange.context, now: now)
         }
         if age != nil {  // Only who receives at this address can have it (RFC 9175 §2.4).
-            self.peers.prove(exchange.owner)
+            self.prove(exchange.owner, now: now)
             exchange.budget = .max
         }
         if message.code == .get, exchange.read.observe == CoAPObserve.deregister {

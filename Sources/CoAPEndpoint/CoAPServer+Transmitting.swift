@@ -122,7 +122,7 @@ extension CoAPServer {
         if !isReset, isBelieved, !transmission.purpose.isPing {
             // Took something with a token that it had chosen: it is there and wants it. A RST proves nothing, for
             // anybody's endpoint would send one.
-            self.peers.prove(state)
+            self.prove(state, now: now)
         }
         switch transmission.purpose {
         case .notification(let observation, _) where isReset:

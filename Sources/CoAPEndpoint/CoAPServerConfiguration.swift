@@ -26,7 +26,8 @@ package struct CoAPServerConfiguration: Sendable {
     package var maxMessageBytes = 4096
     /// Peers that something is remembered of.
     package var maxPeers = 20_000
-    /// Requests that wait for the owner's response, of one peer and in all. Over the first a peer gets 4.29, over the
+    /// Requests that wait for the owner's response, of one peer and in all; of one peer those count as well whose separate
+    /// response is not acknowledged. Over the first a peer gets 4.29, over the
     /// second 5.03.
     package var maxOpenPerPeer = 16
     package var maxOpen = 4096

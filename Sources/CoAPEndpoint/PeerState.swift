@@ -21,6 +21,9 @@ final class PeerState {
     private(set) var replyBytes = 0
     /// Requests that wait for the owner.
     var openCount = 0
+    /// Until when what is sent there need not be in proportion to what comes: anybody could take an address over, or write
+    /// it on his datagrams, long after it was proven.
+    private var proofExpires = NIODeadline.distantPast
     /// When it was last asked whether anybody is there.
     var lastPing: NIODeadline?
     private var lastMessageID: UInt16
@@ -46,8 +49,24 @@ final class PeerState {
     }
 
     /// Whether something is under way, so that it can't be forgotten.
+    ///
+    /// To a made-up address responses could be under way for ever, so they keep no place.
     var isBusy: Bool {
-        self.openCount > 0 || !self.inFlight.isEmpty || !self.waiting.isEmpty || !self.observations.isEmpty
+        self.openCount > 0 || !self.observations.isEmpty
+            || self.isProven && (!self.inFlight.isEmpty || !self.waiting.isEmpty)
+    }
+
+    /// Whether it has lately shown that it receives at its address.
+    func isProvenLately(now: NIODeadline) -> Bool { self.peer.isSecure || now < self.proofExpires }
+
+    /// It has shown that.
+    func noteProof(until expires: NIODeadline) { self.proofExpires = expires }
+
+    /// Separate responses that are not acknowledged yet.
+    var owedResponses: Int {
+        guard !self.inFlight.isEmpty else { return 0 }
+        let underWay = self.inFlight.count { if case .response = $0.purpose { true } else { false } }
+        return underWay + self.waiting.count { if case .response = $0 { true } else { false } }
     }
 
     /// For a message of the server's own (RFC 7252 §4.4).

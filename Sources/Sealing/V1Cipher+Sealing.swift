@@ -47,6 +47,12 @@ extension V1Cipher {
         return payload
     }
 
+    /// Bytes that ``seal(_:keys:nodeID:sessionID:iv:form:)`` makes of so much data in hex.
+    package static func sealedBytes(of data: Int, nodeIDBytes: Int) -> Int {
+        func field(_ bytes: Int) -> Int { self.blocks(for: bytes) * AESCBC.blockBytes * 2 + 1 }
+        return field(AESCBC.blockBytes) + field(nodeIDBytes) + field(data) + 40
+    }
+
     private static func encrypt(_ text: [UInt8], with cipher: AESCBC, iv: [UInt8]) -> [UInt8] {
         var padded = text + [UInt8](repeating: 0, count: self.blocks(for: text.count) * AESCBC.blockBytes - text.count)
         padded.withUnsafeMutableBytes { bytes in

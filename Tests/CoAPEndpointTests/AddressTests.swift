@@ -74,6 +74,17 @@ struct AddressTests {
         #expect(site.takeRequests().last?.isAddressProven == true)
     }
 
+    @Test("what an Echo value has proven is to be proven again after some minutes")
+    func lapse() throws {
+        let site = Self.serving()
+        let echo = try self.echo(site.receive(request(.get, "p", token: "")).first)
+        let answer = site.receive(request(.get, "p", id: 2, token: "", [(.echo, echo)]))
+        #expect(answer.map(\.payload.readableBytes) == [1024])
+        site.pass(.minutes(6))
+        let message = request(.get, "p", id: 3, token: "")
+        #expect(self.size(site.receive(message)) <= 3 * message.encodedSize)
+    }
+
     @Test("an Echo value of another peer, another server, or with any bit changed proves nothing")
     func forgedEchoes() throws {
         let site = Self.serving()

@@ -5,6 +5,24 @@ import Testing
 
 @Suite("Limits of a CoAP server")
 struct LimitsTests {
+    @Test("separate responses that nobody acknowledges count as open requests, and keep no place for a made-up address")
+    func unacknowledged() throws {
+        let site = Site {
+            $0.maxOpenPerPeer = 3
+            $0.maxPeers = 1
+        }
+        var refused = 0
+        for id in 1...10 as ClosedRange<UInt16> {
+            refused += site.receive(request(.post, "a", id: id)).count { $0.code == .tooManyRequests }
+            site.pass(.seconds(1))
+            if let open = site.takeRequests().last { _ = site.respond(open.id, response(.changed)) }
+        }
+        #expect(refused == 7)
+        site.receive(request(.post, "a"), from: Site.other)
+        #expect(site.takeRequests().count == 1)
+        site.pass(.seconds(300))
+    }
+
     private static func peer(_ number: Int, session: UInt32 = 0) -> CoAPPeer {
         CoAPPeer(ipv4: 0x0A01_0000 + UInt32(number), port: 5683, session: session)
     }

@@ -286,6 +286,14 @@ final class CoAPReader {
         }
     }
 
+    /// The last observation of the same topic by the same device that began after this one.
+    private func newest(like observer: TopicObserver) -> TopicObserver? {
+        guard let device = observer.device else { return nil }
+        return self.observers.values
+            .filter { $0.topic == observer.topic && $0.device?.id == device.id && $0.id > observer.id }
+            .max { $0.id < $1.id }
+    }
+
     /// - Parameter kept: A session that goes on with another observation.
     private func forget(_ observer: TopicObserver, keeping kept: Session? = nil) {
         guard self.observers.removeValue(forKey: observer.id) != nil else { return }
@@ -294,7 +302,9 @@ final class CoAPReader {
         if observer.isUnconfirmed { self.unconfirmedCount -= 1 }
         if !observer.isUnconfirmed { self.countGuest(observer, -1) }
         observer.end()
-        self.core.observerLeft(observer, isOver: observer.session !== kept)
+        let isOver = observer.session !== kept
+        let other = isOver && observer.session.queuedCount > 0 ? self.newest(like: observer) : nil
+        self.core.observerLeft(observer, isOver: isOver, other: other)
         if observer.session !== kept {
             self.core.broker.disconnected(observer.session, connection: observer)
         }

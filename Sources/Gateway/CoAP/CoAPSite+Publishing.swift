@@ -99,12 +99,18 @@ extension CoAPSite {
         self.core.piggyback.begin(
             for: device,
             sessionID: posting.query.commandSessionID,
-            isProven: request.context != 0 || request.peer.isSecure
+            isProven: request.context != 0 || request.peer.isSecure,
+            room: { topic, bytes in
+                let response = self.response(posting, topic, ByteBuffer())
+                if let response, self.takes(response, payload: bytes, request) { return true }
+                self.noteLeftBehind(topic, of: device)
+                return false
+            }
         ) { command in
             let response = command.flatMap { self.response(posting, $0.topic, $0.payload) }
-            let isTaken = response.map { self.takes($0, request) } ?? false
+            let isTaken =
+                response.map { self.takes($0, payload: $0.payload.readableBytes, request) } ?? false
             self.answer(request, isTaken ? response ?? self.success(posting) : self.success(posting))
-            if let command, !isTaken { self.noteLeftBehind(command.topic, of: device) }
             return isTaken
         }
     }
@@ -113,8 +119,8 @@ extension CoAPSite {
         self.channel?.respond(to: request.id, response)
     }
 
-    private func takes(_ response: CoAPResponse, _ request: CoAPRequest) -> Bool {
-        request.takes(response) && self.channel?.isWaiting(for: request.id) == true
+    private func takes(_ response: CoAPResponse, payload: Int, _ request: CoAPRequest) -> Bool {
+        request.takes(response, payload: payload) && self.channel?.isWaiting(for: request.id) == true
     }
 
     /// For the operator: a command that a node which only posts may never get.
@@ -125,7 +131,7 @@ extension CoAPSite {
             topic: topic.buffer,
             from: "the gateway",
             detail: "the answer to its post can't take this command: a topic that no path can be, or more than three "
-                + "times the request, to an address that is not proven; it waits",
+                + "times the request, to an address that is not proven; others go first",
             now: .now()
         )
     }

@@ -58,12 +58,16 @@ extension GatewayCore {
         self.presenceChanged(of: device.id)
     }
 
-    /// - Parameter isOver: No other observation goes on with its session.
-    func observerLeft(_ observer: TopicObserver, isOver: Bool) {
+    /// - Parameters:
+    ///   - isOver: No other observation goes on with its session.
+    ///   - other: Another observation of the same topic by the same device.
+    func observerLeft(_ observer: TopicObserver, isOver: Bool, other: TopicObserver?) {
         guard let device = observer.device else { return }
         if device.standing != .claimed {
+            // A node that restarts registers anew, and what was sent meanwhile is with the old observation.
             let undelivered = isOver ? observer.session.queuedMessages : []
-            self.piggyback.observesNoMore(observer.topic, device.id, undelivered: undelivered)
+            let waits = self.piggyback.observesNoMore(observer.topic, device.id, undelivered: undelivered)
+            if !waits, let other { self.redeliver(undelivered, to: other.session) }
         }
         guard device.standing == .proven else { return }
         let left = self.observersOf[device.id, default: 1] - 1

@@ -120,19 +120,17 @@ final class Piggyback {
         self.observed[device, default: [:]][topic, default: 0] += 1
     }
 
-    /// One observation less; when it was the last, commands wait for a post again, with those that it did not deliver.
-    func observesNoMore(_ topic: TopicName, _ device: DeviceID, undelivered: [Message]) {
+    /// One observation less; when it was the last, commands wait for a post again. Those that it did not deliver do so in any
+    /// case: another observation may have begun after they were sent.
+    ///
+    /// - Returns: False if nothing waits here for the device.
+    func observesNoMore(_ topic: TopicName, _ device: DeviceID, undelivered: [Message]) -> Bool {
         let left = (self.observed[device]?[topic] ?? 1) - 1
         self.observed[device]?[topic] = left > 0 ? left : nil
         if self.observed[device]?.isEmpty ?? false { self.observed[device] = nil }
-        guard left <= 0, let session = self.sessions[device], !session.hasEnded else { return }
-        for message in undelivered {
-            var outgoing = OutgoingMessage(message)
-            // Nobody would send it again.
-            self.core.commits.withoutPublisher {
-                self.core.deliver(&outgoing, to: session, qos: min(message.qos, .atLeastOnce), retain: message.retain)
-            }
-        }
+        guard let session = self.sessions[device], !session.hasEnded else { return false }
+        self.core.redeliver(undelivered, to: session)
+        return true
     }
 
     // MARK: Responses
@@ -142,12 +140,15 @@ final class Piggyback {
     /// - Parameters:
     ///   - sessionID: The node's own, for the command that the response brings if it has to be sealed.
     ///   - isProven: That the session ID is the device's is beyond doubt.
+    ///   - room: Whether the response can take a payload of so many bytes on this topic. What it can't take does not hold up
+    ///     what it can.
     ///   - done: Called once, at once if nothing waits, to send the response: with the command for it, or nil. Returns
     ///     whether the response took the command, which counts as delivered then.
     func begin(
         for device: DeviceID,
         sessionID: ByteBuffer?,
         isProven: Bool,
+        room: @escaping (TopicName, Int) -> Bool = { _, _ in true },
         done: @escaping (Command?) -> Bool
     ) {
         // One response at a time brings commands.
@@ -157,16 +158,16 @@ final class Piggyback {
             _ = done(nil)
             return
         }
-        let ride = PiggybackRide(core: self.core, session: session, done: done)
+        let ride = PiggybackRide(core: self.core, session: session, room: room, done: done)
+        self.putBehind(session) { room($0.topic, $0.payload.readableBytes) }
         self.core.broker.connected(session, to: ride, receiveMaximum: 1)
-        if ride.command == nil {
-            if let sessionID, let topic = self.topicThatWaits(for: device) {
+        if ride.command == nil, !ride.isOver {
+            if let sessionID, let topic = self.topicThatWaits(for: device, ride) {
                 self.core.offer(sessionID: sessionID, for: topic, of: device, isProven: isProven, source: ride)
             }
             self.core.pumpCommands(for: session)
         }
-        let isComing =
-            session.queuedCount > 0 || self.core.commandDesk[device]?.topics.contains(where: \.isLeaving) ?? false
+        let isComing = self.core.commandDesk[device]?.topics.contains(where: \.isLeaving) ?? false
         if ride.command == nil, isComing {
             ride.wait(Self.patience)
         } else {
@@ -174,9 +175,27 @@ final class Piggyback {
         }
     }
 
-    private func topicThatWaits(for device: DeviceID) -> TopicName? {
+    /// Has something that fits come first. Where nothing does, all stays as it is.
+    private func putBehind(_ session: Session, _ fits: (Message) -> Bool) {
+        let waiting = session.queuedMessages
+        guard let index = waiting.firstIndex(where: fits), index > 0 else { return }
+        let behind = session.takeFirst(index)
+        self.core.redeliver(behind, to: session)
+    }
+
+    /// The ride of the device that gets this topic, if one is being made.
+    func ride(of device: DeviceID, for topic: TopicName) -> PiggybackRide? {
+        guard let session = self.sessions[device], let ride = session.connection as? PiggybackRide, !ride.isOver,
+            self.observed[device]?[topic] == nil, session.subscriptions.keys.contains(where: { $0.matches(topic) }),
+            self.core.mayReceive(session, topic)
+        else { return nil }
+        return ride
+    }
+
+    private func topicThatWaits(for device: DeviceID, _ ride: PiggybackRide) -> TopicName? {
         self.core.commandDesk[device]?.topics.first { topic in
-            !topic.waiting.isEmpty && !topic.isLeaving && self.observed[device]?[topic.topic] == nil
+            guard let first = topic.waiting.first, !topic.isLeaving else { return false }
+            return self.observed[device]?[topic.topic] == nil && self.core.fits(first.message, of: device, ride)
         }?.topic
     }
 }

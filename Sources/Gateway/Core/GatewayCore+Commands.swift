@@ -242,15 +242,16 @@ extension GatewayCore {
             guard isStored || topic.isLeaving else { return }
             var message = sealed
             message.leavesWhenSafe = false
-            // A node that only posts may know the session ID of its last post only: what misses that response waits as it is.
             let isWithOthers = self.deliver(message, for: topic.device) {
-                guard Piggyback.owns($0) else { return !$0.isStored || $1 == .atMostOnce }
-                return $0.connection?.hasRoom == true && id.isGood
+                !Piggyback.owns($0) && (!$0.isStored || $1 == .atMostOnce)
             }.any
+            // A node that only posts may know the session ID of its last post only: what misses that response waits.
+            let ride = id.isGood ? self.piggyback.ride(of: topic.device, for: message.topic) : nil
+            let hasRidden = ride?.take(message) ?? false
             let isAttached =
                 self.attachedBrokers(for: message).count { $0.isConnected && $0.publish(command: message) } > 0
             if isStored { return }
-            guard isTaken || isWithOthers || isAttached else { return self.commandDesk.stays(topic) }
+            guard isTaken || isWithOthers || isAttached || hasRidden else { return self.commandDesk.stays(topic) }
             self.left(topic, first)
             self.pump(topic)
         } orElse: {
@@ -347,6 +348,13 @@ extension GatewayCore {
         self.recipients(of: message, device).here
     }
 
+    /// Whether a response to the device's post can take the command when it is sealed.
+    func fits(_ message: Message, of device: DeviceID, _ ride: PiggybackRide) -> Bool {
+        let nodeID = self.registry.v1Member(device)?.nodeID.count ?? DeviceID.maxBytes
+        let bytes = V1Cipher.sealedBytes(of: message.payload.readableBytes, nodeIDBytes: nodeID)
+        return ride.takes(message.topic, bytes: bytes)
+    }
+
     /// Whether somebody who gets this sealed is here, and whether there is anybody, here or not.
     private func recipients(of message: Message, _ device: DeviceID) -> (here: Bool, any: Bool) {
         var found = (here: false, any: false)
@@ -355,8 +363,13 @@ extension GatewayCore {
                 return false
             }
             found.any = true
-            if session.connection != nil { found.here = true }
-            return session.connection != nil
+            guard let connection = session.connection else { return false }
+            if let ride = connection as? PiggybackRide {
+                if !ride.isOver, self.fits(message, of: device, ride) { found.here = true }
+            } else {
+                found.here = true
+            }
+            return found.here
         }
         let brokers = self.attachedBrokers(for: message)
         if !brokers.isEmpty { found.any = true }

@@ -369,6 +369,18 @@ extension GatewayCore {
         return message.publisher == id
     }
 
+    /// Delivers anew what was with another session, or in another place. Nobody would send it again; and what came after it
+    /// is newer, though it stands before it now.
+    func redeliver(_ messages: [Message], to session: Session) {
+        for var message in messages {
+            message.replacesWaiting = false
+            var outgoing = OutgoingMessage(message)
+            self.commits.withoutPublisher {
+                self.deliver(&outgoing, to: session, qos: min(message.qos, .atLeastOnce), retain: message.retain)
+            }
+        }
+    }
+
     /// One delivery, if the policy still allows it.
     ///
     /// - Returns: Whether it is with the session, or on its way to it.

@@ -114,6 +114,23 @@ struct CoAPObserverTests {
         }
     }
 
+    @Test("a node that restarted and observes under another token gets what the old observation did not deliver")
+    func restartedNode() async throws {
+        try await self.run { site in
+            try await self.observe("nodes/k/cmd", at: site)
+            for number in 1...2 { try await site.publish("nodes/k/cmd", "\(number)") }
+            let first = try #require(await site.take().last)
+            #expect(try await site.get("ps/nodes/k/cmd", token: "new", observe: 0).isObserved)
+            var taken: [String] = []
+            var next = await site.answer(first, .reset).last
+            while let message = next {
+                taken.append(message.text)
+                next = await site.answer(message).last
+            }
+            #expect(taken == ["1", "2"])
+        }
+    }
+
     @Test("its session ends with it, for whatever reason")
     func ends() async throws {
         try await self.run { site in

@@ -154,16 +154,31 @@ actor DownlinkSite {
     }
 
     /// The device has posted something; what the response takes along.
-    func post(_ device: String, sessionID: String? = nil, isProven: Bool = false) async -> Command? {
+    ///
+    /// - Parameters:
+    ///   - room: Bytes that the response can take.
+    ///   - arrives: False if the response can't be sent.
+    func post(
+        _ device: String,
+        sessionID: String? = nil,
+        isProven: Bool = false,
+        room: Int = .max,
+        arrives: Bool = true
+    ) async -> Command? {
         await withCheckedContinuation { continuation in
-            self.begin(device, sessionID, isProven) { continuation.resume(returning: $0) }
+            self.begin(device, sessionID, isProven, room, arrives) { continuation.resume(returning: $0) }
         }
     }
 
     /// The same without waiting; nil: the response is not ready.
-    func postAtOnce(_ device: String, sessionID: String? = nil, isProven: Bool = false) -> Command?? {
+    func postAtOnce(
+        _ device: String,
+        sessionID: String? = nil,
+        isProven: Bool = false,
+        room: Int = .max
+    ) -> Command?? {
         var answer: Command??
-        self.begin(device, sessionID, isProven) { answer = .some($0) }
+        self.begin(device, sessionID, isProven, room) { answer = .some($0) }
         return answer
     }
 
@@ -181,16 +196,19 @@ actor DownlinkSite {
         _ device: String,
         _ sessionID: String?,
         _ isProven: Bool,
+        _ room: Int = .max,
+        _ arrives: Bool = true,
         _ done: @escaping (Command?) -> Void
     ) {
         guard let id = DeviceID.of(device) else { return done(nil) }
         self.core.piggyback.begin(
             for: id,
             sessionID: sessionID.map { ByteBuffer(string: $0) },
-            isProven: isProven
+            isProven: isProven,
+            room: { $1 <= room }
         ) { command in
             done(command.map { Command(topic: $0.topic.description, payload: Array($0.payload.readableBytesView)) })
-            return true
+            return arrives
         }
     }
 

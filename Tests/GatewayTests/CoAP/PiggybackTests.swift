@@ -272,6 +272,47 @@ struct PiggybackTests {
         }
     }
 
+    @Test("what a response can't take does not hold up the others, and waits for one that can")
+    func room() async throws {
+        try await self.run { (site: DownlinkSite) async throws in
+            let large = String(repeating: "x", count: 500)
+            try await site.publish("n/k/set", large)
+            #expect(await site.postAtOnce("k", room: 100) == .some(nil))
+            for text in ["2", "3"] { try await site.publish("n/k/set", text) }
+            for text in ["2", "3"] { #expect(await site.postAtOnce("k", room: 100)??.text == text) }
+            #expect(await site.postAtOnce("k", room: 100) == .some(nil))
+            #expect(await site.postAtOnce("k", room: 500)??.text == large)
+            #expect(await site.postAtOnce("k") == .some(nil))
+        }
+    }
+
+    @Test("a sealed command that its response can't take, or that never leaves, is sealed again for another")
+    func sealedRoom() async throws {
+        let keys = V1Keys.random()
+        try await self.run(keys: keys) { (site: DownlinkSite) async throws in
+            try await site.publish("s/q/cmd/light", String(repeating: "x", count: 100))
+            try await eventually(within: .seconds(20)) { await site.look { core, _ in core.commits.isSafe } }
+            #expect(await site.postAtOnce("q", sessionID: "small", room: 200) == .some(nil))
+            _ = await site.post("q", sessionID: "lost", arrives: false)
+            let text = try await self.command(site, keys, "one")
+            #expect(text == String(repeating: "x", count: 100))
+            #expect(await site.counters.commandsSealed == 1)
+        }
+    }
+
+    @Test("what the observation of a node that restarted did not deliver waits for a post, though it observes anew")
+    func restartedNode() async throws {
+        try await self.run { (site: DownlinkSite) async throws in
+            await site.introduce(DownlinkSite.secure, device: "k")
+            try await site.get("ps/n/k/set", token: "aa", observe: 0)
+            try await site.publish("n/k/set", "1")
+            let message = try #require(await site.take().last)
+            try await site.get("ps/n/k/set", token: "bb", observe: 0)
+            await site.answer(message, .reset)
+            #expect(await site.postAtOnce("k")??.text == "1")
+        }
+    }
+
     @Test("while one response is being made another brings nothing")
     func twice() async throws {
         let keys = V1Keys.random()

@@ -169,6 +169,9 @@ package final class DTLSServer {
         var received: [ByteBuffer] = []
         let outcome = session.receive(datagram) { received.append($0) }
         let answers = session.takeOutgoing()
+        if !session.isEstablished, session.isHandshakeComplete, !session.hasPresentKey {
+            return self.giveUp(session, into: &actions)
+        }
         for answer in answers { actions.append(.send(answer, to: session.address)) }
         if !session.isEstablished {
             if session.isHandshakeComplete {
@@ -240,6 +243,13 @@ package final class DTLSServer {
     package func close(_ id: UInt32, into actions: inout [DTLSAction]) {
         guard let address = self.addresses[id], let session = self.peers[address]?.session else { return }
         self.end(session, .dropped, into: &actions)
+    }
+
+    /// Seals tickets with other keys from now on. Those of before are worth nothing any more: whoever brings one makes a full handshake.
+    ///
+    /// - Parameter keys: ``DTLSConfiguration/ticketKeyBytes`` bytes; others are not taken. Does nothing where there were none.
+    package func replaceTicketKeys(_ keys: [UInt8]) {
+        if self.configuration.ticketKeys != nil { _ = self.context.setTicketKeys(keys) }
     }
 
     // MARK: Time

@@ -163,6 +163,9 @@ package final class CoAPChannel {
         self.settle()
     }
 
+    /// Seals DTLS tickets with other keys from now on (``DTLSServer/replaceTicketKeys(_:)``).
+    package func replaceTicketKeys(_ keys: [UInt8]) { self.dtls?.replaceTicketKeys(keys) }
+
     private var isOpen: Bool { self.context != nil && self.delegate != nil }
     private var now: NIODeadline { self.burst ?? .now() }
 

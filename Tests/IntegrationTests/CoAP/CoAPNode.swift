@@ -53,10 +53,14 @@ final class CoAPNode {
         return payload
     }
 
-    /// Sends bytes, and the datagram that comes back.
+    /// Sends bytes, and the datagram that comes back. A response that comes apart from the acknowledgement, as on a busy machine,
+    /// is made what it would have been in it.
     func exchange(_ hex: String) throws -> String? {
         try self.send(hex)
-        return try self.receiveHex()
+        guard let answer = try self.receiveHex() else { return nil }
+        guard answer.hasPrefix("6000"), let response = try self.receiveHex() else { return answer }
+        try self.send("6000" + response.dropFirst(4).prefix(4))
+        return "6" + response.dropFirst().prefix(3) + answer.suffix(4) + response.dropFirst(8)
     }
 
     /// Whether nothing has come: what is sent afterwards is answered first.

@@ -103,10 +103,19 @@ final class DTLSPeer: Sendable {
         try await self.receive(answer, within: limit)
     }
 
-    /// Waits for a message that begins with these bytes.
+    /// Waits for a message that begins with these bytes. A response in an acknowledgement may also come apart from it, with a
+    /// Message ID of its own, when the machine is busy.
     func receive(_ answer: String, within limit: Duration = .seconds(40)) async throws {
         let digits = answer.filter { !$0.isWhitespace }.lowercased()
-        try await self.output.line(containing: digits, within: limit)
+        let (code, token) = (String(digits.dropFirst(2).prefix(2)), String(digits.dropFirst(8)))
+        try await self.output.line("answer \(answer)", within: limit) { line in
+            line.contains(digits) || Self.holds(line, separate: code, token)
+        }
+    }
+
+    /// Whether there is a confirmable response with this code and token, whose length is four.
+    private static func holds(_ line: String, separate code: String, _ token: String) -> Bool {
+        line.ranges(of: token).contains { line[..<$0.lowerBound].suffix(8).hasPrefix("44" + code) }
     }
 
     /// Waits until the other side has ended the session.

@@ -92,33 +92,34 @@ package final class DatagramRelay: Sendable {
         let weather: Weather
         var generator: SeededGenerator
         var clients: [Client] = []
+        /// Of the front, and of each client.
+        var entries: [pollfd]
         var places: [UDPSocket.Address: Int] = [:]
         var late: [Late] = []
 
         init(front: UDPSocket, weather: Weather) {
             self.front = front
+            self.entries = [Self.entry(front)]
             self.weather = weather
             self.generator = SeededGenerator(seed: weather.seed)
         }
 
         mutating func turn(_ shared: Shared) {
-            var entries = ([self.front] + self.clients.map(\.socket)).map { socket in
-                pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)
-            }
             for bytes in shared.injected.withLock({ injected in
                 defer { injected = [] }; return injected
             }) {
                 try? self.clients.first?.socket.send(bytes)
             }
-            guard poll(&entries, nfds_t(entries.count), self.late.isEmpty ? 50 : 1) >= 0 else { return }
-            if entries[0].revents != 0 {
+            guard poll(&self.entries, nfds_t(self.entries.count), self.late.isEmpty ? 50 : 1) >= 0 else { return }
+            if self.entries[0].revents != 0 {
                 let server = shared.server.withLock { $0 }
                 while let (bytes, address) = self.front.receiveNow() {
                     guard let client = try? self.client(at: address, server: server) else { continue }
                     self.pass(Passed(isToServer: true, bytes: bytes), shared) { try? client.send(bytes) }
                 }
             }
-            for (client, entry) in zip(self.clients, entries.dropFirst()) where entry.revents != 0 {
+            for place in self.clients.indices where self.entries[place + 1].revents != 0 {
+                let client = self.clients[place]
                 while let (bytes, _) = client.socket.receiveNow() {
                     let front = self.front
                     self.pass(Passed(isToServer: false, bytes: bytes), shared) {
@@ -137,11 +138,17 @@ package final class DatagramRelay: Sendable {
             let client = Client(address: address, socket: try UDPSocket(to: server))
             if let place {
                 self.clients[place] = client
+                self.entries[place + 1] = Self.entry(client.socket)
             } else {
                 self.places[address] = self.clients.count
                 self.clients.append(client)
+                self.entries.append(Self.entry(client.socket))
             }
             return client.socket
+        }
+
+        private static func entry(_ socket: UDPSocket) -> pollfd {
+            pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)
         }
 
         private mutating func pass(_ datagram: Passed, _ shared: Shared, _ send: @escaping () -> Void) {

@@ -69,6 +69,7 @@ struct ObservedNotificationTests {
             [[listener]]
             protocol = "mqtt"
             bind = "127.0.0.1:0"
+            anonymous = true
             [profile.plain]
             plaintext = true
             publish = ["nodes/%d/#"]

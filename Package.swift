@@ -147,8 +147,8 @@ let package = Package(
         .testTarget(
             name: "TransportTests",
             dependencies: [
-                "Broker", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", "TestSupport", "Transport", .nioCore,
-                .nioEmbedded, .nioPosix, .logging,
+                "Broker", "CDatagrams", "CoAPCodec", "CoAPEndpoint", "MQTTCodec", "OpenSSL", "TestSupport", "Transport",
+                .nioCore, .nioEmbedded, .nioPosix, .logging,
             ],
             swiftSettings: strict
         ),

@@ -77,6 +77,22 @@ package struct RetainedMessages {
             && self.hasRoom(for: message.publisher, insteadOf: previous)
     }
 
+    /// Whether the limits allow to keep all of these, of one publisher, together.
+    package func hasRoom(forAll messages: [Message]) -> Bool {
+        var added = (messages: 0, bytes: 0)
+        var last: [TopicName: Message] = [:]
+        for message in messages { last[message.topic] = message }
+        for (topic, message) in last {
+            guard self.hasRoom(for: message) else { return false }
+            let previous = self.find(topic)?.message?.message
+            if previous == nil { added.messages += 1 }
+            added.bytes += Self.cost(of: message) - (previous.map(Self.cost) ?? 0)
+        }
+        let own = messages.first?.publisher.flatMap { self.byPublisher[$0] } ?? 0
+        return self.count + added.messages <= self.limits.messages && self.bytes + added.bytes <= self.limits.bytes
+            && (messages.first?.publisher == nil || own + added.messages <= self.limits.messagesPerPublisher)
+    }
+
     /// Forgets the topic's message; whether there was one.
     package mutating func clear(_ topic: TopicName) -> Bool {
         var path: [(parent: Node, level: LevelName)] = []

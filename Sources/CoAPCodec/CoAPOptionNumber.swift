@@ -6,6 +6,8 @@ package struct CoAPOptionNumber: RawRepresentable, Hashable, Comparable, Sendabl
     package init(rawValue: UInt16) { self.rawValue = rawValue }
 
     package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    /// Spelled out, for the one that all raw values have goes through a table of functions each time.
+    package static func == (left: Self, right: Self) -> Bool { left.rawValue == right.rawValue }
 
     /// Whether a message with one that is not understood must be rejected; others are passed over (RFC 7252 §5.4.1).
     package var isCritical: Bool { self.rawValue & 1 != 0 }

@@ -45,6 +45,12 @@ extension CoAPObserver {
         self.sendEmpty(.acknowledgement, receipt.messageID, to: receipt.peer, into: &actions)
     }
 
+    /// The owner can't take a representation now: the node hears nothing, and when it sends its message again the owner gets
+    /// it again, unless there is a newer one.
+    package func decline(_ receipt: CoAPReceipt) {
+        self.nodes[receipt.peer]?.note(.declined, for: receipt.id)
+    }
+
     private func misplaced() { self.counters.misplaced += 1 }
 
     private func sendEmpty(
@@ -81,9 +87,11 @@ extension CoAPObserver {
         var hasher = Hasher()  // Keyed with the process's own random numbers: nobody can make two that are alike.
         datagram.withUnsafeReadableBytes { hasher.combine(bytes: $0) }
         let digest = hasher.finalize()
-        if let known = node.recall(message.messageID, digest: digest, now: now) {
+        let known = node.recall(message.messageID, digest: digest, now: now)
+        if let known {
             self.counters.duplicates += 1
             switch known.state {
+            case .declined: break
             case .open: return
             case .acknowledged where isConfirmable:
                 return self.sendEmpty(.acknowledgement, message.messageID, to: peer, into: &actions)
@@ -99,6 +107,11 @@ extension CoAPObserver {
             self.counters.heldBack += 1
             return
         }
+        if let known {
+            node.note(.open, for: known.id)
+            let receipt = CoAPReceipt(peer: peer, id: known.id, messageID: message.messageID)
+            return self.handle(message, .apart(receipt, isRepeated: true), of: target, now: now, into: &actions)
+        }
         let response = ReceivedResponse(
             id: self.nextID(),
             messageID: message.messageID,
@@ -109,7 +122,7 @@ extension CoAPObserver {
         )
         node.remember(response, limit: self.configuration.maxHistoryPerPeer, now: now)
         let receipt = CoAPReceipt(peer: peer, id: response.id, messageID: message.messageID)
-        self.handle(message, .apart(receipt), of: target, now: now, into: &actions)
+        self.handle(message, .apart(receipt, isRepeated: false), of: target, now: now, into: &actions)
     }
 
     private func reject(_ message: CoAPMessage, from peer: CoAPPeer, into actions: inout [CoAPObserverAction]) {
@@ -126,14 +139,14 @@ extension CoAPObserver {
         now: NIODeadline,
         into actions: inout [CoAPObserverAction]
     ) {
-        guard case .apart(let receipt) = way, message.type == .confirmable else { return }
+        guard case .apart(let receipt, _) = way, message.type == .confirmable else { return }
         self.acknowledge(receipt, now: now, into: &actions)
     }
 
     /// The message can't be used, or the target is not wanted any more: the node takes it from its observers.
     func reject(_ way: ResponseWay, into actions: inout [CoAPObserverAction]) {
         // An ACK is answered by nothing (RFC 7252 §4.2).
-        guard case .apart(let receipt) = way else { return }
+        guard case .apart(let receipt, _) = way else { return }
         self.nodes[receipt.peer]?.note(.rejected, for: receipt.id)
         self.sendEmpty(.reset, receipt.messageID, to: receipt.peer, into: &actions)
     }
@@ -144,5 +157,7 @@ enum ResponseWay {
     /// In the ACK of the request.
     case piggybacked
     /// In a message of its own. A NON has a receipt, too, but nobody waits for its ACK.
-    case apart(CoAPReceipt)
+    ///
+    /// - Parameter isRepeated: It came before, and the owner could not take it then.
+    case apart(CoAPReceipt, isRepeated: Bool)
 }

@@ -107,6 +107,7 @@ extension CoAPObserver {
         if isAnswer, case .piggybacked = way { return true }
         guard let newest = target.newest, let sequence else { return true }
         let elapsed = now - newest.arrival
+        if case .apart(_, isRepeated: true) = way, sequence == newest.sequence { return true }
         // A node that has restarted counts from the beginning, so numbers mean nothing in the answer to a registration
         // after some silence.
         if isAnswer, elapsed >= self.configuration.silenceAfterMaxAge.lowerBound { return true }
@@ -184,7 +185,7 @@ extension CoAPObserver {
         into actions: inout [CoAPObserverAction]
     ) {
         var receipt: CoAPReceipt?
-        if case .apart(let given) = way, message.type == .confirmable { receipt = given }
+        if case .apart(let given, _) = way, message.type == .confirmable { receipt = given }
         guard body.bytes.readableBytes <= self.configuration.maxBodyBytes else {
             self.acknowledgeAtOnce(message, way, now: now, into: &actions)
             return self.fail(target, .tooLarge(limit: self.configuration.maxBodyBytes), now: now, into: &actions)
@@ -221,7 +222,7 @@ extension CoAPObserver {
         self.counters.representations += 1
         actions.append(
             .representation(
-                CoAPRepresentation(
+                ObservedRepresentation(
                     target: target.id,
                     payload: body.bytes,
                     contentFormat: body.contentFormat,

@@ -90,6 +90,14 @@ package final class CoAPObserver {
         self.register(target, now: now, into: &actions)
     }
 
+    /// The nodes may know this side under another address: registers everywhere anew, now.
+    package func registerAll(now: NIODeadline, into actions: inout [CoAPObserverAction]) {
+        for (_, target) in self.targets.sorted(by: { $0.key < $1.key }) where !target.isLeaving {
+            self.drop(target, now: now, into: &actions)
+            self.register(target, now: now, into: &actions)
+        }
+    }
+
     /// Observes a resource no longer. The node is told if it may have an observer (RFC 7641 §3.6); nothing more of the
     /// target reaches the owner.
     package func leave(_ id: CoAPTargetID, now: NIODeadline, into actions: inout [CoAPObserverAction]) {

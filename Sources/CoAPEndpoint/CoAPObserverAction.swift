@@ -9,7 +9,7 @@ package enum CoAPObserverAction: Sendable {
     /// One datagram.
     case send(ByteBuffer, to: CoAPPeer)
     /// A representation came, the first one or a new one.
-    case representation(CoAPRepresentation)
+    case representation(ObservedRepresentation)
     /// The first success since the beginning, since a failure, or since it was otherwise.
     ///
     /// - Parameter isObserved: False: the node does not take observers, so it is asked again and again.
@@ -21,7 +21,7 @@ package enum CoAPObserverAction: Sendable {
 }
 
 /// What a node says that its resource is now.
-package struct CoAPRepresentation: Sendable {
+package struct ObservedRepresentation: Sendable {
     package let target: CoAPTargetID
     /// The whole body, whatever blocks it came in.
     package let payload: ByteBuffer

@@ -112,7 +112,10 @@ extension CoAPServer {
         let state = observation.owner
         state.observations.removeAll { $0 === observation }
         state.inFlight.removeAll { transmission in
-            if case .notification(let notified, _) = transmission.purpose { notified === observation } else { false }
+            switch transmission.purpose {
+            case .notification(let other, _), .ping(let other): other === observation
+            case .response: false
+            }
         }
     }
 
@@ -145,6 +148,56 @@ extension CoAPServer {
     private static let mostAsked = 500
     /// Made-up addresses shall not take the places of others for long.
     private static let unprovenInterval: TimeAmount = .seconds(30)
+
+    /// Bytes for the first notifications to an address where somebody has answered a ping. Their acknowledgement proves it.
+    private static let pingAllowance = 512
+    private static let pingInterval = TimeAmount.minutes(5)
+    /// A ping is sent again so often: for so long notifications wait for its answer.
+    static let pingRetransmissions = 1
+    /// Bytes of a ping, each time that it is sent.
+    static let pingBytes = 4 * (CoAPServer.pingRetransmissions + 1)
+
+    /// Asks whether anybody is at an address that is not proven, when its observation has begun: what it may be sent may be
+    /// used up by the first response, and then no notification could be sent whose acknowledgement would prove it.
+    /// Notifications wait for the answer.
+    ///
+    /// - Parameter response: The first. Where just one more like it could be sent, the ping must not take the place of that.
+    func ping(
+        _ observation: Observation,
+        after response: CoAPResponse,
+        now: NIODeadline,
+        into actions: inout [CoAPAction]
+    ) {
+        let left = self.budget(of: observation)
+        guard left != .max else { return }
+        let payload = response.payload.readableBytes
+        // 4: Observe.
+        let size = 4 + observation.token.count + response.options.encodedSize + 4 + (payload == 0 ? 0 : payload + 1)
+        if (size..<size + Self.pingBytes).contains(left) || !self.mayPing(observation.owner, now: now) { return }
+        observation.owner.lastPing = now
+        observation.owner.waiting.append(.ping(observation))
+        self.sendWaiting(of: observation.owner, now: now, into: &actions)
+    }
+
+    /// It is its turn.
+    func sendPing(to observation: Observation, now: NIODeadline, into actions: inout [CoAPAction]) {
+        let state = observation.owner
+        let bytes = min(Self.pingBytes, observation.budget)
+        guard self.observations[observation.id] != nil, self.budget(of: observation) != .max, bytes >= 4 else { return }
+        observation.budget -= bytes
+        let message = CoAPMessage.empty(.confirmable, messageID: state.nextMessageID())
+        self.transmit(message, .ping(observation), to: state, budget: bytes, now: now, into: &actions)
+    }
+
+    /// Somebody has answered a ping. Anybody's endpoint would do that, so it does not prove that he wants anything: a few
+    /// notifications are all that he can get for it, and a RST ends them.
+    func pinged(_ observation: Observation) { observation.budget += Self.pingAllowance }
+
+    /// Whether a ping could be of use: what its answer allows is allowed to an address once in a while, however many observe
+    /// in its name.
+    private func mayPing(_ state: PeerState, now: NIODeadline) -> Bool {
+        state.lastPing.map { now - $0 >= Self.pingInterval } ?? true
+    }
 
     private func budget(of observation: Observation) -> Int {
         observation.owner.isProven || observation.protection != nil ? .max : observation.budget

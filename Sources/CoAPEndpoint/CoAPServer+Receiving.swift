@@ -242,7 +242,7 @@ extension CoAPServer {
             message.payload,
             size: exchange.read.size1,
             key: exchange.bodyKey,
-            isProven: exchange.owner.isProven,
+            isProven: exchange.owner.isProven || exchange.protection != nil,
             now: now
         )
         switch step {

@@ -32,6 +32,8 @@ extension CoAPServer {
             self.remove(observation)  // The owner never heard of it.
             return nil
         }
+        // A separate response is acknowledged, which proves more.
+        if !exchange.isAcknowledged { self.ping(observation, after: response, now: now, into: &actions) }
         return observation.id
     }
 
@@ -100,9 +102,10 @@ extension CoAPServer {
         }
         if let block = exchange.answeredBlock1 { response.options.append(.block1, uint: block.value) }
         if observation != nil { response.options.append(.observe, uint: self.nextSequence()) }
-        // What has to be cut leaves half for the first notification, whose acknowledgement proves the address.
+        // What has to be cut leaves something for the ping that asks whether anybody is there.
         let isNotification = observation != nil
-        let reserve = isNotification && !self.fits(response, exchange) ? exchange.budget / 2 : 0
+        let reserve =
+            isNotification && !self.fits(response, exchange) ? min(Self.pingBytes, exchange.budget / 2) : 0
         exchange.budget -= reserve
         guard let cut = self.fitted(response, exchange, now: now),
             let message = self.message(cut, token: exchange.token, exchange.protection, isNotification: isNotification)

@@ -20,6 +20,8 @@ extension CoAPServer {
                     continue
                 }
                 self.sendConfirmable(waiting, to: observation, now: now, into: &actions)
+            case .ping(let observation):
+                self.sendPing(to: observation, now: now, into: &actions)
             }
         }
     }
@@ -64,7 +66,8 @@ extension CoAPServer {
             let index = state.inFlight.firstIndex(where: { $0.messageID == messageID && $0.deadline <= now })
         else { return }
         let transmission = state.inFlight[index]
-        guard transmission.timedOut(now: now, maxRetransmit: self.configuration.maxRetransmit) else {
+        let tries = transmission.purpose.isPing ? Self.pingRetransmissions : self.configuration.maxRetransmit
+        guard transmission.timedOut(now: now, maxRetransmit: tries) else {
             state.inFlight.remove(at: index)
             self.counts.unacknowledged += 1
             if case .notification(let observation, _) = transmission.purpose {
@@ -115,17 +118,19 @@ extension CoAPServer {
             return
         }
         let transmission = state.inFlight.remove(at: index)
-        if !isReset, state.strayAnswers < Self.strayLimit {
+        let isBelieved = state.strayAnswers < Self.strayLimit
+        if !isReset, isBelieved, !transmission.purpose.isPing {
             // Took something with a token that it had chosen: it is there and wants it. A RST proves nothing, for
             // anybody's endpoint would send one.
             self.peers.prove(state)
         }
-        if case .notification(let observation, let isOwed) = transmission.purpose {
-            if isReset {
-                self.end(observation, .rejected, now: now, into: &actions)
-            } else {
-                self.confirmed(observation, isOwed: isOwed, now: now, into: &actions)
-            }
+        switch transmission.purpose {
+        case .notification(let observation, _) where isReset:
+            self.end(observation, .rejected, now: now, into: &actions)
+        case .notification(let observation, let isOwed):
+            self.confirmed(observation, isOwed: isOwed, now: now, into: &actions)
+        case .ping(let observation): if isBelieved { self.pinged(observation) }
+        case .response: break
         }
         self.sendWaiting(of: state, now: now, into: &actions)
     }

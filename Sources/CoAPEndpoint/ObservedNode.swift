@@ -65,6 +65,8 @@ struct ReceivedResponse {
         case open
         /// An ACK went out, or none is due.
         case acknowledged
+        /// The owner could not take it, and gets it once more when it comes again.
+        case declined
         /// A RST went out.
         case rejected
     }

@@ -8,6 +8,7 @@ final class PeerState {
     enum Waiting {
         case response(CoAPMessage, budget: Int)
         case notification(Observation)
+        case ping(Observation)
     }
 
     let peer: CoAPPeer
@@ -20,6 +21,8 @@ final class PeerState {
     private(set) var replyBytes = 0
     /// Requests that wait for the owner.
     var openCount = 0
+    /// When it was last asked whether anybody is there.
+    var lastPing: NIODeadline?
     private var lastMessageID: UInt16
     /// At most NSTART.
     var inFlight: [Transmission] = []

@@ -6,6 +6,12 @@ final class Transmission {
         /// A response that came too late for the acknowledgement.
         case response
         case notification(Observation, isOwed: Bool)
+        /// A ping (RFC 7252 §4.3): whether anybody is at the address of an observer.
+        case ping(Observation)
+
+        var isPing: Bool {
+            if case .ping = self { true } else { false }
+        }
     }
 
     /// Changes when a newer notification takes the place of one that is sent again (RFC 7641 §4.5.2).

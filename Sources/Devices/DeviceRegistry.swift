@@ -292,6 +292,13 @@ package final class DeviceRegistry {
 
     func isOf(_ id: DeviceID, profile: Int) -> Bool { self.entries[id]?.profile == profile }
 
+    /// Whether an unsealed message of the device is taken where its sender is known by other means than what it says itself:
+    /// its profile says `plaintext`, whatever it tells such nodes by. A device with a seal of its own on its record never may.
+    package func allowsPlaintext(_ id: DeviceID) -> Bool {
+        guard let entry = self.entries[id], let profile = entry.profile.map({ self.profiles[$0] }) else { return false }
+        return profile.plaintext && (entry.device.seal ?? SealForm.none) == SealForm.none
+    }
+
     private func isPlaintext(_ id: DeviceID, by way: Profile.IdentifyBy) -> Bool {
         guard let entry = self.entries[id], let profile = entry.profile.map({ self.profiles[$0] }) else { return false }
         return profile.plaintext && profile.identifyBy == way && (entry.device.seal ?? SealForm.none) == SealForm.none

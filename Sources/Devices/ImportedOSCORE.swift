@@ -3,7 +3,7 @@ package import Sealing
 /// An OSCORE context that the node has already, in place of the derived one. No description shows its secrets.
 ///
 /// A class, as few devices have one, and those without it should not pay for it.
-package final class ImportedOSCORE: Sendable, Hashable {
+package final class ImportedOSCORE: Sendable, Equatable {
     /// Most bytes of a Master Secret or Master Salt.
     package static let maxSecretBytes = 64
 
@@ -53,13 +53,6 @@ package final class ImportedOSCORE: Sendable, Hashable {
         left.secret == right.secret && left.salt == right.salt && left.senderID == right.senderID
             && left.recipientID == right.recipientID && left.idContext == right.idContext
             && left.algorithm == right.algorithm
-    }
-
-    /// Of enough to tell two apart.
-    package func hash(into hasher: inout Hasher) {
-        hasher.combine(self.secret)
-        hasher.combine(self.senderID)
-        hasher.combine(self.idContext)
     }
 }
 

@@ -120,6 +120,7 @@ package final class Gateway: Service, Sendable {
         try await loop.submit {
             for uplink in core.value.uplinks { uplink.start() }
             for broker in core.value.attached { broker.start() }
+            core.value.observeNodes()
             core.value.resendDeadLetters()
         }.get()
         await self.openControlSocket(core, on: loop)

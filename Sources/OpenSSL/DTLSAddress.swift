@@ -13,4 +13,7 @@ package struct DTLSAddress: Hashable, Sendable {
         self.low = low
         self.port = port
     }
+
+    /// What one machine may call itself by: an IPv4 address, or the /64 of an IPv6 address.
+    var network: UInt64 { self.high == 0 ? self.low : self.high }
 }

@@ -25,13 +25,11 @@ import NIOCore
         unsafe SSL_CTX_set_cookie_generate_cb(self.raw, makeCookie)
         unsafe SSL_CTX_set_cookie_verify_cb(self.raw, checkCookie)
         unsafe SSL_CTX_set_msg_callback(self.raw, observeMessage)
-        guard var keys = configuration.ticketKeys else {
+        guard let keys = configuration.ticketKeys else {
             _ = unsafe SSL_CTX_set_options(self.raw, shim_SSL_OP_NO_TICKET)
             return
         }
-        guard keys.count == DTLSConfiguration.ticketKeyBytes,
-            unsafe shim_SSL_CTX_set_tlsext_ticket_keys(self.raw, &keys, Int32(keys.count)) == 1
-        else { throw Self.failure("SSL_CTX_set_tlsext_ticket_keys") }
+        guard self.setTicketKeys(keys) else { throw Self.failure("SSL_CTX_set_tlsext_ticket_keys") }
         unsafe DTLSTicket.install(in: self.raw)
         // By the wall clock, which does no harm: a ticket that is too old means a full handshake.
         _ = unsafe SSL_CTX_set_timeout(self.raw, Int(configuration.idleTimeout.nanoseconds / 1_000_000_000))
@@ -77,6 +75,13 @@ import NIOCore
     deinit {
         unsafe SSL_CTX_free(self.raw)
         unsafe self.scratch.deallocate()
+    }
+
+    /// False: they are no such keys.
+    func setTicketKeys(_ keys: [UInt8]) -> Bool {
+        guard keys.count == DTLSConfiguration.ticketKeyBytes else { return false }
+        var keys = keys
+        return unsafe shim_SSL_CTX_set_tlsext_ticket_keys(self.raw, &keys, Int32(keys.count)) == 1
     }
 
     /// The cookie of an address: only who receives there can have it (RFC 6347 §4.2.1).

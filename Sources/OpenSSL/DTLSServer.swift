@@ -26,6 +26,7 @@ package final class DTLSServer {
     private var nextSweep: NIODeadline?
     /// Up to when handshakes that were begun use up what is allowed (the generic cell rate algorithm).
     private var handshakesPaid = NIODeadline.uptimeNanoseconds(0)
+    private var share = DTLSShare()
     private var lastID: UInt32 = 0
     package private(set) var counters = DTLSCounters()
 
@@ -106,6 +107,9 @@ package final class DTLSServer {
         }
     }
 
+    /// Handshakes of one network in a second, so that it does not take all there are.
+    private var shareOfOne: Int { max(self.configuration.handshakesPerSecond / 4, Int(Self.handshakesAtOnce)) }
+
     private func listen(
         _ datagram: ByteBuffer,
         _ random: [UInt8],
@@ -115,9 +119,13 @@ package final class DTLSServer {
         into actions: inout [DTLSAction]
     ) {
         let interval = TimeAmount.nanoseconds(1_000_000_000 / Int64(max(self.configuration.handshakesPerSecond, 1)))
-        if hasCookie, self.handshakesPaid > now + interval * Self.handshakesAtOnce {
-            self.counters.postponed += 1  // It comes again in a second.
-            return
+        if hasCookie {
+            guard self.handshakesPaid <= now + interval * Self.handshakesAtOnce,
+                self.share.has(address, limit: self.shareOfOne, now: now)
+            else {
+                self.counters.postponed += 1  // It comes again in a second.
+                return
+            }
         }
         let session = self.listener
         let isProven = session.listen(datagram, from: address)
@@ -128,13 +136,14 @@ package final class DTLSServer {
             return
         }
         self.handshakesPaid = max(self.handshakesPaid, now) + interval
+        self.share.take(address)
         // Without a new spare nobody could come in: then this one does not either.
         guard let spare = try? Self.spare(self.context, self.configuration) else { return }
         self.listener = spare
         session.clientRandom = random
         session.began = now
         session.lastHeard = now
-        self.makeRoomForHandshake(into: &actions)
+        self.makeRoomForHandshake(of: address, into: &actions)
         self.halfOpen.append(session)
         if let former = self.peers[address] {
             if former.session.isEstablished {
@@ -160,6 +169,9 @@ package final class DTLSServer {
         var received: [ByteBuffer] = []
         let outcome = session.receive(datagram) { received.append($0) }
         let answers = session.takeOutgoing()
+        if !session.isEstablished, session.isHandshakeComplete, !session.hasPresentKey {
+            return self.giveUp(session, into: &actions)
+        }
         for answer in answers { actions.append(.send(answer, to: session.address)) }
         if !session.isEstablished {
             if session.isHandshakeComplete {
@@ -233,6 +245,13 @@ package final class DTLSServer {
         self.end(session, .dropped, into: &actions)
     }
 
+    /// Seals tickets with other keys from now on. Those of before are worth nothing any more: whoever brings one makes a full handshake.
+    ///
+    /// - Parameter keys: ``DTLSConfiguration/ticketKeyBytes`` bytes; others are not taken. Does nothing where there were none.
+    package func replaceTicketKeys(_ keys: [UInt8]) {
+        if self.configuration.ticketKeys != nil { _ = self.context.setTicketKeys(keys) }
+    }
+
     // MARK: Time
 
     /// Time has passed.
@@ -294,7 +313,12 @@ package final class DTLSServer {
         }
     }
 
-    private func makeRoomForHandshake(into actions: inout [DTLSAction]) {
+    private func makeRoomForHandshake(of address: DTLSAddress, into actions: inout [DTLSAction]) {
+        let own = self.halfOpen.lazy.filter { $0.address.network == address.network }
+        if own.count >= max(self.configuration.maxHalfOpen / 4, 16), let oldest = own.first {
+            self.counters.crowdedOut += 1
+            self.giveUp(oldest, into: &actions)
+        }
         while self.halfOpen.count >= self.configuration.maxHalfOpen, let oldest = self.halfOpen.first {
             self.counters.crowdedOut += 1
             self.giveUp(oldest, into: &actions)

@@ -193,6 +193,12 @@ import NIOCore
         self.keyMark = keyMark
     }
 
+    /// Whether the key of the handshake is still the identity's: it may have been replaced or revoked while the peer took its time.
+    var hasPresentKey: Bool {
+        guard let identity = self.identity, let key = self.context.key(of: identity) else { return false }
+        return ConstantTime.equal(DTLSTicket.mark(of: key), self.keyMark)
+    }
+
     /// Whether a ticket for this identity and key is still good.
     func resumes(_ identity: [UInt8], mark: [UInt8]) -> Bool {
         guard let key = self.context.key(of: identity), ConstantTime.equal(DTLSTicket.mark(of: key), mark) else {

@@ -61,12 +61,16 @@ package struct OSCOREContext: Sendable {
             + derive([], "IV", algorithm.aead.nonceBytes)
     }
 
-    /// Names the keys without telling them: under the same keys no nonce may be used twice, whichever device has them, and
-    /// whenever.
+    /// Names the keys without telling them: under the same key no nonce may be used twice, whichever device has it, and
+    /// whenever. The Common IV is what all contexts of a family share.
     package var fingerprint: OSCOREFingerprint {
-        let info = Array("sealgate oscore context".utf8)
-        let bytes = HKDF.sha256(ikm: self.keys, salt: [], info: info, count: OSCOREFingerprint.count)
-        guard let fingerprint = OSCOREFingerprint(bytes) else { preconditionFailure("HKDF gave \(bytes.count) bytes") }
+        func print(_ keys: [UInt8], _ info: String) -> [UInt8] {
+            HKDF.sha256(ikm: keys, salt: [], info: Array(info.utf8), count: OSCOREFingerprint.count / 2)
+        }
+        let family = print(self.keys.suffix(self.algorithm.aead.nonceBytes).map(\.self), "sealgate oscore family")
+        guard let fingerprint = OSCOREFingerprint(family + print(self.keys, "sealgate oscore context")) else {
+            preconditionFailure("HKDF gave another number of bytes")
+        }
         return fingerprint
     }
 

@@ -13,6 +13,9 @@ package final class CoAPChannel {
     static let datagramsAtOnce = 32
     static let readsAtOnce = 4
 
+    /// Places that are kept in the arrays of actions; what a busy moment took on top is given back.
+    private static let keptActions = 256
+
     /// A DTLS session that the delegate let in.
     private struct Session {
         let peer: CoAPPeer
@@ -43,6 +46,9 @@ package final class CoAPChannel {
     private var closing: [UInt32] = []
     private var actions: [CoAPAction] = []
     private var secureActions: [DTLSAction] = []
+    /// Arrays whose memory is used again.
+    private var spareActions: [CoAPAction] = []
+    private var spareSecureActions: [DTLSAction] = []
     /// Actions are being carried out: what is added is, too.
     private var isPerforming = false
     private var isTurnScheduled = false
@@ -157,6 +163,9 @@ package final class CoAPChannel {
         self.settle()
     }
 
+    /// Seals DTLS tickets with other keys from now on (``DTLSServer/replaceTicketKeys(_:)``).
+    package func replaceTicketKeys(_ keys: [UInt8]) { self.dtls?.replaceTicketKeys(keys) }
+
     private var isOpen: Bool { self.context != nil && self.delegate != nil }
     private var now: NIODeadline { self.burst ?? .now() }
 
@@ -213,22 +222,22 @@ package final class CoAPChannel {
             for session in self.closing { self.dtls?.close(session, into: &self.secureActions) }
             self.closing = []
             guard !self.secureActions.isEmpty else { break }
-            let batch = self.secureActions
-            self.secureActions.removeAll(keepingCapacity: false)
-            for action in batch {
+            swap(&self.secureActions, &self.spareSecureActions)
+            for action in self.spareSecureActions {
                 self.perform(action)
                 // What a session brought comes before its end.
                 self.performPlain()
             }
+            self.spareSecureActions.removeAll(keepingCapacity: self.spareSecureActions.count <= Self.keptActions)
         } while true
         self.isPerforming = false
     }
 
     private func performPlain() {
         while !self.actions.isEmpty {
-            var batch: [CoAPAction] = []
-            swap(&batch, &self.actions)
-            for action in batch { self.perform(action) }
+            swap(&self.actions, &self.spareActions)
+            for action in self.spareActions { self.perform(action) }
+            self.spareActions.removeAll(keepingCapacity: self.spareActions.count <= Self.keptActions)
         }
     }
 

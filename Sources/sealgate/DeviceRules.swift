@@ -26,18 +26,20 @@ struct DeviceRules {
     /// The first problem of each of `ids`, in their order, as they would be among `all`.
     func problems(of ids: [DeviceID], among all: [DeviceID: Device]) -> [(id: DeviceID, problem: Problem)] {
         var owners: [Identity: DeviceID] = [:]
-        var contexts: [ImportedOSCORE: DeviceID] = [:]
+        var families: [UInt64: DeviceID] = [:]
         // Those that are stored already come first, so that the new one is blamed.
         let changed = Set(ids)
         for id in all.keys.sorted() where !changed.contains(id) {
             if let identity = self.identity(of: id, among: all) { owners[identity] = id }
-            if let context = all[id]?.oscore { contexts[context] = id }
+            if let family = all[id].flatMap({ Self.keyFamily(of: $0) }) { families[family] = id }
         }
         return ids.compactMap { id in
             guard let device = all[id] else { return nil }
             if let problem = self.problem(of: device, among: all) { return (id, problem) }
-            if let context = device.oscore, let other = contexts.updateValue(id, forKey: context) {
-                let message = "it has the OSCORE context of device \(other): nothing could tell the two apart"
+            if let family = Self.keyFamily(of: device), let other = families.updateValue(id, forKey: family) {
+                let message =
+                    "it has the OSCORE secret, salt and ID context of device \(other), so that the two may share a key: "
+                    + "each node needs a secret of its own"
                 return (id, Problem(status: .no, message: message))
             }
             guard let identity = self.identity(of: id, among: all) else { return nil }
@@ -45,6 +47,11 @@ struct DeviceRules {
             let message = "it has the keys and the node id of device \(other): nothing could tell the two apart"
             return (id, Problem(status: .no, message: message))
         }
+    }
+
+    /// What tells devices whose OSCORE keys come from the same secret (RFC 8613 §3.3); nil without an imported context.
+    private static func keyFamily(of device: Device) -> UInt64? {
+        (try? device.oscore?.context()).flatMap { $0 }?.fingerprint.family
     }
 
     private func problem(of device: Device, among all: [DeviceID: Device]) -> Problem? {

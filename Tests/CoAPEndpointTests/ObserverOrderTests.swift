@@ -38,6 +38,23 @@ struct ObserverOrderTests {
         #expect(watch.observer.counters.duplicates == 2)
     }
 
+    @Test("what the owner declines it gets once more when it comes again, unless a newer one is there")
+    func declined() throws {
+        let (watch, token) = try ObserverWatch.observing()
+        watch.acknowledges = false
+        let message = notification(token, "1", type: .confirmable, id: 1, observe: 11)
+        for _ in 0..<2 {
+            #expect(watch.receive(message).isEmpty)
+            let receipt = try #require(watch.representations.last?.receipt)
+            #expect(watch.takeTexts() == ["1"])
+            watch.decline(receipt)
+        }
+        watch.receive(notification(token, "2", id: 2, observe: 12))
+        #expect(watch.receive(message) == [empty(.acknowledgement, 1)])
+        #expect(watch.takeTexts() == ["2"])
+        #expect(watch.receive(message) == [empty(.acknowledgement, 1)])
+    }
+
     @Test("over the limit of those that wait none is taken, so that the node sends it again")
     func heldBack() throws {
         let (watch, token) = try ObserverWatch.observing { $0.maxUnacknowledgedPerPeer = 2 }
@@ -146,6 +163,23 @@ struct ObserverOrderTests {
         watch.receive(notification(second.token, "b2", id: 1, observe: 2))
         #expect(watch.takeTexts() == ["a", "b", "b2"])
         #expect(watch.observer.targetCount == 1 && !watch.isStopped)
+    }
+
+    @Test("when this side has another port all are registered anew, one after the other, under their tokens")
+    func registeredAnew() throws {
+        let watch = ObserverWatch()
+        watch.observe(CoAPResource(path: ["a"]))
+        watch.observe(CoAPResource(path: ["b"]))
+        let first = try watch.takeRequest()
+        let second = try #require(watch.receive(answer(to: first, "a", observe: 1)).first)
+        watch.receive(answer(to: second, "b", observe: 1))
+        watch.registerAll()
+        let again = try watch.takeRequest()
+        #expect(again.token == first.token && again.messageID != first.messageID)
+        let last = try #require(watch.receive(answer(to: again, "a2", observe: 1)).first)
+        #expect(last.token == second.token)
+        watch.receive(answer(to: last, "b2", observe: 1))
+        #expect(watch.takeTexts() == ["a", "b", "a2", "b2"])
     }
 
     @Test("at another address everything begins anew, and the old one is not heard any more")

@@ -13,7 +13,7 @@ final class ObserverWatch {
     /// What went out and was not taken yet.
     private(set) var sent: [(message: CoAPMessage, bytes: ByteBuffer, peer: CoAPPeer)] = []
     /// What reached the owner and was not taken yet.
-    private(set) var representations: [CoAPRepresentation] = []
+    private(set) var representations: [ObservedRepresentation] = []
     private(set) var failures: [CoAPObserverFailure] = []
     /// Whether each was observed.
     private(set) var established: [Bool] = []
@@ -81,11 +81,15 @@ final class ObserverWatch {
         if let receipt { self.run { self.observer.acknowledge(receipt, now: self.now, into: &$0) } }
     }
 
+    func decline(_ receipt: CoAPReceipt) { self.observer.decline(receipt) }
+
     func leave(_ id: CoAPTargetID) { self.run { self.observer.leave(id, now: self.now, into: &$0) } }
 
     func move(_ id: CoAPTargetID, to peer: CoAPPeer) {
         self.run { self.observer.move(id, to: peer, now: self.now, into: &$0) }
     }
+
+    func registerAll() { self.run { self.observer.registerAll(now: self.now, into: &$0) } }
 
     func stop() { self.run { self.observer.stop(now: self.now, into: &$0) } }
 

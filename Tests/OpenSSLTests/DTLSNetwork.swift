@@ -37,11 +37,14 @@ final class DTLSNetwork {
         self.server = try DTLSServer(configuration)
     }
 
-    static func address(_ port: UInt16) -> DTLSAddress { DTLSAddress(high: 0, low: 0xFFFF_7F00_0001, port: port) }
+    static func address(_ port: UInt16, host: UInt64 = 1) -> DTLSAddress {
+        DTLSAddress(high: 0, low: 0xFFFF_7F00_0000 | host, port: port)
+    }
 
     /// A client begins a handshake, as often as it likes from one port.
     func connect(
         _ port: UInt16,
+        host: UInt64 = 1,
         identity: String = "node1",
         key: [UInt8] = DTLSNetwork.key,
         suites: String = DTLSContext.suites,
@@ -52,7 +55,7 @@ final class DTLSNetwork {
             suites: suites
         )
         self.contexts.append(context)
-        let address = Self.address(port)
+        let address = Self.address(port, host: host)
         let client = try DTLSSession(context, address: address, maxDatagramBytes: 1232, isClient: true)
         if let resumption { client.resume(resumption) }
         self.clients[address] = client

@@ -290,6 +290,26 @@ struct DTLSServerTests {
         #expect(network.heard == ["here"])
     }
 
+    @Test("one network that begins handshakes without end leaves places and turns to others")
+    func share() throws {
+        let network = try DTLSNetwork {
+            $0.handshakesPerSecond = 200
+            $0.maxHalfOpen = 80
+        }
+        // Its handshakes get stuck.
+        network.passes = { DTLSRecord($0)?.clientRandom != nil }
+        for port in 1...300 as ClosedRange<UInt16> {
+            try network.connect(port)
+            network.pass(.milliseconds(2))
+        }
+        #expect(network.server.halfOpenCount == 20)
+        #expect(network.server.counters.postponed == 250)
+        network.passes = { _ in true }
+        for port in 1...10 as ClosedRange<UInt16> { try network.connect(port, host: 9) }
+        #expect(network.established.count == 10)
+        #expect(network.server.halfOpenCount == 20)
+    }
+
     @Test("one datagram with many records gives all of them, and one that follows is not lost")
     func manyRecords() throws {
         let network = try DTLSNetwork()

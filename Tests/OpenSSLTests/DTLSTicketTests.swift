@@ -22,6 +22,18 @@ struct DTLSTicketTests {
         try DTLSNetwork(keys: { keys[String(decoding: $0, as: UTF8.self)] }) { $0.ticketKeys = ticketKeys }
     }
 
+    /// The records of a datagram, each as a datagram of its own.
+    private static func records(of datagram: ByteBuffer) -> [ByteBuffer] {
+        var rest = datagram
+        var records: [ByteBuffer] = []
+        while let length = rest.getInteger(at: rest.readerIndex + 11, as: UInt16.self),
+            let record = rest.readSlice(length: 13 + Int(length))
+        {
+            records.append(record)
+        }
+        return records
+    }
+
     /// A first handshake, and what the client keeps of it.
     private func ticket(_ network: DTLSNetwork) throws -> DTLSResumption {
         try network.connect(1)
@@ -74,6 +86,44 @@ struct DTLSTicketTests {
         keys["node1"] = DTLSNetwork.key
         try network.connect(4, resuming: ticket)
         #expect(network.areResumed == [false, false, true])
+    }
+
+    @Test("who holds back the end of a handshake until the key was replaced does not get in", arguments: [false, true])
+    func replacedMeanwhile(isResumed: Bool) throws {
+        let keys = Keys()
+        let network = try self.network(keys)
+        let ticket = try self.ticket(network)
+        // Of the client's, ClientHellos alone arrive, and then what ends the handshake once the key is another.
+        var held: [ByteBuffer] = []
+        network.passes = { datagram in
+            if DTLSRecord(datagram)?.clientRandom != nil { return true }
+            held += Self.records(of: datagram)
+            return false
+        }
+        try network.connect(2, resuming: isResumed ? ticket : nil)
+        // ClientKeyExchange asks for the key: it comes in time.
+        let inTime = isResumed ? 0 : 1
+        for datagram in held.prefix(inTime) { network.feed(datagram, from: DTLSNetwork.address(2)) }
+        let flights = network.fromServer.count
+        keys["node1"] = [UInt8](repeating: 9, count: 16)
+        for datagram in held.dropFirst(inTime) { network.feed(datagram, from: DTLSNetwork.address(2)) }
+        #expect(held.count > inTime && network.established.count == 1)
+        #expect(network.server.sessionCount == 1 && network.server.halfOpenCount == 0)
+        #expect(network.fromServer.count == flights)
+        #expect(network.unfinished == ["node1 true"])
+    }
+
+    @Test("tickets of replaced keys are worth nothing, and those of the new ones are good")
+    func replacedTicketKeys() throws {
+        let network = try self.network(Keys())
+        let old = try self.ticket(network)
+        network.server.replaceTicketKeys([1])
+        try network.connect(2, resuming: old)
+        network.server.replaceTicketKeys([UInt8](repeating: 5, count: DTLSConfiguration.ticketKeyBytes))
+        try network.connect(3, resuming: old)
+        let newer = try #require(network.client(3)?.resumption())
+        try network.connect(4, resuming: newer)
+        #expect(network.areResumed == [false, true, false, true])
     }
 
     @Test("a device that was revoked does not get in by its ticket")

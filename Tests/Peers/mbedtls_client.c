@@ -78,7 +78,11 @@ static void fail(const char *what, int status) {
 static int bound_socket(int port, int own) {
     int descriptor = socket(AF_INET, SOCK_DGRAM, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(own)};
-    if (bind(descriptor, (struct sockaddr *)&address, sizeof address) != 0) fail("bind", -errno);
+    /* For a moment who had the port before may still have it. */
+    for (int tries = 0; bind(descriptor, (struct sockaddr *)&address, sizeof address) != 0; tries++) {
+        if (errno != EADDRINUSE || tries == 500) fail("bind", -errno);
+        poll(NULL, 0, 10);
+    }
     address.sin_port = htons(port);
     if (connect(descriptor, (struct sockaddr *)&address, sizeof address) != 0) fail("connect", -errno);
     return descriptor;

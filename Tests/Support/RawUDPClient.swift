@@ -11,20 +11,13 @@ package final class RawUDPClient {
     private let socket: Int32
     /// Of one that is not connected.
     private var destination: (address: String, port: Int)?
-    /// The port that it sends from.
+    /// The port that it sends from; the system chose it.
     package let localPort: Int
 
     /// - Parameters:
     ///   - address: Of 127.0.0.0/8: only what comes from there is received.
-    ///   - localPort: 0: the system chooses.
     ///   - limit: How long a datagram is waited for.
-    package init(
-        port: Int,
-        address: String = "127.0.0.1",
-        localAddress: String = "127.0.0.1",
-        localPort: Int = 0,
-        limit: Duration = .seconds(40)
-    ) throws {
+    package init(port: Int, address: String = "127.0.0.1", limit: Duration = .seconds(40)) throws {
         let socket = Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         self.socket = socket
         guard socket >= 0 else { throw Unexpected(description: "no socket") }
@@ -32,7 +25,7 @@ package final class RawUDPClient {
         setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
         var bound = sockaddr_in()
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        guard Self.with(localAddress, localPort, { Glibc.bind(socket, $0, $1) }) == 0,
+        guard Self.with("127.0.0.1", 0, { Glibc.bind(socket, $0, $1) }) == 0,
             Self.with(address, port, { Glibc.connect(socket, $0, $1) }) == 0,
             withUnsafeMutablePointer(
                 to: &bound,
@@ -64,6 +57,13 @@ package final class RawUDPClient {
                 == 0
         else { throw Unexpected(description: "IP_MULTICAST_IF: \(String(cString: strerror(errno)))") }
         self.destination = (group, port)
+    }
+
+    /// Speaks to another address from then on, from the same port.
+    package func reconnect(port: Int, address: String) throws {
+        guard Self.with(address, port, { Glibc.connect(self.socket, $0, $1) }) == 0 else {
+            throw Unexpected(description: "connect: \(String(cString: strerror(errno)))")
+        }
     }
 
     deinit { close(self.socket) }

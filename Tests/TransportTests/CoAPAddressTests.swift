@@ -30,16 +30,12 @@ import Testing
     @Test("one port that speaks to two addresses is two endpoints (RFC 7252 §4.4)")
     func endpoints() async throws {
         let site = try await CoAPSocketSite.start(host: "0.0.0.0")
-        let port: Int
-        do {
-            let first = try RawUDPClient(port: site.port)
-            port = first.localPort
-            try first.send(CoAPBytes.request("echo", id: 1, payload: "same"))
-            _ = try first.receive()
+        let client = try site.client()
+        for address in ["127.0.0.1", "127.0.0.2"] {
+            try client.reconnect(port: site.port, address: address)
+            try client.send(CoAPBytes.request("echo", id: 1, payload: "same"))
+            _ = try client.receive()
         }
-        let second = try RawUDPClient(port: site.port, address: "127.0.0.2", localPort: port)
-        try second.send(CoAPBytes.request("echo", id: 1, payload: "same"))
-        _ = try second.receive()
         #expect(site.log.lines.count == 2)
         try await site.stop()
     }

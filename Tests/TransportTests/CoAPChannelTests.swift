@@ -63,6 +63,10 @@ import Testing
             CoAPBytes.request("watch", code: .get, id: 1, payload: "") { $0.append(.observe, uint: UInt8(0)) }
         )
         #expect(try client.receiveMessage().options.first(.observe) != nil)
+        // Whether somebody is there who wanted it.
+        let ping = try client.receiveMessage()
+        #expect(ping.type == .confirmable && ping.code.isEmpty)
+        try client.send(Array(CoAPMessage.empty(.reset, messageID: ping.messageID).encoded().readableBytesView))
         try await site.run { channel, delegate in
             for id in delegate.observations {
                 #expect(

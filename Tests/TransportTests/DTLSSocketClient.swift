@@ -12,15 +12,23 @@ final class DTLSSocketClient {
     private let session: DTLSSession
     private var plaintexts: [ByteBuffer] = []
 
-    init(
+    convenience init(
         port: Int,
         address: String = "127.0.0.1",
-        localPort: Int = 0,
+        identity: String = "node1",
+        key: [UInt8] = CoAPSocketSite.key
+    ) throws {
+        try self.init(RawUDPClient(port: port, address: address), identity: identity, key: key)
+    }
+
+    /// One that has started anew, on the port that it had.
+    init(
+        _ socket: RawUDPClient,
         identity: String = "node1",
         key: [UInt8] = CoAPSocketSite.key,
         suites: String = "PSK-AES128-CCM8:@SECLEVEL=0"
     ) throws {
-        self.socket = try RawUDPClient(port: port, address: address, localPort: localPort)
+        self.socket = socket
         let context = try DTLSContext(
             client: TLSPreSharedKey(identity: Array(identity.utf8), key: key),
             suites: suites

@@ -5,6 +5,8 @@ import NIOCore
 /// A CoAP server with small limits, and four peers that send what they like.
 struct CoAPServerTarget {
     private static let factor = 3
+    /// What the answer to a ping may allow.
+    private static let pingAllowance = 512
 
     private static let configuration = {
         var configuration = CoAPServerConfiguration()
@@ -36,6 +38,8 @@ struct CoAPServerTarget {
     private var echo = ByteBuffer(bytes: [1])
     private var received: [CoAPPeer: Int] = [:]
     private var sent: [CoAPPeer: Int] = [:]
+    /// For answers to pings.
+    private var allowed: [CoAPPeer: Int] = [:]
     /// Those that may have proven their address.
     private var proven: Set<CoAPPeer> = []
 
@@ -153,6 +157,7 @@ struct CoAPServerTarget {
         if peer.isSecure || message?.type == .acknowledgement || message?.options.first(.echo) != nil {
             self.proven.insert(peer)
         }
+        if message?.type == .reset { self.allowed[peer, default: 0] += Self.pingAllowance }
         let before = self.seen.count
         self.server.receive(datagram, from: peer, isMulticast: isMulticast, now: self.now, into: &self.actions)
         self.perform()
@@ -192,7 +197,7 @@ struct CoAPServerTarget {
                 }
                 if let value = message.options.first(.echo) { self.echo = value }
                 self.sent[peer, default: 0] += bytes.readableBytes
-                let most = Self.factor * (self.received[peer] ?? 0)
+                let most = Self.factor * (self.received[peer] ?? 0) + (self.allowed[peer] ?? 0)
                 let isBounded = self.proven.contains(peer) || (self.sent[peer] ?? 0) <= most
                 expect(isBounded, "over \(most) bytes to an address that is not proven")
             case .request(let request):

@@ -61,6 +61,8 @@ extension Assembly {
         configuration.server.maxPeers = limits.maxCoapPeers
         configuration.server.maxObservations = limits.maxCoapObservers
         configuration.server.maxBodyBytes = limits.maxCoapBody
+        // Their bytes are what bounds them.
+        configuration.server.maxBodies = 1000
         configuration.server.maxBodiesBytes = max(4 << 20, 4 * limits.maxCoapBody)
         let site = core.makeSite(for: listener)
         let socket = CoAPListener(

@@ -3,6 +3,17 @@ import Devices
 import MQTTCodec
 import NIOCore
 
+/// Brings payloads with a Content-Format, and acknowledges each when all messages made of it are dealt with.
+protocol PackCarrier: ClientConnection {
+    /// Of what is being handed in.
+    var contentFormat: CoAPContentFormat? { get }
+    /// For one more message of what is being handed in.
+    func makePacketID() -> UInt16
+}
+
+extension CoAPSender: PackCarrier {}
+extension ObservedConnection: PackCarrier {}
+
 /// SenML packs (RFC 8428), which a profile may want in pieces.
 extension Client {
     /// Hands a message whose sender is known to Policy and Router: as it is, or as one message for each record of the pack that it
@@ -13,19 +24,19 @@ extension Client {
         to destination: Destination,
         undo: (() -> Void)? = nil
     ) {
-        guard let coap = self.coap, destination.profile.senml != .keep,
-            let form = coap.contentFormat.flatMap(SenMLForm.init)
+        guard let carrier: any PackCarrier = self.coap ?? self.observed, destination.profile.senml != .keep,
+            let form = carrier.contentFormat.flatMap(SenMLForm.init)
         else { return self.core.admit(publish, payload: payload, to: destination, from: self, undo: undo) }
         do {
             let parts = try self.parts(of: publish, payload: payload, form, destination)
             for (index, part) in parts.enumerated() {
                 var message = part.publish
-                if index > 0 { message.packetID = coap.makePacketID() }
+                if index > 0 { message.packetID = carrier.makePacketID() }
                 // They are in one commit, and undone together.
                 let undo = index == 0 ? undo : nil
                 self.core.admit(message, payload: message.payload, to: part.destination, from: self, undo: undo)
                 // At QoS 0 nobody else says that it is dealt with.
-                if message.qos == .atMostOnce { coap.acknowledge(message.packetID, with: .puback) }
+                if message.qos == .atMostOnce { carrier.acknowledge(message.packetID, with: .puback) }
             }
         } catch {
             undo?()
@@ -93,6 +104,9 @@ extension Client {
         if let full = self.core.uplinkWithoutRoom(forAll: parts.map { ($0.destination, $0.publish.payload) }) {
             throw Objection(refusal: .spoolFull, detail: "the spool of uplink \(full) is full")
         }
+        if publish.retain, !self.core.canRetain(parts.map { ($0.publish, $0.destination) }) {
+            throw Objection(refusal: .retained, detail: "as many messages are retained as may be")
+        }
         return parts
     }
 
@@ -105,9 +119,6 @@ extension Client {
         guard destination.commandSession == nil else {
             return Objection(refusal: .payload, detail: "its SenML pack has a record on a topic of session IDs")
         }
-        guard part.retain, let problem = self.core.objection(toRetaining: part, of: destination, self) else {
-            return nil
-        }
-        return Objection(refusal: .retained, detail: problem)
+        return nil
     }
 }

@@ -19,8 +19,10 @@ final class CoAPPosting {
     var needsChallenge = false
     /// Its messages are being handed in: the answer has to wait for the last.
     var isBeingRead = true
-    /// Whose messages they are, as far as it is proven or claimed.
+    /// Whose messages they are, as far as they have proven it or need not.
     var device: DeviceID?
+    /// Whose they are in all likelihood: good for what is public.
+    var likelyDevice: DeviceID?
 
     init(_ request: CoAPRequest, _ query: CoAPPublishQuery, success: CoAPCode) {
         self.request = request

@@ -17,6 +17,8 @@ final class CoAPReader {
     private var byPeer: [CoAPPeer: [TopicObserver]] = [:]
     /// Observers whose address nothing has proven.
     private var unconfirmedCount = 0
+    /// Observations of those who prove no device, by the network that their addresses are of.
+    private var guestsOf: [String: Int] = [:]
 
     init(core: GatewayCore) {
         self.core = core
@@ -157,9 +159,10 @@ final class CoAPReader {
         let previous = self.byPeer[request.peer]?.first {
             $0.token == request.token && $0.context == request.context
         }
-        guard let session = previous.flatMap({ self.session(of: $0, for: place) }) ?? self.open(request, place) else {
-            return false
-        }
+        guard
+            let session = previous.flatMap({ self.session(of: $0, for: place) })
+                ?? self.open(request, place, on: channel)
+        else { return false }
         if let previous { self.forget(previous, keeping: session) }
         guard let id = channel.respond(to: request.id, shown.response(withETag: true), observing: true) else {
             // Answered all the same, or not to be answered any more.
@@ -180,6 +183,7 @@ final class CoAPReader {
         self.observers[id] = observer
         self.byPeer[request.peer, default: []].append(observer)
         if observer.isUnconfirmed { self.unconfirmedCount += 1 }
+        if !observer.isUnconfirmed { self.countGuest(observer, 1) }
         self.core.observerCame(observer)
         self.core.broker.connected(session, to: observer, receiveMaximum: 1)
         if shown.message == nil {
@@ -200,8 +204,14 @@ final class CoAPReader {
         return isSame && !session.hasEnded && !self.core.isGatewaysOwn(place.topic) ? session : nil
     }
 
-    private func open(_ request: CoAPRequest, _ place: Place) -> Session? {
+    private func open(_ request: CoAPRequest, _ place: Place, on channel: any CoAPAnswering) -> Session? {
         let limits = self.core.broker.limits
+        // One host has as many ports as it likes, and shall not take the places of all others.
+        let perNetwork = self.core.configuration.limits.maxConnectionsPerAddress
+        if !place.owner.isProven, self.guestsOf[channel.address(of: request.peer).network] ?? 0 >= perNetwork {
+            self.core.counters.count(.sessions)
+            return nil
+        }
         // Made-up addresses shall not take the places of those that are there.
         if !request.isAddressProven, request.context == 0, self.unconfirmedCount >= max(limits.sessions / 8, 1) {
             self.core.counters.count(.sessions)
@@ -225,6 +235,14 @@ final class CoAPReader {
             return nil
         }
         return session
+    }
+
+    /// Those at addresses that nothing has confirmed count apart: anybody may have made them up.
+    private func countGuest(_ observer: TopicObserver, _ change: Int) {
+        guard !observer.session.owner.isProven else { return }
+        let network = observer.network
+        let count = (self.guestsOf[network] ?? 0) + change
+        self.guestsOf[network] = count > 0 ? count : nil
     }
 
     private func discard(_ session: Session) {
@@ -253,7 +271,10 @@ final class CoAPReader {
     /// A client has what must arrive.
     func notificationConfirmed(_ id: CoAPObservationID, on channel: any CoAPAnswering) {
         guard let observer = self.observers[id] else { return }
-        if observer.isUnconfirmed { self.unconfirmedCount -= 1 }
+        if observer.isUnconfirmed {
+            self.unconfirmedCount -= 1
+            self.countGuest(observer, 1)
+        }
         observer.confirmed()
     }
 
@@ -271,6 +292,7 @@ final class CoAPReader {
         self.byPeer[observer.peer]?.removeAll { $0 === observer }
         if self.byPeer[observer.peer]?.isEmpty ?? false { self.byPeer[observer.peer] = nil }
         if observer.isUnconfirmed { self.unconfirmedCount -= 1 }
+        if !observer.isUnconfirmed { self.countGuest(observer, -1) }
         observer.end()
         self.core.observerLeft(observer, isOver: observer.session !== kept)
         if observer.session !== kept {

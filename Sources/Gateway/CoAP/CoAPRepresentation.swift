@@ -56,13 +56,13 @@ struct CoAPRepresentation {
         )
     }
 
-    /// Eight bytes that nobody can make two payloads for: the hash has the process's own random key. After a restart all
-    /// are other ones, and clients fetch once more.
+    /// Nobody can choose two payloads that have the same: the hash has the process's own random key. Short, for what is sent
+    /// to an address that is not proven. After a restart all are other ones, and clients fetch once more.
     static func eTag(of message: Message) -> ByteBuffer {
         var hasher = Hasher()
         message.payload.withUnsafeReadableBytes { hasher.combine(bytes: $0) }
         var eTag = ByteBuffer()
-        eTag.writeInteger(UInt64(bitPattern: Int64(hasher.finalize())))
+        eTag.writeInteger(UInt32(truncatingIfNeeded: hasher.finalize()))
         return eTag
     }
 }

@@ -34,11 +34,11 @@ final class CoAPSender: ClientConnection {
     /// Requests that wait for the disk or for an outside broker.
     var isBusy: Bool { !self.open.isEmpty }
 
-    /// Whose failures count together. Everybody can fail in the name of an address that is not proven, so who has proven it does
-    /// not suffer for that.
-    var budget: String { self.isAddressProven ? self.network : self.unprovenNetwork }
-
-    private(set) lazy var unprovenNetwork = self.network + "?"
+    /// Whether one more seal may be tried. Everybody can fail in the name of an address that is not proven, so no failures count
+    /// there: a seal that verifies proves enough.
+    func mayTrySeal(_ failures: FailureBudget, budget: String, now: NIODeadline) -> Bool {
+        self.isAddressProven ? failures.hasRoom(budget, now: now) : self.site.mayTrySeal(now: now)
+    }
 
     /// For the log: an address that is not proven is nobody's, so it does not tell refusals apart.
     var logAddress: String { self.isAddressProven ? self.peerText : Self.unprovenAddress }
@@ -82,10 +82,11 @@ final class CoAPSender: ClientConnection {
         return request.context != 0 || request.peer.isSecure || request.age.map { $0 <= Self.freshness } ?? false
     }
 
-    /// Whether the peer receives at its address; what proves itself another way needs no address.
+    /// Whether this very request shows that its sender receives at its address, or proves itself another way. That the peer has shown
+    /// it before says nothing: anybody can write that address on a datagram.
     var isAddressProven: Bool {
         guard let request = self.current?.request else { return false }
-        return request.context != 0 || request.isAddressProven
+        return request.context != 0 || request.peer.isSecure || request.age != nil
     }
 
     /// Has the request come again with an Echo value.

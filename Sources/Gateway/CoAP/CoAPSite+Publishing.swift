@@ -71,6 +71,7 @@ extension CoAPSite {
             // Its sender waits for an answer all the same.
             if query.qos == .atMostOnce { sender.acknowledge(publish.packetID, with: .puback) }
             posting.device = self.device(of: identity, claimed: nil) ?? client.provenNow
+            posting.likelyDevice = posting.device ?? client.lastProven
         }
     }
 
@@ -131,7 +132,7 @@ extension CoAPSite {
 
     private func success(_ posting: CoAPPosting) -> CoAPResponse {
         var response = CoAPResponse(posting.success)
-        if posting.query.wantsSessionID, let device = posting.device, let id = self.sessionID(of: device) {
+        if posting.query.wantsSessionID, let device = posting.likelyDevice, let id = self.sessionID(of: device) {
             response.payload = id
         }
         return response

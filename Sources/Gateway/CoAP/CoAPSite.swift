@@ -5,6 +5,7 @@ import Logging
 import MQTTCodec
 import NIOCore
 import OpenSSL
+import Sealing
 import Transport
 
 /// One `coap` or `coaps` listener: who asks, and for which resource. Publishing, reading and observing pass the same Intake,
@@ -18,6 +19,8 @@ final class CoAPSite {
     var channel: CoAPChannel?
     /// Who is behind each DTLS session.
     private var sessions: [UInt32: DeviceID] = [:]
+    /// The sessions of each device, oldest first.
+    private var sessionsOf: [DeviceID: [UInt32]] = [:]
     private var senders = CoAPSenderTable()
     private var guests: (rate: Rate, pace: SenderPace)?
 
@@ -67,6 +70,14 @@ final class CoAPSite {
         self.senders[key] = client
         return client
     }
+
+    /// Seals that are tried in a second for senders at addresses that are not proven: what it costs is bounded, and nobody's
+    /// budget can be used up in his name.
+    private static let sealRate = 2000
+    private lazy var sealWork = TokenBucket(rate: Double(Self.sealRate), burst: Self.sealRate, now: .now())
+
+    /// Whether one more seal may be tried of a sender whose address is not proven.
+    func mayTrySeal(now: NIODeadline) -> Bool { self.sealWork.take(now: now) }
 
     /// The rate of the profile `guest`, for all who have no other identity here.
     func guestPace(_ rate: Rate) -> SenderPace {
@@ -151,7 +162,15 @@ extension CoAPSite: CoAPChannelDelegate {
             )
             return false
         }
+        // One that comes from another port each time leaves sessions behind, and shall not take the places of others.
+        if let own = self.sessionsOf[id], own.count >= self.core.configuration.limits.maxConnectionsPerDevice {
+            self.core.counters.count(.connectionsPerDevice)
+            // At once out of the list, for it ends only when this turn is over.
+            self.sessionsOf[id]?.removeFirst()
+            channel.closeSession(own[0])
+        }
         self.sessions[session] = id
+        self.sessionsOf[id, default: []].append(session)
         self.core.counters.connectionsAccepted += 1
         self.core.logger.debug(
             "DTLS session",
@@ -162,6 +181,8 @@ extension CoAPSite: CoAPChannelDelegate {
 
     func ended(session: UInt32, _ end: DTLSEnd, on channel: CoAPChannel) {
         guard let device = self.sessions.removeValue(forKey: session) else { return }
+        self.sessionsOf[device]?.removeAll { $0 == session }
+        if self.sessionsOf[device]?.isEmpty ?? false { self.sessionsOf[device] = nil }
         self.core.logger.debug("DTLS session ended", metadata: ["device": "\(device)", "reason": "\(end)"])
     }
 
@@ -203,7 +224,7 @@ extension CoAPSite: CoAPChannelDelegate {
             refusal,
             device: "?",
             topic: nil,
-            from: request.isAddressProven ? address : CoAPSender.unprovenAddress,
+            from: request.peer.isSecure || request.age != nil ? address : CoAPSender.unprovenAddress,
             detail: "\(detail()), from \(address)",
             now: .now()
         )

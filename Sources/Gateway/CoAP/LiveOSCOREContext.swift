@@ -14,6 +14,10 @@ final class LiveOSCOREContext {
     var isDirty = false
     /// A reservation of sequence numbers is on its way to the disk.
     var isReserving = false
+    /// The store has no row of it, and none is on its way.
+    var isUnwritten = false
+    /// One more than the highest number that was asked for again.
+    private var challengedBelow: UInt64 = 0
     private var challenges: UInt8 = 0
     /// In seconds of the monotonic clock.
     private var challengesSince: UInt32 = 0
@@ -34,7 +38,13 @@ final class LiveOSCOREContext {
         )
     }
 
-    func mayChallenge(now: NIODeadline) -> Bool {
+    /// Whether to answer a request of unknown freshness with a challenge. One that is newer than all before it always: the
+    /// node makes it, and who has recorded others can't.
+    func mayChallenge(_ number: UInt64, now: NIODeadline) -> Bool {
+        if number >= self.challengedBelow {
+            self.challengedBelow = number + 1
+            return true
+        }
         let second = UInt32(truncatingIfNeeded: now.uptimeNanoseconds / 1_000_000_000)
         if self.challengesSince != second {
             self.challengesSince = second

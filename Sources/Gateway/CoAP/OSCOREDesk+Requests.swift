@@ -28,8 +28,10 @@ extension OSCOREDesk: CoAPProtection {
                 device = context.device
                 switch context.receiver.open(request, option) {
                 case .opened(let inner, let opened):
+                    self.noteHeard(context)
                     return .request(inner, context.protected(opened))
                 case .unknownFreshness(let inner, let opened):
+                    self.noteHeard(context)
                     return self.ask(context, inner, opened, from: peer, now: now)
                 case .refused(.replayed): isReplay = true  // Another one's context may still open it.
                 case .refused(.notProven): break
@@ -42,6 +44,13 @@ extension OSCOREDesk: CoAPProtection {
             return .refused(Self.error(.unauthorized, "Security context not found"))
         }
         return self.refuse(isReplay ? .replayed : .notProven, of: tried == 1 ? device : nil, peer)
+    }
+
+    /// The store has to know of keys that are in use, so that no others of their family are.
+    private func noteHeard(_ context: LiveOSCOREContext) {
+        guard context.isUnwritten else { return }
+        context.isUnwritten = false
+        self.mark(context, isUrgent: false)
     }
 
     /// The first entry of this `kid`, or where it would be.
@@ -70,7 +79,7 @@ extension OSCOREDesk: CoAPProtection {
             context.receiver.accept(request)
             return .request(inner, context.protected(request))
         }
-        guard context.mayChallenge(now: now) else {
+        guard context.mayChallenge(request.sequence, now: now) else {
             self.refused(.throttled, "device \(context.device): too many requests that may be replays", peer)
             return .refused(CoAPResponse(.tooManyRequests, maxAge: 1))
         }

@@ -25,9 +25,10 @@ extension OSCOREDesk {
         guard !self.dirty.isEmpty else { return [] }
         let dirty = self.dirty
         self.dirty.removeAll(keepingCapacity: dirty.count <= 1024)
-        return dirty.map { context in
+        return dirty.compactMap { context in
             context.isDirty = false
-            let state = context.receiver.state
+            // Its device may be gone meanwhile, or be back under another number.
+            guard let state = self.state(of: context.fingerprint) else { return nil }
             if state.sequence.wantsReservation != nil { context.isReserving = true }
             return OSCORERecord(
                 fingerprint: context.fingerprint,
@@ -40,8 +41,8 @@ extension OSCOREDesk {
     /// What became of rows that ``takeChanges()`` gave. What could not be written is given again, as it is then.
     func settled(_ records: [OSCORERecord], isWritten: Bool) {
         for record in records where !record.isExact {
-            guard let context = self.numbers[record.fingerprint].flatMap({ self.live[$0] }) else {
-                if isWritten { self.parked[record.fingerprint]?.sequence.didReserve(record.reserved) }
+            guard let context = self.numbers[record.fingerprint.family].flatMap({ self.live[$0] }) else {
+                if isWritten { self.parked[record.fingerprint.family]?.state.sequence.didReserve(record.reserved) }
                 continue
             }
             context.isReserving = false
@@ -59,7 +60,8 @@ extension OSCOREDesk {
         guard !self.isClosed else { return [] }
         self.isClosed = true
         self.dirty = []
-        let states = self.parked.map { ($0, $1) } + self.live.values.map { ($0.fingerprint, $0.receiver.state) }
+        let parked = self.parked.map { (OSCOREFingerprint(family: $0, keys: $1.keys), $1.state) }
+        let states = parked + self.live.values.map { ($0.fingerprint, $0.receiver.state) }
         return states.compactMap { fingerprint, state in
             guard let window = state.exactWindow else { return nil }
             return OSCORERecord(

@@ -13,7 +13,7 @@ import Store
 final class OSCOREDesk {
     /// Contexts of one `kid` that are tried for a request.
     static let maxCandidates = 4
-    /// Echo challenges of one context in a second: each uses up a sequence number, and a recorded request may be sent
+    /// Echo challenges of one context in a second to requests that are no newer than others: each uses up a sequence number, and a recorded request may be sent
     /// again and again.
     static let maxChallengesPerSecond: UInt8 = 16
 
@@ -26,6 +26,8 @@ final class OSCOREDesk {
         let imported: ImportedOSCORE?
         /// Its keys, once it was heard.
         fileprivate(set) var live: LiveOSCOREContext?
+        /// Its keys can't be used, and that was said.
+        fileprivate(set) var isUnusable = false
 
         func hasKeys(of device: Device) -> Bool { self.epoch == device.epoch && self.imported == device.oscore }
 
@@ -46,10 +48,11 @@ final class OSCOREDesk {
     /// By `kid`, then by device.
     private(set) var entries: [Entry] = []
     private(set) var live: [UInt64: LiveOSCOREContext] = [:]
-    private(set) var numbers: [OSCOREFingerprint: UInt64] = [:]
+    /// Live contexts by the family of their keys.
+    private(set) var numbers: [UInt64: UInt64] = [:]
     private var lastNumber: UInt64 = 0
-    /// Of contexts that are not live.
-    var parked: [OSCOREFingerprint: OSCOREState] = [:]
+    /// What is known of contexts that are not live, by the family of their keys.
+    var parked: [UInt64: (keys: UInt64, state: OSCOREState)] = [:]
     /// Where the sequence numbers of contexts begin that the store does not know.
     private let unknownReserved: UInt64
     /// Their rows go into the next commit.
@@ -70,11 +73,12 @@ final class OSCOREDesk {
         self.unknownReserved = start.unknownReserved
         self.parked.reserveCapacity(start.records.count)
         for record in start.records {
-            self.parked[record.fingerprint] = OSCOREState(
+            let state = OSCOREState(
                 window: record.window,
                 isExact: record.isExact,
                 sequence: Self.sequence(from: record.reserved)
             )
+            self.parked[record.fingerprint.family] = (record.fingerprint.keys, state)
         }
     }
 
@@ -105,6 +109,7 @@ final class OSCOREDesk {
             if let place = places[device.id], self.entries[place].hasKeys(of: device) {
                 entries.append(self.entries[place])
                 self.entries[place].live = nil
+                entries[entries.count - 1].isUnusable = false
             } else if let kid = device.oscore?.senderID ?? self.keys.oscoreID(of: device.id, epoch: device.epoch),
                 let id = OSCOREID(kid)
             {
@@ -121,8 +126,8 @@ final class OSCOREDesk {
 
     private func park(_ context: LiveOSCOREContext) {
         self.live[context.number] = nil
-        self.numbers[context.fingerprint] = nil
-        self.parked[context.fingerprint] = context.receiver.state
+        self.numbers[context.fingerprint.family] = nil
+        self.parked[context.fingerprint.family] = (context.fingerprint.keys, context.receiver.state)
     }
 
     /// More devices than are tried may share a `kid` only if each has an ID context of its own.
@@ -145,32 +150,50 @@ final class OSCOREDesk {
         }
     }
 
-    /// The context of an entry, made if it was not there; `nil`: there is none, or another device has the same.
+    /// The context of an entry, made if it was not there; `nil`: it has none that may be used.
     func live(at index: Int) -> LiveOSCOREContext? {
         if let context = self.entries[index].live { return context }
         let entry = self.entries[index]
+        guard !entry.isUnusable else { return nil }
         let derived = entry.imported == nil ? self.keys.oscoreContext(of: entry.device, epoch: entry.epoch) : nil
         guard let context = derived ?? (try? entry.imported?.context()) else { return nil }
         let fingerprint = context.fingerprint
-        guard self.numbers[fingerprint] == nil else {
-            self.logger.warning(
-                "two devices have the same OSCORE context: one of them is not heard",
-                metadata: ["device": "\(entry.device)"]
-            )
-            return nil
+        let known = self.parked[fingerprint.family]
+        // Nonces would be used twice under one key.
+        guard self.numbers[fingerprint.family] == nil else {
+            return self.refuse(index, "another device has it, with the same or other IDs")
         }
-        let state = self.parked.removeValue(forKey: fingerprint) ?? self.stateOfUnknown
+        guard known?.keys ?? fingerprint.keys == fingerprint.keys else {
+            return self.refuse(index, "it was used with other IDs before")
+        }
+        self.parked[fingerprint.family] = nil
         self.lastNumber += 1
         let live = LiveOSCOREContext(
             number: self.lastNumber,
             device: entry.device,
             fingerprint: fingerprint,
-            receiver: OSCOREReceiver(context, state: state, workspace: self.workspace)
+            receiver: OSCOREReceiver(context, state: known?.state ?? self.stateOfUnknown, workspace: self.workspace)
         )
+        live.isUnwritten = known == nil
         self.entries[index].live = live
         self.live[live.number] = live
-        self.numbers[fingerprint] = live.number
+        self.numbers[fingerprint.family] = live.number
         return live
+    }
+
+    private func refuse(_ index: Int, _ reason: String) -> LiveOSCOREContext? {
+        self.entries[index].isUnusable = true
+        self.logger.warning(
+            "a device is not heard by OSCORE: its secret needs to be its own",
+            metadata: ["device": "\(self.entries[index].device)", "reason": "\(reason)"]
+        )
+        return nil
+    }
+
+    /// As it is now, wherever it is kept.
+    func state(of fingerprint: OSCOREFingerprint) -> OSCOREState? {
+        if let number = self.numbers[fingerprint.family] { return self.live[number]?.receiver.state }
+        return self.parked[fingerprint.family]?.state
     }
 
     private var stateOfUnknown: OSCOREState {

@@ -3,6 +3,7 @@ import CoAPCodec
 import CoAPEndpoint
 import MQTTCodec
 import NIOCore
+import Transport
 
 /// A client that observes a topic: the connection of a session of the local broker. Bound to the gateway's loop.
 ///
@@ -62,6 +63,9 @@ final class TopicObserver: SessionConnection {
         self.loop = loop
         self.blockBytes = request.read.block2?.size ?? 1024
     }
+
+    /// Whose places it takes, where nothing proves a device.
+    var network: String { self.channel.address(of: self.peer).network }
 
     /// Something that must arrive is under way.
     var isBusy: Bool { self.packetID != nil }

@@ -19,6 +19,7 @@ extension GatewayConfiguration {
         self.warnAboutRoutes(document)
         self.warnAboutDeviceRoutes(document)
         self.warnAboutAttached(document)
+        self.warnAboutObserved(document)
     }
 
     // MARK: Listeners

@@ -46,6 +46,8 @@ package struct GatewayConfiguration: Sendable, Equatable {
     package var uplinks: [UplinkConfiguration]
     /// In the order of the file. Each compiles with ``name``.
     package var routes: [Route]
+    /// The `[[observe]]` tables, in the order of the file.
+    package var observed: [ObserveConfiguration]
     /// What can be used but was probably not meant so, in the order of the file.
     package var warnings: [ConfigurationFinding]
 
@@ -119,10 +121,12 @@ package struct GatewayConfiguration: Sendable, Equatable {
         self.routes = root.tables("route", atMost: Self.maxRoutes).compactMap {
             Route($0, uplinks: uplinks.map(\.name), gateway: name)
         }
+        self.observed = Self.observed(root, gateway: name)
         self.warnings = []
         self.checkDeviceRoutes(document)
         self.checkNewestFirst(document)
         self.checkListeners(root, count: listeners.count)
+        self.checkObserved(root)
         root.finish(reserved: ["admin"])
     }
 

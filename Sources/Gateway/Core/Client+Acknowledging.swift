@@ -51,8 +51,9 @@ extension Client {
         }
     }
 
-    /// Whether acknowledgements leave in the order of the messages `[MQTT-4.6.0-2]`; each request of CoAP is answered by itself.
-    private var keepsOrder: Bool { self.coap == nil }
+    /// Whether acknowledgements leave in the order of the messages `[MQTT-4.6.0-2]`; each request of CoAP is answered by itself,
+    /// and each notification.
+    private var keepsOrder: Bool { self.coap == nil && self.observed == nil }
 
     /// What this acknowledgement was for could not be kept: nobody waits behind it.
     func giveUpAcknowledgement(_ packetID: UInt16) {

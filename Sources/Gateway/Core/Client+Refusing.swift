@@ -33,8 +33,14 @@ extension Client {
             now: now
         )
         if let coap = self.coap {
-            if refusal.isOfProof { _ = self.core.failures.spend(self.budget(for: claimed), now: now) }
+            if refusal.isOfProof, coap.isAddressProven {
+                _ = self.core.failures.spend(self.budget(for: claimed), now: now)
+            }
             return coap.refuse(publish.packetID, refusal)
+        }
+        if let observed = self.observed {
+            if refusal.isOfProof { _ = self.core.failures.spend(self.budget(for: claimed), now: now) }
+            return observed.refuse(publish.packetID, refusal)
         }
         switch refusal {
         case .policy: self.answerForbidden(publish, .notAuthorized)
@@ -85,7 +91,7 @@ extension Client {
     /// relay's, and an attached broker's, by the device it claims to carry a message of; everybody else's by address.
     func budget(for claimed: DeviceID?) -> String {
         if self.attached != nil { return "\(self.address)>\(claimed?.text ?? "")" }
-        guard case .device(let id) = self.identity else { return self.coap?.budget ?? self.network }
+        guard case .device(let id) = self.identity else { return self.network }
         return self.isRelay ? "\(id)>\(claimed?.text ?? "")" : "\(id)>"
     }
 

@@ -28,6 +28,8 @@ final class Client: MQTTConnectionDelegate {
     private(set) var attached: AttachedConnection?
     /// The endpoint of CoAP, if that is what is behind the connection.
     private(set) var coap: CoAPSender?
+    /// The resource of a node that the gateway observes, if that is what is behind the connection.
+    private(set) var observed: ObservedConnection?
     private(set) var identity = Identity.unproven
     private var peer: TLSPeer?
     /// When TCP was up, before any handshake: the listener makes its delegates then.
@@ -86,6 +88,15 @@ final class Client: MQTTConnectionDelegate {
         self.coap = coap
         self.identity = identity
         self.clientID = claimed
+    }
+
+    /// A node whose resource the gateway observes, as the device that gateway.conf says it is of, which it has to prove.
+    init(core: GatewayCore, observed: ObservedConnection, _ rules: ListenerConfiguration) {
+        self.core = core
+        self.listener = rules
+        self.connection = observed
+        self.observed = observed
+        self.clientID = observed.device.text
     }
 
     /// Whoever left a will in a session that outlived the last run.
@@ -334,6 +345,10 @@ final class Client: MQTTConnectionDelegate {
             self.giveUpAcknowledgement(packetID)
             return coap.fail(packetID)
         }
+        if let observed = self.observed, let packetID {
+            self.giveUpAcknowledgement(packetID)
+            return observed.decline(packetID)
+        }
         if let packetID { session?.released(packetID) }
         self.connection?.close(.unspecifiedError, reason: "what the client sent could not be stored")
     }
@@ -391,7 +406,11 @@ final class Client: MQTTConnectionDelegate {
                 detail: "the profile asks for a seal, and the device has no keys for one"
             )
         }
-        guard self.core.failures.hasRoom(self.budget(for: plan.claimed), now: now) else {
+        let budget = self.budget(for: plan.claimed)
+        guard
+            self.coap?.mayTrySeal(self.core.failures, budget: budget, now: now)
+                ?? self.core.failures.hasRoom(budget, now: now)
+        else {
             return self.refuse(
                 publish,
                 .throttled,

@@ -242,9 +242,10 @@ extension GatewayCore {
             guard isStored || topic.isLeaving else { return }
             var message = sealed
             message.leavesWhenSafe = false
-            // A node that only posts knows the session ID of its last post: what misses the response waits as it is.
+            // A node that only posts may know the session ID of its last post only: what misses that response waits as it is.
             let isWithOthers = self.deliver(message, for: topic.device) {
-                Piggyback.owns($0) ? $0.connection?.hasRoom == true : !$0.isStored || $1 == .atMostOnce
+                guard Piggyback.owns($0) else { return !$0.isStored || $1 == .atMostOnce }
+                return $0.connection?.hasRoom == true && id.isGood
             }.any
             let isAttached =
                 self.attachedBrokers(for: message).count { $0.isConnected && $0.publish(command: message) } > 0

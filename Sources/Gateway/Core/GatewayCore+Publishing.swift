@@ -26,6 +26,7 @@ extension GatewayCore {
             let pace = policy.profile.rate.map { client.guestPace($0) }
             return .plain(self.destination(device: nil, policy: policy, topic: topic, pace: pace))
         case .unproven:
+            if let observed = client.observed { return self.plan(observed: observed.device, topic: topic) }
             return self.plan(unproven: client, topic: topic)
         }
     }
@@ -48,6 +49,28 @@ extension GatewayCore {
             plaintext: destination.profile.plaintext || destination.commandSession != nil ? destination : nil,
             clientID: id.text
         )
+    }
+
+    /// The gateway asked this very node, so whose the message is was said by gateway.conf; a seal proves it, or the profile has to
+    /// do without.
+    private func plan(observed id: DeviceID, topic: TopicName) -> PublishPlan {
+        guard let destination = self.destination(for: id, topic: topic) else {
+            return .refused(
+                .notProven,
+                device: id.text,
+                detail: "gateway.conf observes a resource for it, and there is no such device"
+            )
+        }
+        let plaintext = self.registry.allowsPlaintext(id) ? destination : nil
+        guard let seal = self.registry.seal(of: id), seal != .none else {
+            if let plaintext { return .plain(plaintext) }
+            return .refused(
+                .notProven,
+                device: id.text,
+                detail: "what comes from an observed resource must be sealed, or the profile must have plaintext = true"
+            )
+        }
+        return self.sealedPlan(topic: topic, claimed: id, required: id, plaintext: plaintext, clientID: id.text)
     }
 
     private func plan(unproven client: Client, topic: TopicName) -> PublishPlan {
@@ -204,8 +227,8 @@ extension GatewayCore {
         if let pace = destination.pace {
             let now = NIODeadline.now()
             // To slow down the whole broker would hold up all nodes behind it; who speaks CoAP is told.
-            if client.attached != nil || client.coap != nil, !pace.hasRoom(now: now) {
-                if client.coap != nil { undo?() }
+            if client.attached != nil || client.coap != nil || client.observed != nil, !pace.hasRoom(now: now) {
+                if client.attached == nil { undo?() }
                 return client.refuse(
                     publish,
                     .rate,
@@ -266,12 +289,20 @@ extension GatewayCore {
     }
 
     /// Why a client of MQTT 5.0 can't have this message retained; one of 3.x can't be told, so its message goes on without.
-    func objection(toRetaining publish: Publish, of destination: Destination, _ client: Client) -> String? {
+    private func objection(toRetaining publish: Publish, of destination: Destination, _ client: Client) -> String? {
         guard publish.payload.readableBytes > 0, destination.profile.retain else { return nil }
         let message = self.message(publish, payload: publish.payload, to: destination)
         guard !self.broker.retained.hasRoom(for: message) else { return nil }
         self.counters.count(.retainedMessages)
         return "as many messages are retained as may be"
+    }
+
+    /// Whether all of these messages of one sender can be retained together.
+    func canRetain(_ messages: [(publish: Publish, destination: Destination)]) -> Bool {
+        let kept = messages.filter { $0.publish.payload.readableBytes > 0 && $0.destination.profile.retain }
+        return self.broker.retained.hasRoom(
+            forAll: kept.map { self.message($0.publish, payload: $0.publish.payload, to: $0.destination) }
+        )
     }
 
     /// Retains a message if it says so, and delivers it to the local subscribers.

@@ -60,6 +60,8 @@ final class GatewayCore {
     private(set) var commits: CommitQueue
     /// The listeners of CoAP.
     private(set) var sites: [CoAPSite] = []
+    /// Resources that nodes host; nil: none is observed.
+    private(set) var observer: NodeObserver?
     var paces: [DeviceID: SenderPace] = [:]
     let commandDesk: CommandDesk
     /// The number of the stored session that holds commands; nil while there never was one.
@@ -191,6 +193,14 @@ final class GatewayCore {
         return site
     }
 
+    /// Begins to observe what gateway.conf says.
+    func observeNodes() {
+        guard !self.configuration.observed.isEmpty else { return }
+        let observer = NodeObserver(core: self)
+        self.observer = observer
+        observer.start()
+    }
+
     // MARK: Clients
 
     func add(_ client: Client) {
@@ -308,6 +318,7 @@ final class GatewayCore {
         self.keepTimeFloor()
         self.stopStateTopics()
         for broker in self.attached { broker.drain() }
+        self.observer?.leave()
         self.writeDownUnwritten()
         let done = self.loop.makePromise(of: Void.self)
         self.wait(until: deadline, for: { $0.commits.isSafe }) { core in
@@ -316,6 +327,7 @@ final class GatewayCore {
                 for case .devices(let devices) in core.uplinks { devices.stop() }
                 for link in core.links { link.stop() }
                 for broker in core.attached { broker.stop() }
+                core.observer?.stop()
                 core.commits.append(core.oscore.writeDown())
                 // Deletions of what the brokers acknowledged last: without them they would be sent twice.
                 core.wait(until: .now() + .seconds(1), for: { $0.commits.isIdle }) { core in

@@ -127,7 +127,15 @@ final class CoAPLink: CoAPAnswering {
         switch action {
         case .send(let bytes, let peer):
             do {
-                self.sent.append((try CoAPMessage(decoding: bytes), peer))
+                let message = try CoAPMessage(decoding: bytes)
+                guard message.code.isEmpty, message.type == .confirmable else {
+                    self.sent.append((message, peer))
+                    return
+                }
+                // A ping: whoever is there answers.
+                guard self.people[peer] != nil else { return }
+                let answer = CoAPMessage.empty(.reset, messageID: message.messageID).encoded()
+                self.server.receive(answer, from: peer, now: self.now, into: &self.actions)
             } catch {
                 Issue.record("what is sent is no message: \(error)")
             }

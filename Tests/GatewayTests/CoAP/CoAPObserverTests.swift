@@ -230,6 +230,8 @@ struct CoAPObserverTests {
             #expect(taken == 8)
             // One that has acknowledged something is no made-up one.
             let peer = CoAPPeer(ipv4: 3, port: 1)
+            await site.introduce(peer)
+            await site.pass(.seconds(10))
             try await site.publish("nodes/m/a", "1")
             await site.answer(try #require(await site.take(peer).last), from: peer)
             #expect(try await site.get("ps/nodes/m/a", from: CoAPPeer(ipv4: 50, port: 1), observe: 0).isObserved)

@@ -79,6 +79,7 @@ struct PiggybackTests {
         _ session: String,
         isProven: Bool = false
     ) async throws -> String {
+        try await eventually(within: .seconds(20)) { await site.look { core, _ in core.commits.isSafe } }
         var id = session
         for _ in 0..<50 {
             if let command = await site.post("q", sessionID: id, isProven: isProven) {

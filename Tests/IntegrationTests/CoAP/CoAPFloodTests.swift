@@ -117,11 +117,7 @@ import Testing
     @Test("a node that starts anew a hundred times on one port gets in each time")
     func reboots() async throws {
         let site = try await self.site()
-        var own: UInt16 = 0
-        do {
-            let free = try UDPSocket()
-            own = free.port
-        }
+        let own = try UDPSocket.freePort()
         for _ in 0..<100 {
             let node = try await self.peer(site, own: own, vanishes: true)
             try await node.exchange(Self.post, for: "64441a1c6e6f6465")
@@ -149,10 +145,9 @@ import Testing
     func rebootsHalfOpen() async throws {
         let site = try await self.site()
         let port = try site.securePort
-        var own: UInt16 = 0
+        let own = try UDPSocket.freePort()
         do {
-            let socket = try UDPSocket(to: port)
-            own = socket.port
+            let socket = try UDPSocket(to: port, port: own)
             try self.begin(socket, self.random(1))
             #expect(try socket.receive(within: .seconds(5)) != nil)
         }

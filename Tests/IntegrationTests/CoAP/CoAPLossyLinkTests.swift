@@ -90,7 +90,6 @@ import Testing
     func lossy() async throws {
         var configuration = CoAPSite.Configuration()
         configuration.isTalkative = false
-        configuration.coap += ["piggyback_within = \"1500ms\""]
         let site = try await CoAPSite.start(configuration)
         let relay = try DatagramRelay(to: try site.port, weather: .bad(seed: 17))
         var generator = SeededGenerator(seed: 23)

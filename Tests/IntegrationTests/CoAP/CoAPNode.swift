@@ -26,9 +26,31 @@ final class CoAPNode {
         try self.socket.receive(within: limit).map(hexText)
     }
 
-    /// The next message; `nil` if none comes.
+    /// The next message; `nil` if none comes. Pings are answered.
     func receive(within limit: Duration = .seconds(20)) throws -> CoAPMessage? {
-        try self.socket.receive(within: limit).map { try CoAPMessage(decoding: ByteBuffer(bytes: $0)) }
+        while let bytes = try self.socket.receive(within: limit) {
+            let message = try CoAPMessage(decoding: ByteBuffer(bytes: bytes))
+            guard message.type == .confirmable, message.code.isEmpty else { return message }
+            try self.send(.empty(.reset, messageID: message.messageID))
+        }
+        return nil
+    }
+
+    /// The next notification, acknowledged, with the blocks that follow its first (RFC 7959 §3.4).
+    func notification(of request: CoAPMessage, _ path: String, query: [String] = []) throws -> ByteBuffer? {
+        guard let first = try self.receive(), first.token == request.token else { return nil }
+        if first.type == .confirmable { try self.send(.empty(.acknowledgement, messageID: first.messageID)) }
+        var payload = first.payload
+        var last = first
+        while let block = last.number(.block2).flatMap({ CoAPBlock(value: UInt32(clamping: $0)) }), block.hasMore {
+            let next = CoAPBlock(number: block.number + 1, hasMore: false, sizeExponent: block.sizeExponent)
+            let rest = self.request(.get, path, query: query, token: "more") { $0.append(.block2, uint: next.value) }
+            let answer = try self.ask(rest)
+            guard let answer, answer.code == .content else { return nil }
+            payload.writeImmutableBuffer(answer.payload)
+            last = answer
+        }
+        return payload
     }
 
     /// Sends bytes, and the datagram that comes back.

@@ -1,5 +1,6 @@
 import CoAPCodec
 import NIOCore
+import Sealing
 import TestSupport
 import Testing
 
@@ -64,6 +65,47 @@ struct CoAPPublishingTests {
         // So none of its records took the room of this one.
         #expect(try self.pack(node, Self.records(40))?.code == .changed)
         #expect(try self.pack(node, Self.records(1))?.code == .serviceUnavailable)
+    }
+
+    @Test("a pack that is to be retained, and can't be as a whole, is refused as a whole")
+    func retained() async throws {
+        let site = try await CoAPSite.start(.init(plain: ["senml = \"values\""], limits: ["max_retained = 2"]))
+        let node = try CoAPNode(port: try site.port)
+        #expect(try node.post("nodes/lamp/first", "0", query: ["retain"])?.code == .changed)
+        for _ in 0..<2 { #expect(try self.pack(node, Self.records(2), query: ["retain"])?.code == .serviceUnavailable) }
+        #expect(try self.pack(node, Self.records(1), query: ["retain"])?.code == .changed)
+        #expect(try await site.outside.messages(2).map(\.payload) == ["0", "0"])
+    }
+
+    @Test("bad seals in the name of an address that was once proven do not lock its node out")
+    func forgedFailures() async throws {
+        let site = try await CoAPSite.start(
+            .init(
+                limits: ["failure_rate = \"10/min\""],
+                devices: SiteDevices.plain("lamp") + SiteDevices.sealed("kitchen", nodeID: "11", secret: 1)
+            )
+        )
+        // A node that has shown that it receives: from its port, which a forger can write on a datagram too.
+        let node = try CoAPNode(port: try site.port)
+        let observed = try node.ask(node.request(.get, "ps/nodes/lamp/x") { $0.append(.observe, uint: 0 as UInt8) })
+        #expect(observed?.code == .content)
+        for _ in 0..<40 { #expect(try node.post("nodes/kitchen/data", "no seal")?.code == .unauthorized) }
+        let keys = SealedNode.keys(secret: 1)
+        let session = try #require(try node.get("sid", query: ["d=kitchen"])?.text)
+        let sealed = try V1Cipher.seal(
+            ByteBuffer(string: "still here"),
+            keys: V1Keys(
+                staticIV: keys.staticIV,
+                ivKey: keys.ivKey,
+                dataKey: keys.dataKey,
+                passphrase: keys.passphrase
+            ),
+            nodeID: Array("11".utf8),
+            sessionID: Array(session.utf8)
+        )
+        let request = node.request(.post, "ps/nodes/kitchen/data", sealed)
+        #expect(try node.ask(request)?.code == .changed)
+        #expect(try await site.outside.messages(1).map(\.payload) == ["still here"])
     }
 
     @Test("If-Match and If-None-Match tell nothing to who may not read the topic")

@@ -8,9 +8,6 @@ import Testing
     /// `nodes/lamp/t` as options behind Uri-Path, which begins at a delta of 11.
     private static let path = "b2 7073 05 6e6f646573 04 6c616d70 01 74"
 
-    /// A port that stands for 5683 as the node's own.
-    private func freePort() throws -> UInt16 { try UDPSocket().port }
-
     @Test(
         "CoAP-simple-library: its own port is fixed, Message IDs unseeded, no token, an address as Uri-Host, an empty segment, two bytes of Content-Format"
     )
@@ -18,7 +15,7 @@ import Testing
         let site = try await CoAPSite.start()
         // PUT coap://192.168.1.9//ps/nodes/lamp/t, text/plain as 0000.
         let head = "40035a5a 3b3139322e3136382e312e39 80 02 7073 05 6e6f646573 04 6c616d70 01 74 12 0000 ff"
-        let port = try self.freePort()
+        let port = try UDPSocket.freePort()
         for boot in 0..<3 {
             let node = try CoAPNode(port: try site.port, own: port)
             // Retransmissions it has none of; the next boot's first reading has the same ID, from the same port.
@@ -34,7 +31,7 @@ import Testing
     @Test("NodeMCU: token node, Message IDs from 0 after each boot, four repetitions, one port")
     func nodeMCU() async throws {
         let site = try await CoAPSite.start()
-        let free = try self.freePort()
+        let free = try UDPSocket.freePort()
         for boot in 0..<3 {
             let node = try CoAPNode(port: try site.port, own: free)
             for reading in 0..<3 {

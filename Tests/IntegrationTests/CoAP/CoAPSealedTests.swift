@@ -77,10 +77,10 @@ import Testing
         #expect(first.number(.observe) != nil)
         let poster = try CoAPNode(port: try site.port)
         #expect(try poster.post("nodes/kitchen/data", try self.seal("1", session: first.text))?.code == .changed)
-        let second = try #require(try node.receive())
-        #expect(second.token == observe.token && second.text != first.text)
-        if second.type == .confirmable { try node.send(.empty(.acknowledgement, messageID: second.messageID)) }
-        #expect(try poster.post("nodes/kitchen/data", try self.seal("2", session: second.text))?.code == .changed)
+        let next = try #require(try node.notification(of: observe, "sid", query: ["d=kitchen"]))
+        let second = String(buffer: next)
+        #expect(second != first.text)
+        #expect(try poster.post("nodes/kitchen/data", try self.seal("2", session: second))?.code == .changed)
         try await site.outside.message(payload: "2")
         #expect(try poster.get("sid", query: ["d=nobody"])?.code == poster.get("sid", query: ["d=lamp"])?.code)
     }
@@ -97,10 +97,8 @@ import Testing
         let session = String(repeating: "5", count: 32)
         #expect(try node.post(SealedCommandSite.sessionTopic, session)?.code == .changed)
         try await site.command("on", to: "kitchen/cmd/light")
-        let command = try #require(try node.receive())
-        #expect(command.token == observe.token)
-        if command.type == .confirmable { try node.send(.empty(.acknowledgement, messageID: command.messageID)) }
-        #expect(try SealedCommandSite.open(command.text, session: session) == "on")
+        let command = try #require(try node.notification(of: observe, "ps/" + SealedCommandSite.topic))
+        #expect(try SealedCommandSite.open(String(buffer: command), session: session) == "on")
     }
 
     @Test("a node that only posts gets a command that waits for it in the answer")

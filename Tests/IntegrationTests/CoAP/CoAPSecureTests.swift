@@ -130,7 +130,10 @@ import Testing
         let stranger = try await self.peer(suite, try again.securePort)
         stranger.send(Self.post)
         try again.serves()
-        #expect(try await site.outside.messages(3).map(\.payload) == ["1\n", "1\n", "alive"])
+        try await site.outside.message(payload: "alive")
+        let arrived = site.outside.received.count { $0.payload == "1\n" }
+        // What the gateway was killed over may come twice.
+        #expect(ending == SIGKILL ? (2...3).contains(arrived) : arrived == 2)
         #expect(!third.output.lines.contains { $0.contains("64441a1c6e6f6465") })
     }
 

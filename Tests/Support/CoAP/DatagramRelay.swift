@@ -102,7 +102,6 @@ package final class DatagramRelay: Sendable {
         }
 
         mutating func turn(_ shared: Shared) {
-            let server = shared.server.withLock { $0 }
             var entries = ([self.front] + self.clients.map(\.socket)).map { socket in
                 pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)
             }
@@ -113,6 +112,7 @@ package final class DatagramRelay: Sendable {
             }
             guard poll(&entries, nfds_t(entries.count), self.late.isEmpty ? 50 : 1) >= 0 else { return }
             if entries[0].revents != 0 {
+                let server = shared.server.withLock { $0 }
                 while let (bytes, address) = self.front.receiveNow() {
                     guard let client = try? self.client(at: address, server: server) else { continue }
                     self.pass(Passed(isToServer: true, bytes: bytes), shared) { try? client.send(bytes) }

@@ -45,17 +45,38 @@ package final class UDPSocket: Sendable {
     ///   - peer: The port of 127.0.0.1 that it talks to; `nil` for a server's socket.
     ///   - host: Its own address, any of 127.0.0.0/8.
     ///   - port: Its own port; 0: the system's choice.
-    package init(to peer: Int? = nil, host: UInt32 = 0x7F00_0001, port: UInt16 = 0) throws {
+    ///   - patience: How long it waits for its port.
+    package init(
+        to peer: Int? = nil,
+        host: UInt32 = 0x7F00_0001,
+        port: UInt16 = 0,
+        patience: Duration = .seconds(10)
+    ) throws {
         self.descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         self.peer = peer.map { Address(port: UInt16($0)) }
         guard self.descriptor >= 0 else { throw Failure("socket") }
         let own = Address(host: host, port: port).system
-        guard Self.with(own, { bind(self.descriptor, $0, $1) }) == 0 else { throw Failure("bind to port \(port)") }
+        // For a moment the socket that had the port may still be in a child that is just being started.
+        let deadline = ContinuousClock.now + patience
+        while Self.with(own, { bind(self.descriptor, $0, $1) }) != 0 {
+            guard port != 0, errno == EADDRINUSE, ContinuousClock.now < deadline else {
+                throw Failure("bind to port \(port)")
+            }
+            sched_yield()
+        }
         guard let peer = self.peer else { return }
         guard Self.with(peer.system, { connect(self.descriptor, $0, $1) }) == 0 else { throw Failure("connect") }
     }
 
     deinit { close(self.descriptor) }
+
+    /// A port for somebody who comes again and again from the same one; the system gives it to nobody meanwhile.
+    package static func freePort() throws -> UInt16 {
+        while true {
+            let port = UInt16(try FreePort.next())
+            if (try? UDPSocket(port: port, patience: .zero)) != nil { return port }
+        }
+    }
 
     /// Its own port.
     package var port: UInt16 {

@@ -1,0 +1,115 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Resources that libcoap's server hosts, observed by the gateway and published outside.
+@Suite("Observed nodes", .timeLimit(.minutes(3)), .serialized, .ownThread)
+struct CoAPObservedNodeTests {
+    /// libcoap's server: `/time` is told of every second, and `/example_data` whenever it is put.
+    private final class Node: Sendable {
+        let port: Int
+        private let process: ChildProcess
+
+        var log: OutputLog { self.process.output }
+
+        init(port: Int) throws {
+            self.port = port
+            self.process = try ChildProcess("coap-server-notls", ["-A", "127.0.0.1", "-p", "\(port)", "-v", "7"])
+        }
+
+        func put(_ file: String) async throws {
+            let put = try await ChildProcess.run(
+                "coap-client-notls",
+                ["-m", "put", "-f", file, "coap://127.0.0.1:\(self.port)/example_data"],
+                within: .seconds(40)
+            )
+            #expect(!put.all.contains("4.") && !put.all.contains("5."), "\(put.all)")
+        }
+
+        func stop() async throws {
+            self.process.signal(SIGTERM)
+            try await self.process.waitForExit()
+        }
+    }
+
+    private static let limit =
+        "\n[profile.large]\nseal = \"none\"\nplaintext = true\nidentify_by = \"topic\"\n"
+        + "publish = [\"large/%d/#\"]\nmax_payload = \"64KiB\"\n\n[[route]]\ndirection = \"out\"\nfrom = \"large/%d/#\"\n"
+        + "to = \"sites/%g/%d/#\"\nuplink = \"cloud\"\n"
+
+    private static func observe(_ port: Int, _ path: String, device: String, topic: String) -> String {
+        """
+
+        [[observe]]
+        resource = "coap://127.0.0.1:\(port)/\(path)"
+        device = "\(device)"
+        topic = "\(topic)"
+
+        """
+    }
+
+    private struct Site {
+        let gateway: GatewayProcess
+        let outside: MosquittoSubscriber
+        let cloud: Mosquitto
+    }
+
+    private func start(_ tables: String, devices: String) async throws -> Site {
+        let cloud = try await Mosquitto.start()
+        let outside = try await MosquittoSubscriber.start(.init(port: cloud.port), topics: ["sites/#"])
+        var configuration = SiteConfiguration.plain(port: cloud.port)
+        configuration.extra = tables
+        let home = try GatewayProcess.Home(configuration: configuration.text)
+        try await home.importDevices(devices)
+        return Site(gateway: try await home.start(), outside: outside, cloud: cloud)
+    }
+
+    @Test("a node that comes later than the gateway is found; each second is a message outside")
+    func time() async throws {
+        let port = try FreePort.next()
+        let tables = Self.observe(port, "time", device: "clock", topic: "nodes/%d/time")
+        let site = try await self.start(tables, devices: SiteDevices.plain("clock"))
+        let node = try Node(port: port)
+        try await site.gateway.logged("a resource is observed", "device=clock", "at=127.0.0.1")
+        let messages = try await site.outside.messages(4)
+        #expect(messages.allSatisfy { $0.topic == "sites/attic/clock/time" && $0.qos == 1 })
+        // The first two may be of the same second.
+        #expect(Set(messages.map(\.payload)).count >= 3)
+        #expect(try await site.gateway.stop() == .status(0))
+        // Observe 1.
+        try await node.log.line("deregistration") { $0.contains("c:GET") && $0.contains("Observe:1,") }
+        try await node.stop()
+    }
+
+    @Test("a large value that changes arrives whole, block by block")
+    func large() async throws {
+        let node = try Node(port: try FreePort.next())
+        let directory = try TemporaryDirectory()
+        func body(_ letter: String) -> String { (0..<600).map { "\(letter)\($0) " }.joined() }
+        let file = try directory.write("body", body("a"))
+        try await node.put(file)
+        let tables = Self.limit + Self.observe(node.port, "example_data", device: "store", topic: "large/%d/data")
+        let devices = "[[device]]\nid = \"store\"\nprofile = \"large\"\n\n"
+        let site = try await self.start(tables, devices: devices)
+        try await site.outside.message(payload: body("a"))
+        try await node.put(try directory.write("body", body("b")))
+        #expect(try await site.outside.message(payload: body("b")).topic == "sites/attic/store/data")
+        #expect(try await site.gateway.stop() == .status(0))
+        try await node.stop()
+    }
+
+    @Test("what no seal and no profile stands for is refused, and the operator hears why")
+    func refused() async throws {
+        let node = try Node(port: try FreePort.next())
+        let tables =
+            Self.observe(node.port, "time", device: "lock", topic: "nodes/%d/time")
+            + Self.observe(node.port, "nothing", device: "lock", topic: "nodes/%d/nothing")
+        let devices = SiteDevices.keyed("lock", key: [UInt8](repeating: 7, count: 16))
+        let site = try await self.start(tables, devices: devices)
+        try await site.gateway.logged("device=lock", "must be sealed, or the profile must have plaintext = true")
+        try await site.gateway.logged("a resource can't be read", "the node answers 4.04", "/nothing")
+        #expect(try await site.gateway.stop() == .status(0))
+        #expect(site.outside.received.isEmpty)
+        try await node.stop()
+    }
+}

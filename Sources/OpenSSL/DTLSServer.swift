@@ -121,7 +121,7 @@ package final class DTLSServer {
         let interval = TimeAmount.nanoseconds(1_000_000_000 / Int64(max(self.configuration.handshakesPerSecond, 1)))
         if hasCookie {
             guard self.handshakesPaid <= now + interval * Self.handshakesAtOnce,
-                self.share.has(address, limit: self.shareOfOne, now: now)
+                self.share.has(address, limit: self.shareOfOne, now: now), self.hasPlace(for: address, now: now)
             else {
                 self.counters.postponed += 1  // It comes again in a second.
                 return
@@ -313,11 +313,37 @@ package final class DTLSServer {
         }
     }
 
+    /// A handshake that has had so long gives way to a new one. One that is younger does not: its peer would repeat its last words
+    /// for a minute before it began anew, while who is not let in says hello again in a second.
+    private static let handshakePatience = TimeAmount.seconds(3)
+
+    /// Half-open places of one network, so that it does not take all there are.
+    private var placesOfOne: Int { max(self.configuration.maxHalfOpen / 4, 16) }
+
+    private func oldestHalfOpen(of address: DTLSAddress) -> (session: DTLSSession, count: Int)? {
+        var oldest: DTLSSession?
+        var count = 0
+        for session in self.halfOpen where session.address.network == address.network {
+            if oldest == nil { oldest = session }
+            count += 1
+        }
+        return oldest.map { ($0, count) }
+    }
+
+    /// Whether a handshake may begin: there is a place, or one that has been held for long.
+    private func hasPlace(for address: DTLSAddress, now: NIODeadline) -> Bool {
+        func gives(_ session: DTLSSession) -> Bool { now - session.began >= Self.handshakePatience }
+        if let own = self.oldestHalfOpen(of: address), own.count >= self.placesOfOne { return gives(own.session) }
+        guard self.halfOpen.count >= self.configuration.maxHalfOpen, let oldest = self.halfOpen.first else {
+            return true
+        }
+        return gives(oldest)
+    }
+
     private func makeRoomForHandshake(of address: DTLSAddress, into actions: inout [DTLSAction]) {
-        let own = self.halfOpen.lazy.filter { $0.address.network == address.network }
-        if own.count >= max(self.configuration.maxHalfOpen / 4, 16), let oldest = own.first {
+        if let own = self.oldestHalfOpen(of: address), own.count >= self.placesOfOne {
             self.counters.crowdedOut += 1
-            self.giveUp(oldest, into: &actions)
+            self.giveUp(own.session, into: &actions)
         }
         while self.halfOpen.count >= self.configuration.maxHalfOpen, let oldest = self.halfOpen.first {
             self.counters.crowdedOut += 1

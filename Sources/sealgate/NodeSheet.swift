@@ -116,8 +116,21 @@ struct NodeSheet {
         if let coaps {
             lines.append("  coap-client-openssl -m post -u \(self.device.id) -k \"$(printf \(key) | xxd -r -p)\" \\")
             lines.append("    -e hello \(Self.shellWord(self.address(of: coaps, topic: topic)))")
+            if !Self.fitsArgument(key) {
+                lines.append("    (not with this key: it holds a byte that no argument of a command can have; nodes don't mind)")
+            }
         }
         return Self.comment(lines)
+    }
+
+    /// Whether a shell can hand the bytes of these hexadecimal digits to a command.
+    private static func fitsArgument(_ digits: String) -> Bool {
+        var rest = Substring(digits)
+        while !rest.isEmpty {
+            if rest.prefix(2) == "00" { return false }
+            rest = rest.dropFirst(2)
+        }
+        return !digits.hasSuffix("0a")
     }
 
     /// Where a node with an OSCORE context sends its messages.

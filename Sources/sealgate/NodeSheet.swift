@@ -117,7 +117,9 @@ struct NodeSheet {
             lines.append("  coap-client-openssl -m post -u \(self.device.id) -k \"$(printf \(key) | xxd -r -p)\" \\")
             lines.append("    -e hello \(Self.shellWord(self.address(of: coaps, topic: topic)))")
             if !Self.fitsArgument(key) {
-                lines.append("    (not with this key: it holds a byte that no argument of a command can have; nodes don't mind)")
+                lines.append(
+                    "    (not with this key: it holds a byte that no argument can; nodes don't mind)"
+                )
             }
         }
         return Self.comment(lines)

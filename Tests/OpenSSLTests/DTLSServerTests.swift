@@ -4,7 +4,7 @@ import Testing
 
 @testable import OpenSSL
 
-@Suite("DTLS server")
+@Suite("DTLS server", .ownThread)
 struct DTLSServerTests {
     @Test(
         "each suite: a handshake behind a cookie, and data both ways",

@@ -7,7 +7,7 @@ import Testing
 @testable import Transport
 
 /// Which address a datagram was sent to, and which one the answer comes from. 127.0.0.0/8 makes every machine one of many addresses.
-@Suite("CoAP over UDP: addresses", .timeLimit(.minutes(2))) struct CoAPAddressTests {
+@Suite("CoAP over UDP: addresses", .ownThread, .timeLimit(.minutes(2))) struct CoAPAddressTests {
     @Test("the answer comes from the address that was asked, of any number", arguments: ["0.0.0.0", "::"])
     func multiHomed(host: String) async throws {
         let site = try await CoAPSocketSite.start(host: host)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Transport
 
-@Suite("CoAP over UDP", .timeLimit(.minutes(2))) struct CoAPChannelTests {
+@Suite("CoAP over UDP", .ownThread, .timeLimit(.minutes(2))) struct CoAPChannelTests {
     @Test("a request is answered in its acknowledgement, and again when it comes again, but decided about once")
     func request() async throws {
         let site = try await CoAPSocketSite.start()

@@ -10,7 +10,7 @@ import Testing
 @testable import Transport
 
 /// Resources observed over real sockets, with a listener of the gateway's as the node.
-@Suite("Observing over UDP", .timeLimit(.minutes(1)))
+@Suite("Observing over UDP", .ownThread, .timeLimit(.minutes(1)))
 struct CoAPObserverChannelTests {
     @Test(
         "a representation and each notification arrive, from an address and from a name",

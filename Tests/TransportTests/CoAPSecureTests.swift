@@ -7,7 +7,7 @@ import Testing
 @testable import OpenSSL
 @testable import Transport
 
-@Suite("CoAP over DTLS", .timeLimit(.minutes(2))) struct CoAPSecureTests {
+@Suite("CoAP over DTLS", .ownThread, .timeLimit(.minutes(2))) struct CoAPSecureTests {
     @Test("a request within a session has the session's number, and its answer comes back sealed")
     func request() async throws {
         let site = try await CoAPSocketSite.start(dtls: true)

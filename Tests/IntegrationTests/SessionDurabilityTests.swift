@@ -292,8 +292,10 @@ import Testing
         #expect(waiting != nil && returning != nil)
         waiting = nil
         returning = nil
-        // The gateway has seen the two go.
+        // The gateway has seen the three go, and written it down: what is acknowledged later is written later.
         _ = try await first.log.lines(count: 3) { $0.contains("connection closed") }
+        let barrier = try MQTTPeer(port: try first.port(), .kept("barrier"))
+        try barrier.subscribe("nothing")
         let second = try await self.killed(first)
         let back = try MQTTPeer(port: try second.port(), .kept("returning"))
         #expect(back.isPresent)

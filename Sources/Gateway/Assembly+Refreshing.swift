@@ -1,6 +1,7 @@
 import Logging
 import NIOCore
 import OpenSSL
+import Transport
 
 /// Files that change while the gateway runs. What can't be used leaves in force what was before, and is logged once.
 extension Assembly {
@@ -10,6 +11,9 @@ extension Assembly {
     /// Takes certificates, keys, authorities, revocation lists and secrets that have changed on disk, for connections from
     /// now on. Blocks: on the store's thread.
     func refreshFiles(_ core: NIOLoopBound<GatewayCore>, on loop: any EventLoop) {
+        if let keys = self.ticketKeyWatch?.replacement(now: .now()) {
+            loop.execute { for site in core.value.sites { site.channel?.replaceTicketKeys(keys) } }
+        }
         for (listener, tls) in zip(self.configuration.listeners, self.listenerTLS) {
             guard let tls else { continue }
             _ = self.refresh("listener \(listener.bind)", "files of TLS", tls.refresh)

@@ -21,6 +21,8 @@ struct Assembly: Sendable {
     private let commandSessions: [CommandSessionRecord]
     private let oscore: OSCOREStart?
     let ticketKeys: [UInt8]?
+    /// Nil: there are none.
+    let ticketKeyWatch: TicketKeyWatch?
     private let sessions: (sessions: [StoredSession], messages: [Int64: StoredMessage])
     let uplinks: [PreparedUplink]
     /// In the order of gateway.conf.
@@ -67,7 +69,11 @@ struct Assembly: Sendable {
         self.sessions = try store.sessions()
         self.commandSessions = try store.commandSessions()
         self.oscore = Self.beginOSCORE(configuration, store, logger)
-        self.ticketKeys = Self.ticketKeys(configuration, store, wallClock, logger)
+        let ticketKeys = Self.ticketKeys(configuration, store, wallClock, logger)
+        self.ticketKeys = ticketKeys
+        self.ticketKeyWatch = ticketKeys.map { keys in
+            TicketKeyWatch(keys: keys, now: .now()) { Self.ticketKeys(configuration, store, wallClock, logger) }
+        }
         Self.warnOfStranded(configuration, store, logger)
         let keyLookup = KeyLookup()
         self.keyLookup = keyLookup

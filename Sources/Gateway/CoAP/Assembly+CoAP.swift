@@ -10,7 +10,7 @@ extension Assembly {
     /// Datagrams that go out are no longer, so that they fit the smallest MTU of IPv6 with the headers of IP, UDP and DTLS.
     private static let maxDatagramBytes = 1232
 
-    /// Keys of tickets are replaced at a start that is later than this.
+    /// Keys of tickets are replaced when they are older than this.
     private static let ticketKeyAge = TimeAmount.hours(7 * 24)
 
     /// The keys of DTLS tickets, the same over restarts: nodes that sleep come back by a short handshake. `nil`: no listener has DTLS,
@@ -30,7 +30,7 @@ extension Assembly {
                 now: clock.milliseconds
             )
         } catch {
-            logger.error("DTLS sessions can't be resumed until the next start", metadata: ["error": "\(error)"])
+            logger.error("the keys of DTLS tickets can't be had", metadata: ["error": "\(error)"])
             return nil
         }
     }

@@ -31,9 +31,6 @@ final class CoAPSender: ClientConnection {
         self.site = site
     }
 
-    /// Requests that wait for the disk or for an outside broker.
-    var isBusy: Bool { !self.open.isEmpty }
-
     /// Whether one more seal may be tried. Everybody can fail in the name of an address that is not proven, so no failures count
     /// there: a seal that verifies proves enough.
     func mayTrySeal(_ failures: FailureBudget, budget: String, now: NIODeadline) -> Bool {

@@ -16,8 +16,6 @@ struct CoAPSenderTable {
     private var young: [Key: Client] = [:]
     private var old: [Key: Client] = [:]
 
-    var count: Int { self.young.count + self.old.count }
-
     subscript(key: Key) -> Client? {
         mutating get {
             if let client = self.young[key] { return client }

@@ -159,10 +159,13 @@ package struct StateDirectory: Sendable {
     }
 
     /// Notes in the lock file that there is a database with bytes.
-    static func mark(_ lock: Int32) {
+    ///
+    /// - Returns: Why it could not, as an errno; nil: it is noted.
+    static func mark(_ lock: Int32) -> Int32? {
         var status = stat()
-        guard fstat(lock, &status) == 0, status.st_size == 0 else { return }
-        _ = pwrite(lock, "sealgate\n", 9, 0)
+        guard fstat(lock, &status) == 0 else { return errno }
+        guard status.st_size == 0, pwrite(lock, "sealgate\n", 9, 0) < 0 else { return nil }
+        return errno
     }
 
     /// Whether the header asks for a later format, which SQLite would only read.

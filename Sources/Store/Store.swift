@@ -165,7 +165,14 @@ package final class Store: Sendable {
         } catch {
             throw StoreError(error, file: file, operation: operation)
         }
-        if let lock { StateDirectory.mark(lock) }
+        if let code = lock.flatMap(StateDirectory.mark) {
+            logger.warning(
+                "the lock file can't be written: a database that is emptied before the next start would pass for a new one",
+                metadata: [
+                    "file": "\(directory.lock)", "database": "\(file)", "error": "\(String(cString: strerror(code)))",
+                ]
+            )
+        }
         self.worker?.start()
     }
 

@@ -32,7 +32,7 @@ test: ## all tests, with real Mosquitto, Lua and Python peers (installs what is 
 	FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh
 	PYTHONDONTWRITEBYTECODE=1 .venv/bin/python -m unittest discover -s Examples/nodes/python
 	$(SWIFT) build --build-tests $(CHECK_IMPORTS)
-	$(SWIFT) test --skip-build --disable-xctest
+	scripts/test.sh
 
 fuzz: ## feed the decoders what no peer should send, for FUZZ_SECONDS (60)
 	@scripts/setup.sh

@@ -10,4 +10,4 @@ export SEALGATE_CRASH_MOMENTS=${1:-200}
 export SEALGATE_CRASH_SEED=${2:-$((RANDOM * 32768 + RANDOM + 1))}
 echo "$SEALGATE_CRASH_MOMENTS moments, seed $SEALGATE_CRASH_SEED"
 swift build --build-tests
-swift test --skip-build --disable-xctest --filter CrashMatrixTests
+scripts/test.sh --filter CrashMatrixTests

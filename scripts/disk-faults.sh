@@ -6,4 +6,4 @@ cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin
 
 swift build --build-tests
-SEALGATE_FAULT_CALLS=all swift test --skip-build --disable-xctest --filter DiskFaultTests
+SEALGATE_FAULT_CALLS=all scripts/test.sh --filter DiskFaultTests

@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// A sealed node and its commands, in this process and on real sockets, over a disk that fails on command.
-@Suite("Failed commits of sealed commands", .serialized, .timeLimit(.minutes(1)))
+@Suite("Failed commits of sealed commands", .serialized, .timeLimit(.minutes(5)))
 struct FailedCommandTests {
     private final class Disk: Sendable {
         private static let full: Int32 = 13
@@ -117,7 +117,7 @@ struct FailedCommandTests {
             try self.send("on", port: guestPort)
             disk.fill()
             try node.send(Self.publish(Self.topic + "/sessionID", "first", id: nil))
-            try await eventually(within: .seconds(40)) { await gateway.counters()?.failedCommits ?? 0 > 0 }
+            try await eventually { await gateway.counters()?.failedCommits ?? 0 > 0 }
             try self.expectNothing(node)
             disk.free()
             try node.send(Self.publish(Self.topic + "/sessionID", "second", id: nil))
@@ -138,7 +138,7 @@ struct FailedCommandTests {
             try self.send("on", port: guestPort)
             disk.fill()
             try node.send(Self.publish(Self.topic + "/sessionID", "first", id: nil))
-            try await eventually(within: .seconds(40)) { await gateway.counters()?.failedCommits ?? 0 > 0 }
+            try await eventually { await gateway.counters()?.failedCommits ?? 0 > 0 }
             try self.expectNothing(node)
             disk.free()
             #expect(try self.command(node, keys, session: "first") == "on")

@@ -11,7 +11,7 @@ import Testing
 @testable import Gateway
 
 /// Who a CONNECT is taken for, by what it proves and claims.
-@Suite("Who connects", .timeLimit(.minutes(1)))
+@Suite("Who connects", .timeLimit(.minutes(5)))
 struct IdentifyTests {
     private static let password = "correct horse battery"
 

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Gateway
 
-@Suite("Checking passwords", .timeLimit(.minutes(1)))
+@Suite("Checking passwords", .timeLimit(.minutes(5)))
 struct PasswordCheckerTests {
     /// A checker on a loop, whose work is held up until it is let go.
     private final class Desk: Sendable {

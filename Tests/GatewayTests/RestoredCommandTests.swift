@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 
 /// Commands for a sealed node that an earlier run left in the store.
-@Suite("Commands of the last run", .serialized, .timeLimit(.minutes(1)))
+@Suite("Commands of the last run", .serialized, .timeLimit(.minutes(5)))
 struct RestoredCommandTests {
     private static let session: Int64 = 1
 

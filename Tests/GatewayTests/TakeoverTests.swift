@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// A device with as many connections as it may have, in this process and on real sockets.
-@Suite("Taking over", .timeLimit(.minutes(1)))
+@Suite("Taking over", .timeLimit(.minutes(5)))
 struct TakeoverTests {
     private static let password = "correct horse battery"
 

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// A broker that is there already, and the gateway as its client: the topology of the published scheme.
-@Suite(.timeLimit(.minutes(3)), .serialized, .ownThread) struct AttachedBrokerTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized, .ownThread) struct AttachedBrokerTests {
     private struct Site {
         /// Where the nodes are.
         let home: Mosquitto
@@ -127,8 +127,7 @@ import Testing
                 "a%d",
             ]
                 + options,
-            environment: ["PYTHONDONTWRITEBYTECODE": "1"],
-            within: .seconds(60)
+            environment: ["PYTHONDONTWRITEBYTECODE": "1"]
         )
         #expect(node.exit == .status(0), "\(node.all)")
         #expect(try await site.outside.messages(5).map(\.payload) == (1...5).map { "a\($0)" })
@@ -231,7 +230,7 @@ import Testing
         try await site.home.kill()
         try await site.gateway.logged("attached broker lost", "127.0.0.1:\(site.home.port)")
         let home = try await Mosquitto.start(ports: site.home.ports)
-        _ = try await site.gateway.log.lines(count: 2, within: .seconds(20)) { $0.contains("] attached") }
+        _ = try await site.gateway.log.lines(count: 2) { $0.contains("] attached") }
         let target = MosquittoTarget(port: home.port)
         let fresh = try await self.kitchen(target)
         _ = try await fresh.publish(try fresh.seal("after", session: try await fresh.session(1)))
@@ -250,7 +249,7 @@ import Testing
         let again = try await site.gateway.restart()
         try await again.logged("] attached", "session-present=true")
         for subscriber in [site.outside, site.opened] {
-            try await subscriber.message(payload: "3000", within: .seconds(60))
+            try await subscriber.message(payload: "3000")
             // At least once: some come twice.
             var firsts: [String] = []
             var seen: Set<String> = []

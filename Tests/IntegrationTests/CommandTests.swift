@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What the commands say and how they end.
-@Suite(.timeLimit(.minutes(2))) struct CommandTests {
+@Suite(.inTurn, .timeLimit(.minutes(5))) struct CommandTests {
     private func home(_ change: (inout SiteConfiguration) -> Void = { _ in }) throws -> GatewayProcess.Home {
         var configuration = SiteConfiguration.plain(port: 1)
         change(&configuration)
@@ -145,7 +145,7 @@ import Testing
             text.replacingOccurrences(of: "plaintext = true", with: "plaintext = true\nmax_payload = \"2B\"")
         )
         gateway.signal(SIGHUP)
-        try await eventually(within: .seconds(40)) {
+        try await eventually {
             _ = try await MosquittoPublisher.publish(node, topic: "nodes/lamp/data", payload: "long")
             return gateway.log.lines.contains { $0.contains("payload too large") }
         }

@@ -2,7 +2,8 @@ import TestSupport
 import Testing
 
 /// What clients send byte by byte, and what the gateway answers: the table is in the files under Conversations.
-@Suite(.timeLimit(.minutes(5)), .serialized, .ownThread, GuestSite.Shared(plain: true)) struct ConversationTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized, .ownThread, GuestSite.Shared(plain: true))
+struct ConversationTests {
     @Test("a conversation goes as the standard says", arguments: Conversation.all)
     func conversation(_ conversation: Conversation) throws {
         try ConversationRunner.run(conversation, port: try GuestSite.shared.gateway.port())

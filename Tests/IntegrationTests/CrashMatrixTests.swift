@@ -6,7 +6,7 @@ import Testing
 ///
 /// `SEALGATE_CRASH_MOMENTS` says how often, `SEALGATE_CRASH_SEED` which moments and incidents; `scripts/crash-matrix.sh` is the
 /// long run.
-@Suite(.timeLimit(.minutes(20)), .serialized, .ownThread) struct CrashMatrixTests {
+@Suite(.inTurn, .timeLimit(.minutes(20)), .serialized, .ownThread) struct CrashMatrixTests {
     private static let environment = ProcessInfo.processInfo.environment
     private static let moments = Self.environment["SEALGATE_CRASH_MOMENTS"].flatMap { Int($0) } ?? 10
     private static let seed =

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// A database that a power cut or a dying card has damaged: set aside, named, what can be read of it saved, and running again.
-@Suite(.timeLimit(.minutes(2)), .serialized, .ownThread) struct DamagedDatabaseTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized, .ownThread) struct DamagedDatabaseTests {
     /// What happens to the file while the gateway is away.
     struct Damage: Sendable, CustomTestStringConvertible {
         let testDescription: String

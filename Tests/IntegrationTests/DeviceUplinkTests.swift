@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// `connect_as = "device"`: the outside broker sees each device, and gives it its own branch only.
-@Suite(.timeLimit(.minutes(3)), .serialized) struct DeviceUplinkTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized) struct DeviceUplinkTests {
     private static let names = ["attic-1", "kitchen", "lamp", "porch", "shed"]
 
     private static func key(_ name: String) -> [UInt8] { Array((name + "-0123456789abcdef").utf8.prefix(16)) }
@@ -121,7 +121,7 @@ import Testing
         let configuration = self.configuration(broker.ports[1], ["max_device_connections = 2", acknowledge])
         let gateway = try await self.home(configuration).start()
         for name in Self.names { try await self.publish(gateway, name, (1...10).map { "\(name) \($0)" }) }
-        let received = try await outside.messages(50, within: .seconds(60))
+        let received = try await outside.messages(50)
         for name in Self.names {
             let own = received.filter { $0.payload.hasPrefix("\(name) ") }
             #expect(own.map(\.payload) == (1...10).map { "\(name) \($0)" })
@@ -146,7 +146,7 @@ import Testing
         for number in 1...2 {
             try await self.publish(gateway, "lamp", ["\(number)"])
             try await outside.message(payload: "\(number)")
-            _ = try await broker.log.lines(count: number, within: .seconds(20)) {
+            _ = try await broker.log.lines(count: number) {
                 $0.contains("Client lamp") && $0.contains("disconnected")
             }
         }
@@ -162,7 +162,7 @@ import Testing
         let broker = try await self.broker(ports: ports)
         let outside = try await MosquittoSubscriber.start(.init(port: broker.port), topics: ["sites/#"])
         let second = try await home.start()
-        let received = try await outside.messages(15, within: .seconds(60))
+        let received = try await outside.messages(15)
         #expect(Set(received.map(\.payload)).count == 15)
         for name in Self.names { try await self.expectIdentity(broker, name) }
         #expect(try await second.stop() == .status(0))
@@ -198,10 +198,10 @@ import Testing
         let next = try await self.broker(ports: ports)
         let listener = try await MosquittoSubscriber.start(.init(port: next.port), topics: ["sites/#"])
         try await self.publish(gateway, "kitchen", ["of another"])
-        try await listener.message(payload: "of another", within: .seconds(30))
+        try await listener.message(payload: "of another")
         #expect(!next.log.lines.contains { $0.contains(" as lamp (") })
         #expect(try await home.run(["device", "restore", "lamp"]).exit == .status(0))
-        try await listener.message(payload: "waits", within: .seconds(30))
+        try await listener.message(payload: "waits")
         #expect(try await home.run(["device", "revoke", "lamp"]).exit == .status(0))
         try await next.log.line("the end of lamp") { $0.contains("Client lamp") && $0.contains("disconnected") }
     }
@@ -232,8 +232,8 @@ import Testing
         try await self.publish(gateway, "porch", ["last of porch"])
         let broker = try await self.broker(ports: ports)
         let outside = try await MosquittoSubscriber.start(.init(port: broker.port), topics: ["sites/#"])
-        try await outside.message(payload: "last of porch", within: .seconds(30))
-        _ = try await outside.messages(isRejecting ? 8 : 4, within: .seconds(30))
+        try await outside.message(payload: "last of porch")
+        _ = try await outside.messages(isRejecting ? 8 : 4)
         let porch = outside.received.map(\.payload).filter { $0.contains("porch") }
         #expect(porch == ["porch 1", "porch 2", "last of porch"])
         let lamp = outside.received.map(\.payload).filter { $0.hasPrefix("lamp") }

@@ -5,7 +5,7 @@ import Testing
 /// The disk under the whole gateway fails: nothing acknowledged is lost, the gateway says what failed, and it goes on when it can.
 ///
 /// `SEALGATE_FAULT_CALLS=all` lets each call of a run fail, one run after the other; otherwise some are drawn, from `SEALGATE_FAULT_SEED`.
-@Suite(.timeLimit(.minutes(30)), .serialized, .ownThread) struct DiskFaultTests {
+@Suite(.inTurn, .timeLimit(.minutes(30)), .serialized, .ownThread) struct DiskFaultTests {
     private static let environment = ProcessInfo.processInfo.environment
     private static let isWhole = Self.environment["SEALGATE_FAULT_CALLS"] == "all"
     private static let seed =

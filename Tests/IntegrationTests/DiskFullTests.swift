@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// The disk fills up, and is freed again.
-@Suite(.timeLimit(.minutes(2)), .ownThread) struct DiskFullTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .ownThread) struct DiskFullTests {
     @Test("a full disk takes nothing new and says so; what is stored still leaves; a freed one takes again")
     func full() async throws {
         let broker = try ScriptedBroker()

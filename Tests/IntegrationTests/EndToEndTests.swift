@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// `acknowledge = "end-to-end"`: the node's acknowledgement waits for the outside broker's, and the disk is for the bad days.
-@Suite(.timeLimit(.minutes(2)), .serialized, .ownThread) struct EndToEndTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized, .ownThread) struct EndToEndTests {
     private struct Stage {
         let broker: ScriptedBroker
         let home: GatewayProcess.Home

@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// An outside broker that breaks the protocol: the gateway leaves it and comes back, and its nodes notice nothing.
-@Suite(.timeLimit(.minutes(2)), .serialized, .ownThread) struct HostileBrokerTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized, .ownThread) struct HostileBrokerTests {
     /// Accepts the gateway's connection as a broker does, and takes its SUBSCRIBE.
     private func accept(_ listener: RawMQTTClient.Listener) throws -> RawMQTTClient {
         let gateway = try listener.accept()

@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// What no proper client sends, against the listener of a running gateway: it closes that connection and nothing else.
-@Suite(.timeLimit(.minutes(2)), .serialized, .ownThread) struct HostileClientTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized, .ownThread) struct HostileClientTests {
     private struct Site {
         let broker: Mosquitto
         let gateway: GatewayProcess

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Tricks to be somebody else, or to read and write more than one may, against a running gateway.
-@Suite(.timeLimit(.minutes(2)), .serialized, .ownThread) struct HostileRightsTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized, .ownThread) struct HostileRightsTests {
     /// A device that may everything.
     private static let writer = """
         [profile.writer]

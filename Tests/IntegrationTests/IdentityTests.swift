@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Who may connect, with real clients: user names and passwords, certificates and their revocation.
-@Suite(.timeLimit(.minutes(2)), .serialized) struct IdentityTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized) struct IdentityTests {
     private struct Site {
         let broker: Mosquitto
         let home: GatewayProcess.Home
@@ -84,7 +84,7 @@ import Testing
         #expect(!site.gateway.log.lines.contains { $0.contains("a long secre") })
     }
 
-    @Test("a new password closes the device's connections, and the old one is worth nothing within a second")
+    @Test("a new password closes the device's connections, and the old one is worth nothing")
     func changed() async throws {
         let site = try await self.site(devices: Self.device("hass")) { home in
             try await self.setPassword("a long secret", of: "hass", home)
@@ -93,7 +93,7 @@ import Testing
         let listener = try await MosquittoSubscriber.start(old, topics: ["nodes/hass/cmd/#"])
         try await self.setPassword("another secret", of: "hass", site.home)
         try await site.gateway.logged("devices changed")
-        try await listener.disconnected(within: .seconds(10))
+        try await listener.disconnected()
         let refused = try await MosquittoPublisher.publish(old, topic: "nodes/hass/data", payload: "no")
         #expect(refused.all.lowercased().contains("bad user name or password"), "\(refused.all)")
         let new = self.user("hass", "another secret", port: try site.gateway.port())

@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// Sealed commands while the gateway is killed at random moments.
-@Suite(.timeLimit(.minutes(3)), .serialized, .ownThread) struct KilledCommandTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized, .ownThread) struct KilledCommandTests {
     /// A node that keeps a session at the gateway, and remembers which of its session IDs no command has used.
     private struct Node {
         var peer: MQTTPeer
@@ -81,7 +81,7 @@ import Testing
         let sender = try site.guest("sender")
         sent += 1
         try sender.publish(SealedCommandSite.topic, "\(sent)", id: 1)
-        try await eventually(within: .seconds(40)) { try node.take() && node.executed.last == sent }
+        try await eventually { try node.take() && node.executed.last == sent }
         #expect(node.executed == node.executed.sorted())
         #expect(Set(node.executed).count == node.executed.count)
         // At most the one of each kill that was not acknowledged is missing.

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// The nodes under Examples/nodes, as they are, against a real gateway.
-@Suite(.timeLimit(.minutes(2)), .serialized) struct NodeExamplesTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized) struct NodeExamplesTests {
     /// The root of the repository.
     private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().path
@@ -41,13 +41,12 @@ import Testing
         try await ChildProcess.run(
             Self.python,
             [Self.nodes + "/python/" + script] + arguments,
-            environment: ["PYTHONDONTWRITEBYTECODE": "1"],
-            within: .seconds(60)
+            environment: ["PYTHONDONTWRITEBYTECODE": "1"]
         )
     }
 
     private func lua(_ arguments: [String]) async throws -> ChildProcess.Finished {
-        try await ChildProcess.run("lua5.1", [Self.nodes + "/nodemcu/shim/run.lua"] + arguments, within: .seconds(60))
+        try await ChildProcess.run("lua5.1", [Self.nodes + "/nodemcu/shim/run.lua"] + arguments)
     }
 
     @Test("the Python node's readings arrive opened, in order, in hex and in raw form", arguments: [[], ["--raw"]])
@@ -123,7 +122,7 @@ import Testing
         _ = try await node.output.line("a refusal") { $0.contains("refused \(topic)") }
         _ = try await MosquittoPublisher.publish(outside, topic: "sites/attic/kitchen/cmd/light", payload: "off")
         try await site.outside.message(payload: "done: off")
-        #expect(try await node.waitForExit(within: .seconds(20)) == .status(0))
+        #expect(try await node.waitForExit() == .status(0))
         #expect(node.output.lines.count { $0.hasPrefix("command ") } == 2)
         #expect(!site.outside.received.contains { $0.topic.hasSuffix("/sessionID") })
     }

@@ -14,7 +14,7 @@ struct PatientNode {
         _ number: Int,
         to gateway: GatewayProcess,
         padding: Int = 0,
-        for limit: Duration = .seconds(40)
+        for limit: Duration = .patience
     ) throws {
         let clock = ContinuousClock()
         let begin = clock.now

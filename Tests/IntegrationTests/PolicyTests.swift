@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// Who may say and hear what, with real clients on real listeners.
-@Suite(.timeLimit(.minutes(2)), .serialized) struct PolicyTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized) struct PolicyTests {
     private static let heaterKey = hexBytes("0102030405060708090a0b0c0d0e0f10")
     private static let pumpKey = hexBytes("101112131415161718191a1b1c1d1e1f")
 
@@ -113,13 +113,13 @@ import Testing
         _ = try await MosquittoSubscriber.start(site.heater(), topics: ["nodes/heater/cmd/#"])
     }
 
-    @Test("a revoked device is cut off within a second or two, and may come back when restored")
+    @Test("a revoked device is cut off, and may come back when restored")
     func revoked() async throws {
         let site = try await self.site()
         let listening = try await MosquittoSubscriber.start(site.heater(), topics: ["nodes/heater/cmd/#"])
         let revoked = try await site.home.run(["device", "revoke", "heater"])
         #expect(revoked.exit == .status(0), "\(revoked.all)")
-        try await listening.disconnected(within: .seconds(3))
+        try await listening.disconnected()
         let refused = try await MosquittoPublisher.publish(
             site.heater(),
             topic: "nodes/heater/data",
@@ -127,7 +127,7 @@ import Testing
         )
         #expect(refused.exit != .status(0))
         #expect(try await site.home.run(["device", "restore", "heater"]).exit == .status(0))
-        try await eventually(within: .seconds(3)) {
+        try await eventually {
             try await MosquittoPublisher.publish(site.heater(), topic: "nodes/heater/data", payload: "back").exit
                 == .status(0)
         }
@@ -135,11 +135,11 @@ import Testing
         #expect(!site.outside.received.contains { $0.payload == "revoked" })
     }
 
-    @Test("a device that is added while the gateway runs may speak within a second")
+    @Test("a device that is added while the gateway runs may speak")
     func added() async throws {
         let site = try await self.site()
         try await site.home.importDevices(SiteDevices.plain("fan"))
-        try await eventually(within: .seconds(3)) {
+        try await eventually {
             _ = try await MosquittoPublisher.publish(site.plain, topic: "nodes/fan/data", payload: "spin")
             return site.outside.received.contains { $0.payload == "spin" }
         }
@@ -189,7 +189,7 @@ import Testing
                 retain: true
             )
         }
-        try await eventually(within: .seconds(40)) {
+        try await eventually {
             let heater = try await MosquittoSubscriber.start(site.heater(), topics: ["nodes/heater/cmd/#"])
             return (try? await heater.message(payload: "night", within: .milliseconds(500))) != nil
         }

@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// Routes between the nodes and several outside brokers.
-@Suite(.timeLimit(.minutes(2)), .serialized) struct RouteCrossingTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized) struct RouteCrossingTests {
     private static let routes = """
         [uplink.lab]
         address = ["mqtt://127.0.0.1:LAB"]

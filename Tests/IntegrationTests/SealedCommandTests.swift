@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// Commands for a node whose messages are sealed: under the session IDs that it publishes, each used once.
-@Suite(.timeLimit(.minutes(2)), .serialized, .ownThread) struct SealedCommandTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized, .ownThread) struct SealedCommandTests {
     private typealias Site = SealedCommandSite
 
     @Test("a command waits for a session ID of its node, is sealed under it, and the next one waits for the next")

@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// A sealed message from a node to the outside broker, and those that must not arrive.
-@Suite(.timeLimit(.minutes(2)), .serialized) struct SealedMessageTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized) struct SealedMessageTests {
     /// An outside broker, a gateway with a plain uplink and two sealed devices, and somebody who listens outside.
     private struct Site {
         let broker: Mosquitto

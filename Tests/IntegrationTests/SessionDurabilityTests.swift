@@ -2,7 +2,7 @@ import TestSupport
 import Testing
 
 /// What a session was told survives SIGKILL: messages, subscriptions, and each step of QoS 2.
-@Suite(.timeLimit(.minutes(3)), .serialized, .ownThread) struct SessionDurabilityTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized, .ownThread) struct SessionDurabilityTests {
     /// SIGKILL, and the next one in its directory.
     private func killed(_ gateway: GatewayProcess) async throws -> GatewayProcess {
         try await gateway.kill()

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What the gateway says of itself, outside and here.
-@Suite(.timeLimit(.minutes(2)), .serialized) struct StateTopicTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized) struct StateTopicTests {
     private static let outside = "sealgate/attic/bridge/state"
     private static let uplink = "sealgate/attic/uplink/cloud"
 
@@ -72,20 +72,20 @@ import Testing
         let gateway = try await self.home(.plain(port: broker.port)).start()
         let target = MosquittoTarget(port: try self.guestPort(gateway))
         let listener = try await MosquittoSubscriber.start(target, topics: ["sealgate/#"])
-        try await eventually(within: .seconds(40)) {
+        try await eventually {
             try listener.last(Self.uplink)?["state"] as? String == "connected"
         }
         #expect(listener.received.contains { $0.topic == Self.outside && $0.payload == "online" && $0.isRetained })
         #expect(try listener.last(Self.uplink)?["address"] as? String == "mqtt://127.0.0.1:\(broker.port)")
         try await broker.kill()
-        try await eventually(within: .seconds(40)) { try listener.last(Self.uplink)?["state"] as? String == "waiting" }
+        try await eventually { try listener.last(Self.uplink)?["state"] as? String == "waiting" }
         #expect(try listener.last(Self.uplink)?["last_error"] is String)
         #expect(try listener.last(Self.uplink)?["address"] == nil)
         let late = try await MosquittoSubscriber.start(target, topics: [Self.uplink])
         let first = try #require(try await late.messages(1).first)
         #expect(first.isRetained && !first.payload.contains("\"connected\""))
         #expect(try await gateway.stop() == .status(0))
-        try await eventually(within: .seconds(40)) {
+        try await eventually {
             listener.received.last { $0.topic == Self.outside }?.payload == "offline"
         }
     }
@@ -97,13 +97,13 @@ import Testing
         var target = MosquittoTarget(port: try self.guestPort(gateway), clientID: "panel")
         target.options = ["-c"]
         let before = try await MosquittoSubscriber.start(target, topics: ["sealgate/#"])
-        try await eventually(within: .seconds(40)) { try before.last(Self.uplink)?["state"] as? String == "connected" }
+        try await eventually { try before.last(Self.uplink)?["state"] as? String == "connected" }
         try await before.stop()
         try await broker.kill()
         try await gateway.logged("uplink down")
         let again = try await Mosquitto.start(.init(), ports: broker.ports)
-        _ = try await gateway.log.lines(count: 2, within: .seconds(60)) { $0.contains("uplink connected") }
-        try await eventually(within: .seconds(40)) {
+        _ = try await gateway.log.lines(count: 2) { $0.contains("uplink connected") }
+        try await eventually {
             let now = try await MosquittoSubscriber.start(.init(port: target.port), topics: [Self.uplink])
             return try await now.messages(1).first?.payload.contains("\"state\":\"connected\"") == true
         }
@@ -141,8 +141,8 @@ import Testing
         let gateway = try await self.home(configuration).start()
         let node = MosquittoTarget(port: try gateway.port())
         _ = try await MosquittoPublisher.publish(node, topic: "nodes/lamp/state", payload: "on")
-        try await gateway.logged("may forbid the gateway's state topic", within: .seconds(30))
-        #expect(try await broker.taken(1, within: .seconds(30)).map(\.topic) == ["sites/attic/lamp/state"])
+        try await gateway.logged("may forbid the gateway's state topic")
+        #expect(try await broker.taken(1).map(\.topic) == ["sites/attic/lamp/state"])
         #expect(try await gateway.stop() == .status(0))
         #expect(!gateway.log.lines.contains { $0.contains("dead letters") })
     }
@@ -157,9 +157,9 @@ import Testing
         var configuration = SiteConfiguration.plain(port: broker.port)
         configuration.uplink.append("protocol = \"\(version)\"")
         let gateway = try await self.home(configuration).start()
-        try await gateway.logged("may forbid the gateway's state topic", within: .seconds(30))
+        try await gateway.logged("may forbid the gateway's state topic")
         broker.change { $0.welcome = .accept }
-        try await gateway.logged("uplink connected", within: .seconds(30))
+        try await gateway.logged("uplink connected")
         let node = MosquittoTarget(port: try gateway.port())
         _ = try await MosquittoPublisher.publish(node, topic: "nodes/lamp/state", payload: "on")
         #expect(try await broker.taken(1).map(\.text) == ["on"])
@@ -172,10 +172,10 @@ import Testing
         broker.change { $0.acknowledging = .never }
         let gateway = try await self.home(.plain(port: broker.port)).start()
         try await gateway.logged("uplink connected")
-        try await eventually(within: .seconds(40)) { try await self.status(gateway) == "stalled" }
+        try await eventually { try await self.status(gateway) == "stalled" }
         broker.change { $0.acknowledging = .atOnce }
         broker.cut()
-        try await eventually(within: .seconds(30)) { try await self.status(gateway) == "connected" }
+        try await eventually { try await self.status(gateway) == "connected" }
         #expect(try await gateway.stop() == .status(0))
     }
 

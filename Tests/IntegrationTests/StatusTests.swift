@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// `sealgate status` and `sealgate dead`, with the gateway that they are about.
-@Suite(.timeLimit(.minutes(2)), .serialized) struct StatusTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized) struct StatusTests {
     private func home(_ configuration: SiteConfiguration) async throws -> GatewayProcess.Home {
         let home = try GatewayProcess.Home(configuration: configuration.text)
         try await home.importDevices(SiteDevices.plain("lamp"))
@@ -54,9 +54,9 @@ import Testing
         try await gateway.logged("uplink connected")
         let node = MosquittoTarget(port: try gateway.port())
         for topic in ["nodes/lamp/a", "nodes/nobody/a"] {
-            _ = try await MosquittoPublisher.publish(node, topic: topic, payload: "on", within: .seconds(5))
+            _ = try await MosquittoPublisher.publish(node, topic: topic, payload: "on")
         }
-        try await eventually(within: .seconds(40)) { try await self.uplink(home)["delivered"] as? Int == 1 }
+        try await eventually { try await self.uplink(home)["delivered"] as? Int == 1 }
         let status = try await self.status(home)
         #expect((status["clock"] as? [String: Any])?["set"] as? Bool == true)
         #expect((status["refused"] as? [String: Int])?["not proven"] ?? 0 >= 1, "\(status)")
@@ -72,7 +72,7 @@ import Testing
         try await broker.kill()
         try await gateway.logged("uplink down")
         _ = try await MosquittoPublisher.publish(node, topic: "nodes/lamp/a", payload: "off")
-        try await eventually(within: .seconds(40)) {
+        try await eventually {
             (try await self.uplink(home)["spool"] as? [String: Any])?["messages"] as? Int == 1
         }
         #expect(try await self.uplink(home)["last_error"] is String)
@@ -110,7 +110,7 @@ import Testing
 
         // Not mended yet: it is back under another number.
         #expect(try await home.run(["dead", "resend", "\(ids[0])"]).exit == .status(0))
-        try await eventually(within: .seconds(40)) {
+        try await eventually {
             let now = try self.json(try await home.run(["dead", "list", "--json"])) as? [[String: Any]]
             return now?.count == 2 && now?.contains { $0["id"] as? Int == ids[0] } == false
         }
@@ -123,7 +123,7 @@ import Testing
         #expect(try await home.run(["dead", "resend", "--all"]).exit == .status(0))
         try await listener.message(payload: long)
         try await listener.message(payload: long + " too")
-        try await eventually(within: .seconds(40)) { try await home.run(["dead", "list"]).output.isEmpty }
+        try await eventually { try await home.run(["dead", "list"]).output.isEmpty }
         #expect(listener.received.count == 3)
         #expect(try await gateway.stop() == .status(0))
     }

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What the system sees: the disk has a message before its node is told so.
-@Suite(.timeLimit(.minutes(2)), .ownThread) struct SyncOrderTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .ownThread) struct SyncOrderTests {
     /// The system lets a process be traced.
     private static let canTrace: Bool = {
         guard let tried = try? ChildProcess("strace", ["-o", "/dev/null", "true"]) else { return false }
@@ -60,7 +60,7 @@ import Testing
             try node.publish("nodes/lamp/data", "\(1000 + number)", id: number)
             try node.expect(.puback, number)
         }
-        #expect(try await gateway.stop(within: .seconds(30)) == .status(0))
+        #expect(try await gateway.stop() == .status(0))
 
         var isWritten = false
         var isSynced = false

@@ -56,7 +56,7 @@ struct UplinkStage {
     }
 
     /// The broker took every number, and they came for the first time in this order; and the gateway kept to the standard.
-    func expectAll(_ numbers: ClosedRange<Int>, within limit: Duration = .seconds(60)) async throws {
+    func expectAll(_ numbers: ClosedRange<Int>, within limit: Duration = .patience) async throws {
         let last = "\(numbers.upperBound)"
         try await self.broker.taken(payload: last, within: limit)
         // One that was dropped or refused comes again behind the last.

@@ -3,7 +3,7 @@ import Testing
 
 /// What an outside broker does that a good one would not, and what must become of the messages: none is lost, they arrive in
 /// order, the link comes back, and the operator is told in words.
-@Suite(.timeLimit(.minutes(3))) struct UplinkStoryTests {
+@Suite(.inTurn, .timeLimit(.minutes(5))) struct UplinkStoryTests {
     /// How many messages a story has.
     private static let count = 200
 

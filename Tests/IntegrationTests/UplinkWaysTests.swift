@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Ways to a Mosquitto outside: keys that are encrypted or pinned, WebSockets, a proxy, addresses that come back.
-@Suite(.timeLimit(.minutes(3)), .serialized) struct UplinkWaysTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized) struct UplinkWaysTests {
     private static let now = Int64(Date().timeIntervalSince1970)
 
     private let files: TemporaryDirectory
@@ -191,7 +191,7 @@ import Testing
         }()
         try await change()
         try await sent
-        try await eventually(within: .seconds(30)) {
+        try await eventually {
             Set(readers.flatMap(\.received).map(\.payload)).isSuperset(of: lines)
         }
         var seen: Set<String> = []

@@ -28,8 +28,7 @@ struct DemoTests {
             GatewayProcess.binary,
             ["demo"] + arguments,
             environment: ["TMPDIR": self.temporary.path],
-            directory: self.directory.path,
-            within: .seconds(90)
+            directory: self.directory.path
         )
     }
 

@@ -166,7 +166,7 @@ package final class ChildProcess: Sendable {
 
     /// Waits for its end; kills it when that takes longer than `limit`, and throws.
     @discardableResult
-    package func waitForExit(within limit: Duration = .seconds(40)) async throws -> Exit {
+    package func waitForExit(within limit: Duration = .patience) async throws -> Exit {
         do {
             try await self.ending.line("end of \(self.name)", within: limit) { _ in true }
         } catch {
@@ -185,7 +185,7 @@ package final class ChildProcess: Sendable {
         input: String? = nil,
         environment: [String: String] = [:],
         directory: String? = nil,
-        within limit: Duration = .seconds(40)
+        within limit: Duration = .patience
     ) async throws -> Finished {
         let child = try ChildProcess(
             program,
@@ -198,8 +198,8 @@ package final class ChildProcess: Sendable {
         child.closeInput()
         let exit = try await child.waitForExit(within: limit)
         // The pipes are read to their end even when the process was quick.
-        _ = try? await child.output.lines(count: .max, within: .seconds(2))
-        _ = try? await child.errors.lines(count: .max, within: .seconds(2))
+        _ = try? await child.output.lines(count: .max, within: .seconds(20))
+        _ = try? await child.errors.lines(count: .max, within: .seconds(20))
         return Finished(exit: exit, output: child.output.lines, errors: child.errors.lines)
     }
 

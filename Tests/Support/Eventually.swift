@@ -6,13 +6,14 @@ package struct NotInTime: Error, CustomStringConvertible {
 
 /// Asks `condition` again and again until it holds. For what can only be found out by trying, each of which takes its time: a
 /// line of a log is waited for with ``OutputLog`` instead.
-package func eventually(within limit: Duration, _ condition: () async throws -> Bool) async throws {
+package func eventually(within limit: Duration = .patience, _ condition: () async throws -> Bool) async throws {
     let deadline = ContinuousClock.now + limit
     var attempts = 0
     repeat {
         attempts += 1
         if try await condition() { return }
-        await Task.yield()
+        // What is waited for needs the processor too.
+        try await Task.sleep(for: .milliseconds(10))
     } while ContinuousClock.now < deadline
     throw NotInTime(description: "not within \(limit), in \(attempts) attempts")
 }

@@ -106,14 +106,14 @@ package final class GatewayProcess: Sendable {
 
     /// A line of the log that holds all of `words`.
     @discardableResult
-    package func logged(_ words: String..., within limit: Duration = .seconds(40)) async throws -> String {
+    package func logged(_ words: String..., within limit: Duration = .patience) async throws -> String {
         try await self.log.line("log line with \(words)", within: limit) { line in
             words.allSatisfy { line.contains($0) }
         }
     }
 
     /// SIGTERM, and the end that follows.
-    package func stop(within limit: Duration = .seconds(40)) async throws -> ChildProcess.Exit {
+    package func stop(within limit: Duration = .patience) async throws -> ChildProcess.Exit {
         self.process.signal(SIGTERM)
         return try await self.process.waitForExit(within: limit)
     }
@@ -135,7 +135,7 @@ package final class GatewayProcess: Sendable {
     }
 
     /// Waits for an end that comes by itself.
-    package func waitForExit(within limit: Duration = .seconds(40)) async throws -> ChildProcess.Exit {
+    package func waitForExit(within limit: Duration = .patience) async throws -> ChildProcess.Exit {
         try await self.process.waitForExit(within: limit)
     }
 }

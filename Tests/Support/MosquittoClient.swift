@@ -44,7 +44,7 @@ package enum MosquittoPublisher {
         payload: String,
         qos: Int = 1,
         retain: Bool = false,
-        within limit: Duration = .seconds(40)
+        within limit: Duration = .patience
     ) async throws -> ChildProcess.Finished {
         // From standard input, for a payload may be longer than an argument and hold anything but NUL.
         let options = ["-t", topic, "-q", "\(qos)", "-s"] + (retain ? ["-r"] : [])
@@ -57,7 +57,7 @@ package enum MosquittoPublisher {
         topic: String,
         lines: [String],
         qos: Int = 1,
-        within limit: Duration = .seconds(60)
+        within limit: Duration = .patience
     ) async throws -> ChildProcess.Finished {
         let options = ["-t", topic, "-q", "\(qos)", "-l"]
         let input = lines.joined(separator: "\n") + "\n"
@@ -109,14 +109,14 @@ package final class MosquittoSubscriber: Sendable {
     package var received: [Received] { self.process.output.lines.compactMap(Self.parse) }
 
     /// Waits until at least `count` messages are there.
-    package func messages(_ count: Int, within limit: Duration = .seconds(40)) async throws -> [Received] {
+    package func messages(_ count: Int, within limit: Duration = .patience) async throws -> [Received] {
         try await self.process.output.lines(count: count, within: limit) { $0.hasPrefix(Self.mark) }
             .compactMap(Self.parse)
     }
 
     /// Waits for a message with this payload.
     @discardableResult
-    package func message(payload: String, within limit: Duration = .seconds(40)) async throws -> Received {
+    package func message(payload: String, within limit: Duration = .patience) async throws -> Received {
         let line = try await self.process.output.line("message \"\(payload)\"", within: limit) {
             Self.parse($0)?.payload == payload
         }
@@ -124,11 +124,10 @@ package final class MosquittoSubscriber: Sendable {
         return message
     }
 
-    /// Waits until the gateway has closed the connection. (The program then tries again by itself.)
-    package func disconnected(within limit: Duration) async throws {
-        // mosquitto_sub says nothing of the end itself; with -d it tells that it connects anew.
-        let before = self.process.output.lines.count { $0.contains("sending CONNECT") }
-        _ = try await self.process.output.lines(count: before + 1, within: limit) { $0.contains("sending CONNECT") }
+    /// Waits until the gateway has closed the first connection. (The program then tries again by itself.)
+    package func disconnected() async throws {
+        // mosquitto_sub says nothing of the end itself; with -d it tells that it connects anew. That may be before anybody waits.
+        _ = try await self.process.output.lines(count: 2) { $0.contains("sending CONNECT") }
     }
 
     /// Ends it.

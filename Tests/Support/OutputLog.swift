@@ -63,7 +63,7 @@ package final class OutputLog: Sendable {
     package func line(
         _ what: String,
         from start: Int = 0,
-        within limit: Duration = .seconds(40),
+        within limit: Duration = .patience,
         where matches: @escaping @Sendable (String) -> Bool
     ) async throws -> String {
         let found = await self.wait(for: 1, from: start, within: limit, matches)
@@ -81,7 +81,7 @@ package final class OutputLog: Sendable {
     package func line(
         containing text: String,
         from start: Int = 0,
-        within limit: Duration = .seconds(40)
+        within limit: Duration = .patience
     ) async throws -> String {
         try await self.line("line with \"\(text)\"", from: start, within: limit) { $0.contains(text) }
     }
@@ -89,7 +89,7 @@ package final class OutputLog: Sendable {
     /// Waits until `count` lines for which `matches` holds have come, and returns them.
     package func lines(
         count: Int,
-        within limit: Duration = .seconds(40),
+        within limit: Duration = .patience,
         where matches: @escaping @Sendable (String) -> Bool = { _ in true }
     ) async throws -> [String] {
         let found = await self.wait(for: count, from: 0, within: limit, matches)

@@ -25,7 +25,7 @@ package final class RawMQTTClient {
     ///
     /// - Parameter receiveBuffer: Bytes that the system takes for it before it receives them, for a client that reads
     ///   nothing; the system's choice if nil.
-    package convenience init(port: Int, limit: Duration = .seconds(40), receiveBuffer: Int32? = nil) throws {
+    package convenience init(port: Int, limit: Duration = .patience, receiveBuffer: Int32? = nil) throws {
         let socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard socket >= 0 else { throw Unexpected(description: "no socket") }
         if var size = receiveBuffer {
@@ -63,7 +63,7 @@ package final class RawMQTTClient {
         }
 
         /// The next connection; waits for it up to `limit`.
-        package func accept(within limit: Duration = .seconds(40)) throws -> RawMQTTClient {
+        package func accept(within limit: Duration = .patience) throws -> RawMQTTClient {
             var event = pollfd(fd: self.socket, events: Int16(POLLIN), revents: 0)
             guard poll(&event, 1, Int32(limit.components.seconds * 1000)) == 1 else {
                 throw Unexpected(description: "nobody connected within \(limit)")

@@ -17,7 +17,7 @@ package final class RawUDPClient {
     /// - Parameters:
     ///   - address: Of 127.0.0.0/8: only what comes from there is received.
     ///   - limit: How long a datagram is waited for.
-    package init(port: Int, address: String = "127.0.0.1", limit: Duration = .seconds(40)) throws {
+    package init(port: Int, address: String = "127.0.0.1", limit: Duration = .patience) throws {
         let socket = Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         self.socket = socket
         guard socket >= 0 else { throw Unexpected(description: "no socket") }
@@ -40,7 +40,7 @@ package final class RawUDPClient {
     }
 
     /// Sends to a group on the loopback interface, and receives from anywhere.
-    package init(group: String, port: Int, limit: Duration = .seconds(40)) throws {
+    package init(group: String, port: Int, limit: Duration = .patience) throws {
         self.socket = Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         self.localPort = 0
         var time = timeval(tv_sec: Int(limit.components.seconds), tv_usec: 0)

@@ -10,7 +10,7 @@ import Testing
 @testable import Transport
 
 /// Resources observed over real sockets, with a listener of the gateway's as the node.
-@Suite("Observing over UDP", .ownThread, .timeLimit(.minutes(1)))
+@Suite("Observing over UDP", .ownThread, .timeLimit(.minutes(5)))
 struct CoAPObserverChannelTests {
     @Test(
         "a representation and each notification arrive, from an address and from a name",
@@ -183,7 +183,7 @@ private final class ObserverSite: Sendable {
 
     func eventually(_ condition: @escaping @Sendable (State) -> Bool) async throws {
         let (loop, state) = (self.loop, self.state)
-        try await TestSupport.eventually(within: .seconds(40)) {
+        try await TestSupport.eventually {
             try await loop.submit { condition(state.value) }.get()
         }
     }

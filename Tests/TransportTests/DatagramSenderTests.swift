@@ -11,7 +11,7 @@ import Testing
     import Glibc
 #endif
 
-@Suite(.ownThread, .timeLimit(.minutes(1))) struct DatagramSenderTests {
+@Suite(.ownThread, .timeLimit(.minutes(5))) struct DatagramSenderTests {
     /// A bound UDP socket.
     private final class Bound {
         let descriptor: Int32

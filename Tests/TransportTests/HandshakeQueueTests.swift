@@ -213,7 +213,7 @@ import Testing
         #expect(!pair.server.isActive && pair.recorder.events == ["protocolError", "inactive"])
     }
 
-    @Test("all who come at once on real sockets get in", .timeLimit(.minutes(1)))
+    @Test("all who come at once on real sockets get in", .timeLimit(.minutes(5)))
     func sockets() async throws {
         let server = try await SocketSite.Server(.tls, stepsPerTurn: 1)
         let port = server.port

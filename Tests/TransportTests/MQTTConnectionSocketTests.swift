@@ -8,7 +8,7 @@ import Testing
 
 @testable import Transport
 
-@Suite(.timeLimit(.minutes(1))) struct MQTTConnectionSocketTests {
+@Suite(.timeLimit(.minutes(5))) struct MQTTConnectionSocketTests {
     /// Decides about CONNECT a while after it came.
     private final class Delegate: MQTTConnectionDelegate {
         var connection: MQTTConnection?

@@ -333,7 +333,7 @@ import Testing
     func silentTLS() async throws {
         let peer = UplinkPeer()
         let server = try await peer.serve()
-        try await peer.use([Self.address(server.port, tls: try Self.client())], timeout: .milliseconds(400))
+        try await peer.use([Self.address(server.port, tls: try Self.client())], timeout: .seconds(3))
         let line = try await peer.connect()
         #expect(line.contains("TLS was not set up within"))
         try await peer.log.line(containing: "server lost")

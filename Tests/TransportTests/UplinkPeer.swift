@@ -59,7 +59,7 @@ final class UplinkPeer: Sendable {
     /// Makes the connector.
     func use(
         _ addresses: [UplinkAddress],
-        timeout: Duration = .seconds(40),
+        timeout: Duration = .patience,
         maxPacketBytes: Int = 1000,
         proxy: HTTPProxy? = nil,
         localAddress: String? = nil,

@@ -16,7 +16,7 @@ import Testing
         _ answer: String,
         authorization: String? = nil,
         webSocket: Bool = false,
-        timeout: Duration = .seconds(40)
+        timeout: Duration = .patience
     ) async throws -> (UplinkPeer, line: String, request: String) {
         let peer = UplinkPeer()
         let server = try await peer.serve("proxy", answer: Self.hex(answer))

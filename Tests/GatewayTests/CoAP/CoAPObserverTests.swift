@@ -10,7 +10,7 @@ import Testing
 
 @testable import Gateway
 
-@Suite("Observing topics over CoAP", .timeLimit(.minutes(2)))
+@Suite("Observing topics over CoAP", .timeLimit(.minutes(5)))
 struct CoAPObserverTests {
     private static let node = DownlinkSite.secure
 

@@ -10,7 +10,7 @@ import Testing
 
 @testable import Gateway
 
-@Suite("Reading topics over CoAP", .timeLimit(.minutes(1)))
+@Suite("Reading topics over CoAP", .timeLimit(.minutes(5)))
 struct CoAPReaderTests {
     static let configuration = """
         [profile.guest]

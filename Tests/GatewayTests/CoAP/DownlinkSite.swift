@@ -84,7 +84,7 @@ actor DownlinkSite {
     }
 
     private func stop() async throws {
-        try await self.core.drain(until: .now() + .seconds(5)).get()
+        try await self.core.drain(until: .now() + .seconds(30)).get()
     }
 
     /// For what a test looks at by itself.

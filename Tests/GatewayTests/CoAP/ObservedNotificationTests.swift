@@ -27,7 +27,7 @@ struct ObservedNotificationTests {
 
         /// Answers the registration, and whatever of it comes again, with the value `0`.
         init(_ socket: UDPSocket) throws {
-            let (request, from) = try #require(try socket.receiveFrom(within: .seconds(40)))
+            let (request, from) = try #require(try socket.receiveFrom())
             self.socket = socket
             self.gateway = from
             self.token = request[4..<12]
@@ -41,7 +41,7 @@ struct ObservedNotificationTests {
         }
 
         /// Whether the ACK of this notification comes.
-        func isAcknowledged(_ number: UInt8, within limit: Duration = .seconds(40)) throws -> Bool {
+        func isAcknowledged(_ number: UInt8, within limit: Duration = .patience) throws -> Bool {
             while let datagram = try self.socket.receive(within: limit) {
                 if !Self.isRequest(datagram) { return datagram == [0x60, 0, 0, number] }
             }
@@ -114,10 +114,10 @@ struct ObservedNotificationTests {
             disk.fill()
             let failed = try #require(await gateway.counters()).failedCommits
             try node.notify(3, "b")
-            try await eventually(within: .seconds(40)) { (await gateway.counters()?.failedCommits ?? 0) > failed }
+            try await eventually { (await gateway.counters()?.failedCommits ?? 0) > failed }
             #expect(node.hasHeardNothing())
             disk.free()
-            try await eventually(within: .seconds(40)) {
+            try await eventually {
                 try node.notify(3, "b")
                 return try node.isAcknowledged(3, within: .milliseconds(500))
             }

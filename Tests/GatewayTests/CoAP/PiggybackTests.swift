@@ -10,7 +10,7 @@ import Testing
 
 @testable import Gateway
 
-@Suite("Commands in the responses to posts", .timeLimit(.minutes(2)))
+@Suite("Commands in the responses to posts", .timeLimit(.minutes(5)))
 struct PiggybackTests {
     private static let rule = "piggyback_commands = true"
     private static let configuration = """
@@ -79,7 +79,7 @@ struct PiggybackTests {
         _ session: String,
         isProven: Bool = false
     ) async throws -> String {
-        try await eventually(within: .seconds(20)) { await site.look { core, _ in core.commits.isSafe } }
+        try await eventually { await site.look { core, _ in core.commits.isSafe } }
         var id = session
         for _ in 0..<50 {
             if let command = await site.post("q", sessionID: id, isProven: isProven) {
@@ -291,7 +291,7 @@ struct PiggybackTests {
         let keys = V1Keys.random()
         try await self.run(keys: keys) { (site: DownlinkSite) async throws in
             try await site.publish("s/q/cmd/light", String(repeating: "x", count: 100))
-            try await eventually(within: .seconds(20)) { await site.look { core, _ in core.commits.isSafe } }
+            try await eventually { await site.look { core, _ in core.commits.isSafe } }
             #expect(await site.postAtOnce("q", sessionID: "small", room: 200) == .some(nil))
             _ = await site.post("q", sessionID: "lost", arrives: false)
             let text = try await self.command(site, keys, "one")
@@ -318,7 +318,7 @@ struct PiggybackTests {
         let keys = V1Keys.random()
         try await self.run(keys: keys) { (site: DownlinkSite) async throws in
             for number in 1...2 { try await site.publish("s/q/cmd/light", "\(number)") }
-            try await eventually(within: .seconds(20)) { await site.look { core, _ in core.commits.isSafe } }
+            try await eventually { await site.look { core, _ in core.commits.isSafe } }
             let (first, meanwhile) = await site.postTwice("q", sessionIDs: ("one", "other"))
             #expect(meanwhile == .some(nil))
             if let first { #expect(try self.open(first, keys, session: "one") == "1") }
@@ -341,7 +341,7 @@ struct PiggybackTests {
                 _ = core.commandDesk.offer(id, for: topic, of: device)
             }
             var message: CoAPMessage?
-            try await eventually(within: .seconds(20)) {
+            try await eventually {
                 await site.look { core, _ in core.pumpCommands() }
                 message = await site.take().last
                 return message != nil

@@ -10,7 +10,7 @@ import Testing
 
 @testable import Gateway
 
-@Suite("Sealed nodes that observe over CoAP", .timeLimit(.minutes(2)))
+@Suite("Sealed nodes that observe over CoAP", .timeLimit(.minutes(5)))
 struct SealedObserverTests {
     private static let configuration = """
         [profile.sealed]
@@ -44,7 +44,7 @@ struct SealedObserverTests {
 
     private func next(_ site: DownlinkSite) async throws -> CoAPMessage {
         var found: CoAPMessage?
-        try await eventually(within: .seconds(20)) {
+        try await eventually {
             found = await site.take().last
             return found != nil
         }

@@ -126,7 +126,7 @@ def arguments(description):
     parser.add_argument("--tag", default="s", help="client ids begin with it")
     parser.add_argument("--denied", help="a topic that may be neither published to nor subscribed to")
     parser.add_argument("--max-keep-alive", type=int, help="seconds to which the broker holds a client that wants more")
-    parser.add_argument("--timeout", type=float, default=15.0, help="seconds for each thing that is waited for")
+    parser.add_argument("--timeout", type=float, default=60.0, help="seconds for each thing that is waited for")
     parser.add_argument("--jobs", type=int, default=8)
     parser.add_argument("--only", help="scenarios whose name has this in it")
     parser.add_argument("--list", action="store_true")

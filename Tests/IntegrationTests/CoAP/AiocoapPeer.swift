@@ -57,7 +57,7 @@ final class AiocoapPeer: Sendable {
         _ payload: [UInt8] = [],
         query: [String] = [],
         _ more: String...,
-        within limit: Duration = .seconds(40)
+        within limit: Duration = .patience
     ) async throws -> Answer {
         let id = try self.begin(method, path, payload, query: query, more)
         return try await self.answer(to: id, within: limit)
@@ -91,12 +91,12 @@ final class AiocoapPeer: Sendable {
     }
 
     /// The first answer to a request.
-    func answer(to id: Int, within limit: Duration = .seconds(40)) async throws -> Answer {
+    func answer(to id: Int, within limit: Duration = .patience) async throws -> Answer {
         try await self.answers(to: id, 1, within: limit)[0]
     }
 
     /// So many answers at least: of an observation all that came.
-    func answers(to id: Int, _ count: Int, within limit: Duration = .seconds(40)) async throws -> [Answer] {
+    func answers(to id: Int, _ count: Int, within limit: Duration = .patience) async throws -> [Answer] {
         let lines = try await self.process.output.lines(count: count, within: limit) {
             $0.hasPrefix("{\"id\": \(id), ")
         }

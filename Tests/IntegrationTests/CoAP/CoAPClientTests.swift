@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// libcoap and aiocoap as plain nodes; each message arrives at a real broker outside.
-@Suite(.timeLimit(.minutes(3)), .serialized) struct CoAPClientTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized) struct CoAPClientTests {
     private static func body(_ count: Int) -> String {
         (0..<count / 10).map { String(format: "%09d\n", $0) }.joined()
     }

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Real datagrams on a link that loses a third of them.
-@Suite(.timeLimit(.minutes(6)), .serialized, .ownThread) struct CoAPLossyLinkTests {
+@Suite(.inTurn, .timeLimit(.minutes(6)), .serialized, .ownThread) struct CoAPLossyLinkTests {
     /// A node that posts numbers one after the other, each until it is acknowledged or given up: MAX_RETRANSMIT and the
     /// doubling are those of RFC 7252 §4.8, ACK_TIMEOUT is shorter, so that the test is.
     private struct Node {

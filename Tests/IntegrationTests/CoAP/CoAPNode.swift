@@ -22,12 +22,12 @@ final class CoAPNode {
     func send(_ message: CoAPMessage) throws { try self.socket.send(Array(message.encoded().readableBytesView)) }
 
     /// The next datagram in hex; `nil` if none comes.
-    func receiveHex(within limit: Duration = .seconds(20)) throws -> String? {
+    func receiveHex(within limit: Duration = .patience) throws -> String? {
         try self.socket.receive(within: limit).map(hexText)
     }
 
     /// The next message; `nil` if none comes. Pings are answered.
-    func receive(within limit: Duration = .seconds(20)) throws -> CoAPMessage? {
+    func receive(within limit: Duration = .patience) throws -> CoAPMessage? {
         while let bytes = try self.socket.receive(within: limit) {
             let message = try CoAPMessage(decoding: ByteBuffer(bytes: bytes))
             guard message.type == .confirmable, message.code.isEmpty else { return message }

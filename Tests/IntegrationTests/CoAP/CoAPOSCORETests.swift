@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// OSCORE with aiocoap, whose context is the one that the gateway derives from the device's secret.
-@Suite(.timeLimit(.minutes(2)), .serialized, .ownThread) struct CoAPOSCORETests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized, .ownThread) struct CoAPOSCORETests {
     /// A gateway behind a relay, so that a node does not see that its port changes when it is started again.
     private struct Stage {
         var site: CoAPSite

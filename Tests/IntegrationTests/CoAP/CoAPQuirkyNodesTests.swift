@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What small nodes really send, byte for byte, at the gateway; and that it is outside.
-@Suite(.timeLimit(.minutes(1)), .serialized, .ownThread) struct CoAPQuirkyNodesTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized, .ownThread) struct CoAPQuirkyNodesTests {
     /// `nodes/lamp/t` as options behind Uri-Path, which begins at a delta of 11.
     private static let path = "b2 7073 05 6e6f646573 04 6c616d70 01 74"
 

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Nodes that seal (v1), over plain CoAP; commands down to observers and in the answers to posts.
-@Suite(.timeLimit(.minutes(2)), .serialized, .ownThread) struct CoAPSealedTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized, .ownThread) struct CoAPSealedTests {
     private func site(sensor: [String] = [], plain: [String] = []) async throws -> CoAPSite {
         var configuration = CoAPSite.Configuration()
         configuration.sensor = sensor
@@ -113,7 +113,7 @@ import Testing
         try await site.command("on", to: "lamp/cmd/light")
         var number = 0
         var carried: CoAPMessage?
-        try await eventually(within: .seconds(20)) {
+        try await eventually {
             number += 1
             carried = try node.post("nodes/lamp/data", "\(number)")
             return carried?.payload.readableBytes ?? 0 > 0
@@ -125,7 +125,7 @@ import Testing
         let session = String(repeating: "6", count: 32)
         try await site.command("off", to: "kitchen/cmd/light")
         var sealedCommand = ""
-        try await eventually(within: .seconds(20)) {
+        try await eventually {
             let sealed = try self.seal("x", session: try self.session(node))
             sealedCommand = try node.post("nodes/kitchen/data", sealed, query: ["csid=" + session])?.text ?? ""
             return !sealedCommand.isEmpty

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// DTLS with pre-shared keys, with the implementations that nodes and their makers have.
-@Suite(.timeLimit(.minutes(3)), .serialized) struct CoAPSecureTests {
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized) struct CoAPSecureTests {
     private static let key = "a key of a node!"
     /// GET of /time; CON POST to /ps/nodes/hall/data. Lines without zeroes, as gnutls-cli takes nothing else.
     private static let time = "44011a1b 6e6f6465 b4 74696d65 41 0a"

@@ -3,7 +3,7 @@ import Testing
 
 /// What happens to nodes that don't get in. The gateway says so when it has given them up, after half a minute: this runs beside
 /// the other suites.
-@Suite(.timeLimit(.minutes(2))) struct CoAPWrongKeyTests {
+@Suite(.inTurn, .timeLimit(.minutes(5))) struct CoAPWrongKeyTests {
     /// What the server said to a client that does not get in: kind of each record, and its length.
     private func wire(_ site: CoAPSite, identity: String, key: String) async throws -> [[UInt8]] {
         let relay = try DatagramRelay(to: try site.securePort, isRecording: true)

@@ -77,7 +77,7 @@ final class DTLSPeer: Sendable {
     }
 
     /// Waits until the session is there.
-    func ready(within limit: Duration = .seconds(40)) async throws {
+    func ready(within limit: Duration = .patience) async throws {
         _ = try await self.output.line("handshake of \(self.program)", within: limit) { line in
             line.hasPrefix("READY ") || line.contains(hexText("Cipher is ".utf8))
                 || line.contains(hexText("Handshake was completed".utf8)) || line.hasPrefix("FAILED")
@@ -98,14 +98,14 @@ final class DTLSPeer: Sendable {
     func send(_ hex: String) { self.process.write(hex.filter { !$0.isWhitespace } + "\n") }
 
     /// Sends a message, and waits for one that begins with these bytes.
-    func exchange(_ hex: String, for answer: String, within limit: Duration = .seconds(40)) async throws {
+    func exchange(_ hex: String, for answer: String, within limit: Duration = .patience) async throws {
         self.send(hex)
         try await self.receive(answer, within: limit)
     }
 
     /// Waits for a message that begins with these bytes. A response in an acknowledgement may also come apart from it, with a
     /// Message ID of its own, when the machine is busy.
-    func receive(_ answer: String, within limit: Duration = .seconds(40)) async throws {
+    func receive(_ answer: String, within limit: Duration = .patience) async throws {
         let digits = answer.filter { !$0.isWhitespace }.lowercased()
         let (code, token) = (String(digits.dropFirst(2).prefix(2)), String(digits.dropFirst(8)))
         try await self.output.line("answer \(answer)", within: limit) { line in
@@ -119,7 +119,7 @@ final class DTLSPeer: Sendable {
     }
 
     /// Waits until the other side has ended the session.
-    func ended(within limit: Duration = .seconds(40)) async throws {
+    func ended(within limit: Duration = .patience) async throws {
         try await self.output.line("end of \(self.program)", within: limit) { $0.hasPrefix("ENDED") }
     }
 

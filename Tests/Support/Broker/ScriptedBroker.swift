@@ -67,7 +67,7 @@ package final class ScriptedBroker: Sendable {
     package var heldCount: Int { self.core.machine { $0.sessions.values.reduce(0) { $0 + $1.held.count } } }
 
     /// Waits until so many messages were taken, and returns all that were.
-    package func taken(_ count: Int, within limit: Duration = .seconds(40)) async throws -> [Message] {
+    package func taken(_ count: Int, within limit: Duration = .patience) async throws -> [Message] {
         _ = try await self.log.lines(count: count, within: limit) {
             $0.hasPrefix("PUBLISH ") && !$0.contains(" not-taken ")
         }
@@ -76,7 +76,7 @@ package final class ScriptedBroker: Sendable {
 
     /// Waits until a message with this payload was taken.
     @discardableResult
-    package func taken(payload: String, within limit: Duration = .seconds(40)) async throws -> Message? {
+    package func taken(payload: String, within limit: Duration = .patience) async throws -> Message? {
         try await self.log.line("message \(payload)", within: limit) {
             $0.hasPrefix("PUBLISH ") && !$0.contains(" not-taken ") && $0.hasSuffix(" = \(payload)")
         }
@@ -84,7 +84,7 @@ package final class ScriptedBroker: Sendable {
     }
 
     /// Waits for the connection with this number.
-    package func connected(_ number: Int, within limit: Duration = .seconds(40)) async throws {
+    package func connected(_ number: Int, within limit: Duration = .patience) async throws {
         try await self.log.line(containing: "CONNECT #\(number) ", within: limit)
     }
 

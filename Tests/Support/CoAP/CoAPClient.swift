@@ -51,7 +51,7 @@ package struct CoAPClient: Sendable, CustomStringConvertible {
         _ method: String,
         _ path: String,
         _ options: [String] = [],
-        within limit: Duration = .seconds(40)
+        within limit: Duration = .patience
     ) async throws -> Answer {
         let finished = try await ChildProcess.run(
             "stdbuf",

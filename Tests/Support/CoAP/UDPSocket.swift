@@ -50,7 +50,7 @@ package final class UDPSocket: Sendable {
         to peer: Int? = nil,
         host: UInt32 = 0x7F00_0001,
         port: UInt16 = 0,
-        patience: Duration = .seconds(10)
+        patience: Duration = .patience
     ) throws {
         self.descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         self.peer = peer.map { Address(port: UInt16($0)) }
@@ -105,12 +105,12 @@ package final class UDPSocket: Sendable {
     }
 
     /// The next datagram; `nil` if none comes.
-    package func receive(within limit: Duration) throws -> [UInt8]? {
+    package func receive(within limit: Duration = .patience) throws -> [UInt8]? {
         try self.receiveFrom(within: limit)?.bytes
     }
 
     /// The next datagram and where it comes from; `nil` if none comes.
-    package func receiveFrom(within limit: Duration) throws -> (bytes: [UInt8], from: Address)? {
+    package func receiveFrom(within limit: Duration = .patience) throws -> (bytes: [UInt8], from: Address)? {
         let deadline = ContinuousClock.now + limit
         while true {
             let left = max(.zero, deadline - .now)

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct CertsInitTests {
+@Suite(.inTurn) struct CertsInitTests {
     @Test("a CA, a gateway and a client that OpenSSL verifies; keys for their owner alone")
     func verified() async throws {
         let home = try CommandHome.make()

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite("sealgate demo")
+@Suite("sealgate demo", .inTurn, .ownThread)
 struct DemoTests {
     private static let shippedFile = URL(fileURLWithPath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct DeviceAddTests {
+@Suite(.inTurn) struct DeviceAddTests {
     @Test("a sealed device gets keys, printed once as a key file that the other commands read")
     func sealed() async throws {
         let home = try CommandHome.make()

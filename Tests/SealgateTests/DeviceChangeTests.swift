@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct DeviceChangeTests {
+@Suite(.inTurn) struct DeviceChangeTests {
     @Test("list and show tell profile, seal, state and the topics as they read for the device")
     func shown() async throws {
         let home = try CommandHome.make()

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct DeviceImportTests {
+@Suite(.inTurn) struct DeviceImportTests {
     private static func entry(_ id: String, _ number: Int = 0, profile: String = "sensor") -> String {
         func key(_ kind: Int) -> String {
             let digits = String(number * 8 + kind, radix: 16)

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct DeviceOSCORETests {
+@Suite(.inTurn) struct DeviceOSCORETests {
     private static let coap = """
 
         [[listener]]

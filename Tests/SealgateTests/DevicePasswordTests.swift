@@ -4,7 +4,7 @@ import Testing
 
 @testable import sealgate
 
-@Suite struct DevicePasswordTests {
+@Suite(.inTurn) struct DevicePasswordTests {
     private static let configuration =
         CommandHome.configuration + "\n[[listener]]\nprotocol = \"mqtt\"\nbind = \"127.0.0.1:0\"\npassword = true\n"
 

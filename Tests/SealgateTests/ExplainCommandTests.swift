@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct ExplainCommandTests {
+@Suite(.inTurn) struct ExplainCommandTests {
     @Test(
         "the decision, its line and the outside topic",
         arguments: [

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-@Suite struct HelpTests {
+@Suite(.inTurn) struct HelpTests {
     private static let commands = [
         "device", "device add", "device list", "device show", "device revoke", "device restore", "device remove",
         "device password", "device import", "device export", "seal", "unseal", "explain", "certs", "certs init",

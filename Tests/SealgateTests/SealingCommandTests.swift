@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-@Suite struct SealingCommandTests {
+@Suite(.inTurn) struct SealingCommandTests {
     private static let sample =
         "1d54dd1af0f75a91a00d4dcd8f4ad28d,d1a0b14d187c5adfc948dfd77c2b2ee5,564633a4a053153bcbd6ed25370346d5,"
         + "c66697df7e7d467112757c841bfb6bce051d6289"

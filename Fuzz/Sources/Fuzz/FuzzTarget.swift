@@ -16,6 +16,7 @@ struct FuzzTarget: Sendable {
             FuzzTarget(name: "oscore", check: OSCORETarget.check),
             FuzzTarget(name: "coap", check: CoAPTarget.check),
             FuzzTarget(name: "coap-server", check: CoAPServerTarget.check),
+            FuzzTarget(name: "coap-observer", check: CoAPObserverTarget.check),
             FuzzTarget(name: "senml", check: SenMLTarget.check),
         ]
         + MQTTPacketType.allCases.map { type in

@@ -21,6 +21,9 @@ enum Seeds {
         // A registration, an answer with an observer, changes, their acknowledgements, a copy, blocks, an Echo.
         add([1, 4, 0, 0, 1, 3, 9, 5, 1, 5, 2, 2, 0, 4, 9, 6, 100, 2, 1], to: "coap-server")
         add([1, 3, 2, 1, 0, 0, 1, 3, 2, 1, 1, 1, 3, 9, 1, 0, 0, 4, 2, 7, 1, 0, 0, 5, 3, 8, 6, 255], to: "coap-server")
+        // An observation, notifications and their acknowledgement, blocks, silence, another address, the end.
+        add([1, 0, 48, 2, 1, 1, 48, 4, 5, 0, 2, 2, 48, 6, 8, 1, 7, 60, 1, 0, 16, 9, 9, 3, 9, 0], to: "coap-observer")
+        add([1, 0, 208, 3, 1, 0, 208, 3, 1, 0, 80, 3, 4, 0, 6, 200, 10, 0, 1, 1, 176, 7, 5, 1], to: "coap-observer")
         for file in files {
             let name = file.split(separator: "/").last.map(String.init) ?? file
             let text = Self.read(file)

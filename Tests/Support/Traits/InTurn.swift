@@ -1,23 +1,24 @@
 import Foundation
 import Synchronization
-import Testing
+package import Testing
 
 /// A trait of suites whose tests start a gateway, brokers and clients as processes: only so many of these tests run at a time.
 ///
 /// All of them at once would be some hundred processes on the two cores of a small machine, and each would have to wait so long for
 /// its turn that what it measures its patience with is the load of the tests themselves.
-struct InTurn: SuiteTrait, TestTrait, TestScoping {
+package struct InTurn: SuiteTrait, TestTrait, TestScoping {
     private static let turns = Turns(count: 3 * ProcessInfo.processInfo.activeProcessorCount)
 
     /// Each test waits, not its suite: those of one suite may run after each other.
-    var isRecursive: Bool { true }
+    package var isRecursive: Bool { true }
 
     /// Around a test with all of its cases, where the time limit of the suite does not count yet.
-    func scopeProvider(for test: Test, testCase: Test.Case?) -> Self? {
+    package func scopeProvider(for test: Test, testCase: Test.Case?) -> Self? {
         test.isSuite || testCase != nil ? nil : self
     }
 
-    func provideScope(
+    /// As ``TestScoping`` has it.
+    package func provideScope(
         for test: Test,
         testCase: Test.Case?,
         performing function: @concurrent @Sendable () async throws -> Void
@@ -30,7 +31,7 @@ struct InTurn: SuiteTrait, TestTrait, TestScoping {
 
 extension Trait where Self == InTurn {
     /// The tests of the suite start processes, and wait until not too many others do.
-    static var inTurn: Self { InTurn() }
+    package static var inTurn: Self { InTurn() }
 }
 
 /// So many turns; who comes when all are taken waits, first come, first served.

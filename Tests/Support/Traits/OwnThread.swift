@@ -1,10 +1,10 @@
 import Foundation
 import Synchronization
-import Testing
+package import Testing
 
 /// A trait of a suite whose tests block the thread they run on: they get one of their own, so that the few that all other
 /// tests share are not kept from these.
-struct OwnThread: SuiteTrait, TestScoping {
+package struct OwnThread: SuiteTrait, TestScoping {
     /// A thread that runs what is given to it, in order, until it is stopped.
     private final class Executor: TaskExecutor {
         private let jobs = Mutex<[UnownedJob]>([])
@@ -38,7 +38,8 @@ struct OwnThread: SuiteTrait, TestScoping {
         }
     }
 
-    func provideScope(
+    /// As ``TestScoping`` has it.
+    package func provideScope(
         for test: Test,
         testCase: Test.Case?,
         performing function: @concurrent @Sendable () async throws -> Void
@@ -51,5 +52,5 @@ struct OwnThread: SuiteTrait, TestScoping {
 
 extension Trait where Self == OwnThread {
     /// The tests of the suite may block.
-    static var ownThread: Self { OwnThread() }
+    package static var ownThread: Self { OwnThread() }
 }

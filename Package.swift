@@ -139,7 +139,8 @@ let package = Package(
         .testTarget(
             name: "StoreTests",
             dependencies: [
-                "Broker", "Devices", "MQTTCodec", "Sealing", "Store", .nioCore, .nioPosix, .grdb, .grdbSQLite, .logging,
+                "Broker", "Devices", "MQTTCodec", "Sealing", "Store", "TestSupport", .nioCore, .nioPosix, .grdb,
+                .grdbSQLite, .logging,
             ],
             swiftSettings: strict
         ),

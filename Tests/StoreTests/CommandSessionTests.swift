@@ -1,11 +1,12 @@
 import GRDBSQLite
 import MQTTCodec
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import Store
 
-@Suite("Session IDs of commands")
+@Suite("Session IDs of commands", .ownThread)
 struct CommandSessionTests {
     private let state = TemporaryState()
 

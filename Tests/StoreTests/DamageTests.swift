@@ -4,11 +4,12 @@ import GRDB
 import GRDBSQLite
 import MQTTCodec
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import Store
 
-@Suite("Damage", .serialized, .enabled(if: sqlite3_compileoption_used("ENABLE_DBSTAT_VTAB") != 0))
+@Suite("Damage", .ownThread, .serialized, .enabled(if: sqlite3_compileoption_used("ENABLE_DBSTAT_VTAB") != 0))
 struct DamageTests {
     /// What a page is overwritten with.
     enum Spoilt: String, CaseIterable {

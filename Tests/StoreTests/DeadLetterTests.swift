@@ -3,6 +3,7 @@ import GRDBSQLite
 import MQTTCodec
 import NIOCore
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Store
@@ -33,7 +34,7 @@ extension DeadLetter {
     }
 }
 
-@Suite("Dead letters")
+@Suite("Dead letters", .ownThread)
 struct DeadLetterTests {
     private let state = TemporaryState()
 

@@ -3,11 +3,12 @@ import Foundation
 import GRDB
 import NIOCore
 import Sealing
+import TestSupport
 import Testing
 
 @testable import Store
 
-@Suite("Devices in the store")
+@Suite("Devices in the store", .ownThread)
 struct DeviceStoreTests {
     private let state = TemporaryState()
 

@@ -3,6 +3,7 @@ import GRDBSQLite
 import MQTTCodec
 import NIOCore
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Store
@@ -100,7 +101,7 @@ private struct Workload {
     }
 }
 
-@Suite("Disk faults")
+@Suite("Disk faults", .ownThread)
 struct DiskFaultTests {
     typealias Fault = FaultyFiles.Fault
 

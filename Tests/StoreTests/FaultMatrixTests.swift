@@ -3,11 +3,12 @@ import GRDBSQLite
 import MQTTCodec
 import NIOCore
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Store
 
-@Suite("Fault matrix")
+@Suite("Fault matrix", .ownThread)
 struct FaultMatrixTests {
     /// Fails the step of one number, counted over all kinds of steps.
     private final class OneFault: Sendable {

@@ -2,11 +2,12 @@ import Dispatch
 import GRDBSQLite
 import NIOCore
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Store
 
-@Suite("Group commit")
+@Suite("Group commit", .ownThread)
 struct GroupCommitTests {
     private let state = TemporaryState()
 

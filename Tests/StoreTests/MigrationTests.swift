@@ -4,11 +4,12 @@ import Foundation
 import GRDB
 import MQTTCodec
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import Store
 
-@Suite("Migration")
+@Suite("Migration", .ownThread)
 struct MigrationTests {
     private let state = TemporaryState()
 

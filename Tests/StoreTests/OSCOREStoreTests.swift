@@ -3,11 +3,12 @@ import Foundation
 import GRDBSQLite
 import NIOCore
 import Sealing
+import TestSupport
 import Testing
 
 @testable import Store
 
-@Suite("OSCORE in the store")
+@Suite("OSCORE in the store", .ownThread)
 struct OSCOREStoreTests {
     private let state = TemporaryState()
 

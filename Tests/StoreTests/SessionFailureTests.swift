@@ -5,11 +5,12 @@ import GRDBSQLite
 import Logging
 import NIOCore
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Store
 
-@Suite("Sessions and failures")
+@Suite("Sessions and failures", .ownThread)
 struct SessionFailureTests {
     private let state = TemporaryState()
 

@@ -2,11 +2,12 @@ import Broker
 import GRDBSQLite
 import NIOCore
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Store
 
-@Suite("Sessions in the store")
+@Suite("Sessions in the store", .ownThread)
 struct SessionStoreTests {
     private let state = TemporaryState()
 

@@ -4,11 +4,12 @@ import Logging
 import MQTTCodec
 import NIOCore
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Store
 
-@Suite("Sessions that can't be read")
+@Suite("Sessions that can't be read", .ownThread)
 struct SessionToleranceTests {
     private let state = TemporaryState()
 

@@ -1,10 +1,11 @@
 import Devices
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import Store
 
-@Suite("Drops")
+@Suite("Drops", .ownThread)
 struct SpoolDropTests {
     private let state = TemporaryState()
 

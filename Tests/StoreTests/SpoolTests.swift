@@ -1,11 +1,12 @@
 import Devices
 import MQTTCodec
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import Store
 
-@Suite("Spool")
+@Suite("Spool", .ownThread)
 struct SpoolTests {
     private let state = TemporaryState()
 

@@ -2,6 +2,7 @@ import Devices
 import GRDBSQLite
 import NIOCore
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Store
@@ -16,7 +17,7 @@ struct Dice: RandomNumberGenerator {
     }
 }
 
-@Suite("Sizes of spools")
+@Suite("Sizes of spools", .ownThread)
 struct SpoolTotalsTests {
     private let state = TemporaryState()
 

@@ -3,11 +3,12 @@ import GRDB
 import GRDBSQLite
 import MQTTCodec
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import Store
 
-@Suite("Store failures")
+@Suite("Store failures", .ownThread)
 struct StoreFailureTests {
     private let state = TemporaryState()
 

@@ -2,11 +2,12 @@ import Devices
 import GRDBSQLite
 import MQTTCodec
 import NIOCore
+import TestSupport
 import Testing
 
 @testable import Store
 
-@Suite("Uplinks in the store")
+@Suite("Uplinks in the store", .ownThread)
 struct UplinkStoreTests {
     private let state = TemporaryState()
 

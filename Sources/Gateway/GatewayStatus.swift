@@ -83,6 +83,30 @@ package struct GatewayStatus: Codable, Sendable, Equatable {
         }
     }
 
+    /// A resource of a node that the gateway observes.
+    package struct ObservedResource: Codable, Sendable, Equatable {
+        /// How it stands with it.
+        package enum State: String, Codable, Sendable {
+            /// Nothing was heard of it yet in this run.
+            case waiting
+            /// The node tells of changes.
+            case observed
+            /// The node takes no observers, so it is asked again and again.
+            case polled
+            /// It can't be read at present.
+            case failing
+        }
+
+        /// As `[[observe]]` names it.
+        package var resource: String
+        package var device: String
+        package var state: State
+        /// Since it is ``State/failing``: why.
+        package var reason: String?
+        /// Values that came, refused ones included.
+        package var values: UInt64
+    }
+
     package var version: String
     /// The `name` of gateway.conf.
     package var name: String
@@ -100,9 +124,11 @@ package struct GatewayStatus: Codable, Sendable, Equatable {
     package var attached: [Attached]
     /// In the order of gateway.conf.
     package var coap: [CoAPListener]
+    /// In the order of gateway.conf.
+    package var observed: [ObservedResource]
 
     private enum CodingKeys: String, CodingKey {
-        case version, name, clock, clients, devices, messages, refused, limits, uplinks, attached, coap
+        case version, name, clock, clients, devices, messages, refused, limits, uplinks, attached, coap, observed
         case uptimeSeconds = "uptime_seconds"
     }
 }

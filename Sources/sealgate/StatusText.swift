@@ -39,6 +39,12 @@ struct StatusText {
             if let sessions = listener.dtlsSessions { line += ", \(sessions) DTLS sessions" }
             lines.append(("coap", line))
         }
+        for resource in status.observed {
+            var line = "\(Printable.text(resource.resource)) of \(Printable.text(resource.device)): "
+            line += "\(resource.state.rawValue), \(resource.values) values"
+            if let reason = resource.reason { line += " (\(Printable.text(reason)))" }
+            lines.append(("observed", line))
+        }
         for broker in status.attached {
             let state = broker.isConnected ? "connected" : "not connected"
             lines.append(("attached", "\(Printable.text(broker.name)): \(state)"))

@@ -45,7 +45,8 @@ extension GatewayCore {
             limits: limits,
             uplinks: self.uplinks.map { $0.report(now: .now(), clock: self.wallClock) },
             attached: self.attached.map { .init(name: $0.name, isConnected: $0.isConnected) },
-            coap: self.sites.map(\.report)
+            coap: self.sites.map(\.report),
+            observed: self.observer?.report ?? []
         )
     }
 }

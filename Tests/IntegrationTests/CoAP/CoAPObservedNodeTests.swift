@@ -56,9 +56,17 @@ struct CoAPObservedNodeTests {
     }
 
     private struct Site {
+        let home: GatewayProcess.Home
         let gateway: GatewayProcess
         let outside: MosquittoSubscriber
         let cloud: Mosquitto
+
+        /// What `sealgate status --json` says of the resources.
+        func status() async throws -> [[String: Any]] {
+            let finished = try await self.home.run(["status", "--json"])
+            let status = try JSONSerialization.jsonObject(with: Data(finished.text.utf8)) as? [String: Any]
+            return try #require(status?["observed"] as? [[String: Any]], "\(finished.all)")
+        }
     }
 
     private func start(_ tables: String, devices: String) async throws -> Site {
@@ -68,7 +76,7 @@ struct CoAPObservedNodeTests {
         configuration.extra = tables
         let home = try GatewayProcess.Home(configuration: configuration.text)
         try await home.importDevices(devices)
-        return Site(gateway: try await home.start(), outside: outside, cloud: cloud)
+        return Site(home: home, gateway: try await home.start(), outside: outside, cloud: cloud)
     }
 
     @Test("a node that comes later than the gateway is found; each second is a message outside")
@@ -76,12 +84,18 @@ struct CoAPObservedNodeTests {
         let port = try FreePort.next()
         let tables = Self.observe(port, "time", device: "clock", topic: "nodes/%d/time")
         let site = try await self.start(tables, devices: SiteDevices.plain("clock"))
+        #expect(try await site.status().map { $0["state"] as? String } == ["waiting"])
         let node = try await Node.start(port: port)
         try await site.gateway.logged("a resource is observed", "device=clock", "at=127.0.0.1")
         let messages = try await site.outside.messages(4)
         #expect(messages.allSatisfy { $0.topic == "sites/attic/clock/time" && $0.qos == 1 })
         // The first two may be of the same second.
         #expect(Set(messages.map(\.payload)).count >= 3)
+        let status = try #require(try await site.status().first)
+        #expect(status["resource"] as? String == "coap://127.0.0.1:\(port)/time")
+        #expect(status["device"] as? String == "clock")
+        #expect(status["state"] as? String == "observed" && status["reason"] == nil)
+        #expect(status["values"] as? Int ?? 0 >= 4)
         #expect(try await site.gateway.stop() == .status(0))
         // Observe 1.
         try await node.log.line("deregistration") { $0.contains("c:GET") && $0.contains("Observe:1,") }
@@ -115,6 +129,13 @@ struct CoAPObservedNodeTests {
         let site = try await self.start(tables, devices: devices)
         try await site.gateway.logged("device=lock", "must be sealed, or the profile must have plaintext = true")
         try await site.gateway.logged("a resource can't be read", "the node answers 4.04", "/nothing")
+        let status = try await site.home.run(["status"])
+        #expect(status.output.contains { $0.hasPrefix("observed ") && $0.contains("/time of lock: observed, ") })
+        #expect(
+            status.output.contains {
+                $0.hasPrefix("observed ") && $0.hasSuffix("/nothing of lock: failing, 0 values (the node answers 4.04)")
+            }
+        )
         #expect(try await site.gateway.stop() == .status(0))
         #expect(site.outside.received.isEmpty)
         try await node.stop()

@@ -14,6 +14,8 @@ final class NodeObserver {
         let configuration: ObserveConfiguration
         let connection: ObservedConnection
         let client: Client
+        /// What was last heard of it, for the operator.
+        var status: GatewayStatus.ObservedResource
         /// What the log said of it last; `nil`: nothing, or that it can't be read.
         var isObserved: Bool?
         /// The log says that it can't be read.
@@ -37,7 +39,13 @@ final class NodeObserver {
             return Place(
                 configuration: configuration,
                 connection: connection,
-                client: Client(core: core, observed: connection, rules)
+                client: Client(core: core, observed: connection, rules),
+                status: GatewayStatus.ObservedResource(
+                    resource: configuration.text,
+                    device: "\(configuration.device)",
+                    state: .waiting,
+                    values: 0
+                )
             )
         }
     }
@@ -66,6 +74,9 @@ final class NodeObserver {
         self.places = []
     }
 
+    /// What `sealgate status` shows.
+    var report: [GatewayStatus.ObservedResource] { self.places.map(\.status) }
+
     // MARK: What becomes of a notification
 
     func acknowledge(_ receipt: CoAPReceipt) { self.channel?.acknowledge(receipt) }
@@ -75,6 +86,7 @@ final class NodeObserver {
 
 extension NodeObserver: CoAPObserverChannelDelegate {
     func received(_ representation: ObservedRepresentation, of index: Int, on channel: CoAPObserverChannel) {
+        self.places[index].status.values += 1
         let place = self.places[index]
         guard !self.core.isCongested,
             place.connection.handIn(representation, { self.publish(representation, of: place) })
@@ -103,6 +115,8 @@ extension NodeObserver: CoAPObserverChannelDelegate {
 
     func established(_ index: Int, isObserved: Bool, at address: PeerAddress, on channel: CoAPObserverChannel) {
         let isNews = self.places[index].isObserved != isObserved || self.places[index].isWarned
+        self.places[index].status.state = isObserved ? .observed : .polled
+        self.places[index].status.reason = nil
         self.places[index].isObserved = isObserved
         self.places[index].isWarned = false
         self.core.logger.log(
@@ -114,6 +128,8 @@ extension NodeObserver: CoAPObserverChannelDelegate {
 
     func failed(_ index: Int, reason: String, on channel: CoAPObserverChannel) {
         let now = NIODeadline.now()
+        self.places[index].status.state = .failing
+        self.places[index].status.reason = reason
         let place = self.places[index]
         let isNews = !place.isWarned && now - place.lastWarning >= Self.warningInterval
         if isNews {

@@ -126,6 +126,7 @@ enum SocketSite {
         ) async throws {
             let loop = MultiThreadedEventLoopGroup.singleton.next()
             var configuration = MQTTListener.Configuration(host: "127.0.0.1", port: 0)
+            configuration.connection.connectTimeout = .minutes(5)  // A test may be kept waiting between two steps.
             configure(&configuration.connection)
             if wire.isWebSocket { configuration.webSocket = .init() }
             let settings = configuration

@@ -94,6 +94,7 @@ extension AttachedBroker: UplinkChannelDelegate {
                     ]
                 )
             }
+            if refused.count < self.configuration.subscribe.count { self.logAttached() }
         case .close(let failure, let retryAt):
             self.endConnection()
             self.channel?.close()
@@ -111,17 +112,22 @@ extension AttachedBroker: UplinkChannelDelegate {
         self.lastFailure = nil
         let connection = AttachedConnection(to: self)
         self.current = (Client(core: self.core, attached: connection, self.configuration.rules), connection)
+        self.hadSession = session.isPresent
+        for channel in self.core.channels.values { self.publish(channel.receiver.validSessionIDs, of: channel) }
+        self.pump()
+        self.core.pumpCommands()
+    }
+
+    /// From now on what is published there is heard.
+    private func logAttached() {
         self.core.logger.notice(
             "attached",
             metadata: [
                 "broker": "\(self.name)", "address": "\(self.address)",
                 "tls": "\(self.channel?.peer.map { "TLS \($0.version.rawValue) \($0.cipher)" } ?? "none")",
-                "session-present": "\(session.isPresent)",
+                "session-present": "\(self.hadSession)",
             ]
         )
-        for channel in self.core.channels.values { self.publish(channel.receiver.validSessionIDs, of: channel) }
-        self.pump()
-        self.core.pumpCommands()
     }
 
     func endConnection() {

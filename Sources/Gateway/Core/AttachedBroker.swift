@@ -33,6 +33,8 @@ final class AttachedBroker {
     private var lastSequence: Int64 = 0
     private var timer: Scheduled<Void>?
     private var timerDeadline: NIODeadline?
+    /// The broker had kept the session, when it last let the gateway in.
+    var hadSession = false
     var lastFailure: String?
     private var isDraining = false
     private var isStopped = false

@@ -22,7 +22,7 @@ import Testing
             self.control = try await FaultControl(in: self.home.directory)
             self.gateway = try await self.home.start(environment: self.control.environment)
             try await self.broker.connected(1)
-            try await self.gateway.logged("uplink connected")
+            try await self.gateway.logged("uplink subscribed")
         }
     }
 

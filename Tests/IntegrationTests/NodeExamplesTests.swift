@@ -97,7 +97,7 @@ import Testing
         let site = try await self.site(devices: Self.kitchen, extra: Self.replayRoute)
         let target = MosquittoTarget(port: try site.gateway.port())
         let outside = MosquittoTarget(port: site.broker.port)
-        try await site.gateway.logged("uplink connected")
+        try await site.gateway.logged("uplink subscribed")
         let recorder = try await MosquittoSubscriber.start(target, topics: ["nodes/kitchen/cmd/#"])
         let topic = "nodes/kitchen/cmd/light"
         let arguments = ["--keys", site.keys, "--port", "\(target.port)", "--command", topic]

@@ -156,7 +156,7 @@ import Testing
             MosquittoTarget(port: site.secure, identity: "pump", key: Self.pumpKey),
             topics: ["nodes/pump/cmd/#"]
         )
-        try await site.gateway.logged("uplink connected")
+        try await site.gateway.logged("uplink subscribed")
         let outside = MosquittoTarget(port: site.broker.port)
         for number in 1...20 {
             _ = try await MosquittoPublisher.publish(

@@ -54,7 +54,7 @@ import Testing
         let home = try GatewayProcess.Home(configuration: configuration.text)
         try await home.importDevices(SiteDevices.plain("lamp"))
         let gateway = try await home.start()
-        for name in ["cloud", "lab"] { try await gateway.logged("uplink connected", "uplink=\(name)") }
+        for name in ["cloud", "lab"] { try await gateway.logged("uplink subscribed", "uplink=\(name)") }
         let node = MosquittoTarget(port: try gateway.port())
         _ = try await MosquittoPublisher.publish(node, topic: "nodes/lamp/temp/1", payload: "21")
         #expect(try await atCloud.message(payload: "21").topic == "sites/attic/lamp/temp/1")

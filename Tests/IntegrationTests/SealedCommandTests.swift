@@ -178,7 +178,7 @@ import Testing
             seal = false
             """
         let site = try await Site.start(uplink: broker.port, extra: extra)
-        try await site.gateway.logged("uplink connected")
+        try await site.gateway.logged("uplink subscribed")
         let kitchen = try site.node(.kept("kitchen", level: 4))
         let lamp = try MQTTPeer(port: site.openPort, .kept("lamp", level: 4))
         try lamp.subscribe("nodes/lamp/cmd/#", qos: 1)

@@ -51,7 +51,7 @@ import Testing
         let broker = try await Mosquitto.start()
         let home = try await self.home(.plain(port: broker.port))
         let gateway = try await home.start()
-        try await gateway.logged("uplink connected")
+        try await gateway.logged("uplink subscribed")
         let node = MosquittoTarget(port: try gateway.port())
         for topic in ["nodes/lamp/a", "nodes/nobody/a"] {
             _ = try await MosquittoPublisher.publish(node, topic: topic, payload: "on")

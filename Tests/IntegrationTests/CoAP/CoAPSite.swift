@@ -125,8 +125,8 @@ final class CoAPSite: Sendable {
         if !configuration.devices.isEmpty { try await home.importDevices(configuration.devices) }
         try await prepare(home)
         let gateway = try await home.start(environment: environment)
-        // It subscribes as soon as it is connected, so that no command passes it by.
-        if hasUplink { try await gateway.logged("uplink connected") }
+        // No command passes it by from then on.
+        if hasUplink { try await gateway.logged("uplink subscribed") }
         return CoAPSite(broker: broker, home: home, outside: outside, gateway: gateway)
     }
 

@@ -79,7 +79,7 @@ extension CoAPServer {
         return observation
     }
 
-    private func isProven(_ exchange: Exchange) -> Bool { exchange.owner.isProven || exchange.protection != nil }
+    func isProven(_ exchange: Exchange) -> Bool { exchange.owner.isProven || exchange.protection != nil }
 
     /// Ends the observation that has the token of this request.
     func endObservation(

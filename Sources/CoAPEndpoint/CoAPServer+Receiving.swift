@@ -251,12 +251,13 @@ extension CoAPServer {
             message.payload,
             size: exchange.read.size1,
             key: exchange.bodyKey,
-            isProven: exchange.owner.isProven || exchange.protection != nil,
+            isProven: self.isProven(exchange),
             now: now
         )
         switch step {
         case .whole(let body):
             exchange.answeredBlock1 = block
+            if block.number > 0 { exchange.earlierBlocks = body.getSlice(at: body.readerIndex, length: block.offset) }
             return body
         case .more:
             exchange.answeredBlock1 = block

@@ -20,6 +20,8 @@ final class Exchange {
     var wantsObservation = false
     /// Block1 of the response.
     var answeredBlock1: CoAPBlock?
+    /// What was put together from blocks, without the last one.
+    var earlierBlocks: ByteBuffer?
 
     /// False: answered.
     var isOpen = true

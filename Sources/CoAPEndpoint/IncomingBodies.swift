@@ -114,6 +114,18 @@ struct IncomingBodies {
         return .more
     }
 
+    /// The last block of a body is to come once more: what came before it is there again.
+    mutating func putBack(_ bytes: ByteBuffer, before block: CoAPBlock, key: BodyKey, isProven: Bool, now: NIODeadline)
+    {
+        let length = bytes.readableBytes
+        self.remove(key)
+        self.makeRoom(for: length, of: key.peer)
+        guard self.bytes + length <= self.maxBytes else { return }
+        self.bytes += length
+        let lastOffset = max(0, length - block.size)
+        self.bodies[key] = Body(bytes: bytes, lastOffset: lastOffset, isProven: isProven, expires: now + self.lifetime)
+    }
+
     /// Gives up what has waited too long.
     mutating func expire(now: NIODeadline) {
         for (key, body) in self.bodies where body.expires <= now { self.giveUp(key) }

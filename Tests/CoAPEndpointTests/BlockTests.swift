@@ -75,6 +75,35 @@ struct BlockTests {
         #expect(site.takeRequests().map(\.payload.readableBytes) == [48])
     }
 
+    @Test("after a challenge the last block, with the Echo, is enough; all may come, too", arguments: [true, false])
+    func challenged(isLastOnly: Bool) throws {
+        let site = Site { $0.maxBodiesBytes = 64 }
+        func put(_ number: UInt32, _ hasMore: Bool, _ id: UInt16, _ echo: [UInt8]? = nil) -> CoAPMessage? {
+            var options: [(CoAPOptionNumber, [UInt8])] = [(.block1, Self.block(number, hasMore, 0))]
+            if let echo { options.append((.echo, echo)) }
+            let body = String(repeating: Character(UnicodeScalar(UInt8(0x61 + number))), count: 16)
+            return site.receive(request(.put, "l", id: id, options, body: body), from: Site.other).first
+        }
+        #expect(put(0, true, 1)?.code == .continue)
+        #expect(put(1, true, 2)?.code == .continue)
+        #expect(put(2, false, 3) == nil)
+        site.challenge(try #require(site.takeRequests().first).id)
+        let challenge = try #require(site.take(for: Site.other).first)
+        #expect(challenge.code == .unauthorized)
+        let echo = Array(try #require(challenge.options.first(.echo)).readableBytesView)
+        if !isLastOnly {
+            #expect(put(0, true, 4, echo)?.code == .continue)
+            #expect(put(1, true, 5, echo)?.code == .continue)
+        }
+        #expect(put(2, false, 6, echo) == nil)
+        let whole = try #require(site.takeRequests().first)
+        #expect(String(buffer: whole.payload) == ["a", "b", "c"].map { String(repeating: $0, count: 16) }.joined())
+        #expect(whole.age != nil)
+        // Nothing is left of it.
+        site.ignore(whole.id)
+        #expect(put(2, false, 7, echo)?.code == .requestEntityIncomplete)
+    }
+
     @Test("a gap, a jump back and an end without a beginning are 4.08, a new beginning begins anew")
     func order() {
         let site = Self.storing()

@@ -216,4 +216,17 @@ import Testing
         #expect(stolen.code == "4.01")
         #expect(try await site.outside.messages(1).map(\.payload) == ["1"])
     }
+
+    @Test("fresh = true, a body in blocks: libcoap sends the last one again, with the Echo", arguments: [3_000, 40])
+    func freshBlocks(size: Int) async throws {
+        var configuration = CoAPSite.Configuration()
+        configuration.plain = ["fresh = true"]
+        let site = try await CoAPSite.start(configuration)
+        let text = (0..<size / 10).map { "reading \($0 % 9) " }.joined()
+        let file = try site.home.directory.write("large", text)
+        let client = CoAPClient(port: try site.port)
+        let put = try await client.run("put", "/ps/nodes/lamp/data", ["-f", file])
+        #expect(put.code == "2.04", "\(put)")
+        #expect(try await site.outside.messages(1).map(\.payload) == [text])
+    }
 }

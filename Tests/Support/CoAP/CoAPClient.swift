@@ -41,7 +41,7 @@ package struct CoAPClient: Sendable, CustomStringConvertible {
 
     private func arguments(_ method: String, _ path: String, _ options: [String]) -> [String] {
         // -v 6 prints each message as it is sent and received.
-        var arguments = ["-oL", self.program.rawValue, "-v", "6", "-B", "20", "-m", method]
+        var arguments = ["-oL", self.program.rawValue, "-v", "6", "-B", "60", "-m", method]
         if let identity = self.identity, let key = self.key { arguments += ["-u", identity, "-k", key] }
         return arguments + options + [self.uri(path)]
     }

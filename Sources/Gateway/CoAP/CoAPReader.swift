@@ -271,11 +271,14 @@ final class CoAPReader {
     /// A client has what must arrive.
     func notificationConfirmed(_ id: CoAPObservationID, on channel: any CoAPAnswering) {
         guard let observer = self.observers[id] else { return }
-        if observer.isUnconfirmed {
+        let wasUnconfirmed = observer.isUnconfirmed
+        if wasUnconfirmed {
             self.unconfirmedCount -= 1
             self.countGuest(observer, 1)
         }
         observer.confirmed()
+        // What had to wait for that.
+        if wasUnconfirmed { self.core.pumpCommands(for: observer.session) }
     }
 
     /// Ends the observations of devices that are revoked, removed or re-keyed, with a last notification: 4.01.

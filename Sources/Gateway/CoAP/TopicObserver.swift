@@ -26,6 +26,7 @@ final class TopicObserver: SessionConnection {
     let format: CoAPContentFormat?
     /// Nothing has shown yet that the client receives at its address.
     var isUnconfirmed: Bool
+    private var hasAskedForProof = false
     private let channel: any CoAPAnswering
     private let loop: any EventLoop
     /// Bytes of a notification that travel in one message.
@@ -120,6 +121,17 @@ final class TopicObserver: SessionConnection {
             return
         }
         self.channel.notify(self.id, shown.response(withETag: false), isConfirmable: false)
+    }
+
+    /// The present value again, once: a client that acknowledges it receives at its address.
+    ///
+    /// - Parameter present: What the topic has now.
+    func askForProof(_ present: (TopicName) -> Message?) {
+        guard self.isUnconfirmed, !self.hasAskedForProof, !self.isBusy,
+            let shown = CoAPRepresentation(present(self.topic), accept: self.format, isObserved: true)
+        else { return }
+        self.hasAskedForProof = true
+        self.channel.notify(self.id, shown.response(withETag: false), isConfirmable: true)
     }
 
     /// The observation is over for the owner: the last notification (RFC 7641 §4.2).

@@ -19,13 +19,22 @@ struct CommandSessionID {
     let isRetained: Bool
     /// Published by the device itself beyond doubt: over a connection that proves it, or sealed.
     let isProven: Bool
+    /// Published over a connection that proves the device: only such a one can be the node that gets what is sealed under it.
+    let isOfProvenConnection: Bool
     private(set) weak var source: (any CommandSource)?
 
     /// - Parameter payload: Nothing is wrong with it, see ``problem(with:)``.
-    init(_ payload: ByteBuffer, isRetained: Bool, isProven: Bool, source: (any CommandSource)?) {
+    init(
+        _ payload: ByteBuffer,
+        isRetained: Bool,
+        isProven: Bool,
+        isOfProvenConnection: Bool = false,
+        source: (any CommandSource)?
+    ) {
         self.bytes = Array(payload.readableBytesView)
         self.isRetained = isRetained
         self.isProven = isProven
+        self.isOfProvenConnection = isOfProvenConnection
         self.source = source
     }
 

@@ -189,7 +189,13 @@ extension GatewayCore {
         if let problem = CommandSessionID.problem(with: payload) { return .refused(problem) }
         // Sealed under an ID of the gateway's, a command could be sent back to it as a message of the node's.
         if self.isOwn(payload) { return .refused("it is one of the gateway's own session IDs") }
-        let id = CommandSessionID(payload, isRetained: publish.retain, isProven: isProven, source: client)
+        let id = CommandSessionID(
+            payload,
+            isRetained: publish.retain,
+            isProven: isProven,
+            isOfProvenConnection: client.identity == .device(device),
+            source: client
+        )
         switch self.commandDesk.offer(id, for: commands, of: device) {
         case .taken:
             if let topic = self.commandDesk[device]?.topic(commands) { self.pump(topic) }
@@ -234,7 +240,7 @@ extension GatewayCore {
         }
         // Stored sessions take it in the same commit. A crash after that makes it come again as it is, which its node tells
         // by the session ID; a crash before leaves it here.
-        let (isTaken, isStored) = self.deliver(sealed, for: topic.device) {
+        let (isTaken, isStored) = self.deliver(sealed, for: topic.device, under: id) {
             $0.isStored && $1 != .atMostOnce && !Piggyback.owns($0)
         }
         if isStored { self.left(topic, first) }
@@ -242,7 +248,7 @@ extension GatewayCore {
             guard isStored || topic.isLeaving else { return }
             var message = sealed
             message.leavesWhenSafe = false
-            let isWithOthers = self.deliver(message, for: topic.device) {
+            let isWithOthers = self.deliver(message, for: topic.device, under: id) {
                 !Piggyback.owns($0) && (!$0.isStored || $1 == .atMostOnce)
             }.any
             // A node that only posts may know the session ID of its last post only: what misses that response waits.
@@ -284,12 +290,15 @@ extension GatewayCore {
         return sealed
     }
 
-    /// - Parameter isMeant: Of the sessions that get it sealed, those that get it now, by the QoS of their delivery.
-    /// - Returns: Whether anybody has it, and whether somebody who is here has.
+    /// - Parameters:
+    ///   - id: What it is sealed under; nil: it is not.
+    ///   - isMeant: Of the sessions that get it sealed, those that get it now, by the QoS of their delivery.
+    /// - Returns: Whether anybody who can be the node has it, and whether somebody who is here has.
     @discardableResult
     private func deliver(
         _ message: Message,
         for device: DeviceID,
+        under id: CommandSessionID? = nil,
         isMeant: (Session, QoS) -> Bool
     ) -> (any: Bool, here: Bool) {
         var taken = (any: false, here: false)
@@ -306,7 +315,7 @@ extension GatewayCore {
                     retain: message.retain,
                     identifiers: grant.identifiers
                 )
-                if isWithIt {
+                if isWithIt, self.canBeNode(session, device, id) {
                     taken.any = true
                     if session.connection != nil { taken.here = true }
                 }
@@ -355,15 +364,27 @@ extension GatewayCore {
         return ride.takes(message.topic, bytes: bytes)
     }
 
+    /// Whether what is with this session can be with the node. Anybody may ask for commands in its name, which shows nothing where
+    /// the node's connections prove it; and a CoAP client may have made its address up.
+    private func canBeNode(_ session: Session, _ device: DeviceID, _ id: CommandSessionID?) -> Bool {
+        if id?.isOfProvenConnection ?? false, session.owner != .device(device.text) { return false }
+        return !((session.connection as? TopicObserver)?.isUnconfirmed ?? false)
+    }
+
     /// Whether somebody who gets this sealed is here, and whether there is anybody, here or not.
     private func recipients(of message: Message, _ device: DeviceID) -> (here: Bool, any: Bool) {
         var found = (here: false, any: false)
+        let id = self.commandDesk[device]?.topic(message.topic)?.sessionID
         self.broker.forEachRecipient(of: message.topic, from: nil) { session, _ in
             guard self.isSealed(session.owner, for: device), self.mayReceive(session, message.topic) else {
                 return false
             }
             found.any = true
             guard let connection = session.connection else { return false }
+            guard self.canBeNode(session, device, id) else {
+                (connection as? TopicObserver)?.askForProof { self.presentMessage(on: $0, for: session.owner) }
+                return false
+            }
             if let ride = connection as? PiggybackRide {
                 if !ride.isOver, self.fits(message, of: device, ride) { found.here = true }
             } else {

@@ -97,7 +97,37 @@ import Testing
         let session = String(repeating: "5", count: 32)
         #expect(try node.post(SealedCommandSite.sessionTopic, session)?.code == .changed)
         try await site.command("on", to: "kitchen/cmd/light")
-        let command = try #require(try node.notification(of: observe, "ps/" + SealedCommandSite.topic))
+        // The node acknowledges the present value first, which is none.
+        var command = try #require(try node.notification(of: observe, "ps/" + SealedCommandSite.topic))
+        #expect(command.readableBytes == 0)
+        command = try #require(try node.notification(of: observe, "ps/" + SealedCommandSite.topic))
+        #expect(try SealedCommandSite.open(String(buffer: command), session: session) == "on")
+    }
+
+    @Test("a sealed command is not lost to an observer at an address where nobody is")
+    func observerThatIsNobody() async throws {
+        let site = try await self.site()
+        let forger = try CoAPNode(port: try site.port)
+        let observe = forger.request(.get, "ps/" + SealedCommandSite.topic, token: "cmd") {
+            $0.append(.observe, uint: 0 as UInt8)
+        }
+        #expect(try forger.ask(observe)?.number(.observe) != nil)
+        let poster = try CoAPNode(port: try site.port)
+        let session = String(repeating: "5", count: 32)
+        #expect(try poster.post(SealedCommandSite.sessionTopic, session, query: ["retain"])?.code == .changed)
+        try await site.command("on", to: "kitchen/cmd/light")
+        // It is asked to acknowledge, and does not.
+        let asked = try #require(try forger.receive())
+        #expect(asked.type == .confirmable && asked.payload.readableBytes == 0)
+        let node = try CoAPNode(port: try site.port)
+        let own = node.request(.get, "ps/" + SealedCommandSite.topic, token: "own") {
+            $0.append(.observe, uint: 0 as UInt8)
+        }
+        #expect(try node.ask(own)?.number(.observe) != nil)
+        var command = ByteBuffer()
+        while command.readableBytes == 0 {
+            command = try #require(try node.notification(of: own, "ps/" + SealedCommandSite.topic))
+        }
         #expect(try SealedCommandSite.open(String(buffer: command), session: session) == "on")
     }
 

@@ -15,7 +15,8 @@ package final class LocalBroker {
         package var subscriptions: Int
         /// Most bytes of the filters of one session, with ``Session/bytesPerLevel`` for each of their levels.
         package var subscriptionBytes: Int
-        /// Bytes of all sessions' queues together; past it nothing more is queued for absent clients.
+        /// Bytes of all sessions' queues together; past it nothing more is queued for absent clients. The sessions of one device
+        /// take at most an eighth of them, or as many as one queue may have.
         package var queuedBytesTotal: Int
         /// How long the session of an absent client that proved nothing is kept; guests are such clients too.
         package var unprovenExpiry: TimeAmount
@@ -81,6 +82,9 @@ package final class LocalBroker {
         }
     }
 
+    /// A device has as many of all bytes that wait: one of so many parts.
+    private static let deviceShare = 8
+
     package let limits: Limits
     /// Where sessions that outlive their connection are written down; nil: nowhere, and none outlives the process.
     /// Not weak: what is referred to weakly costs more at each use, and this is asked for every message.
@@ -90,6 +94,8 @@ package final class LocalBroker {
     private let queues: QueueBudget
     /// Of clients that proved nothing: they can't take the room of devices.
     private let unprovenQueues: QueueBudget
+    /// Of devices that have sessions: one with many can't take the room of others.
+    private var deviceQueues: [SessionOwner: QueueBudget] = [:]
     /// Bytes of the filters of all sessions, and of those that proved nothing.
     var subscriptionBytes = (all: 0, unproven: 0)
     private var lapsedWills: [PendingWill] = []
@@ -173,6 +179,16 @@ package final class LocalBroker {
         return min(expiryInterval, UInt32(clamping: max(limit.nanoseconds / 1_000_000_000, 1)))
     }
 
+    private func queues(of owner: SessionOwner) -> QueueBudget {
+        guard owner.isProven else { return self.unprovenQueues }
+        if let own = self.deviceQueues[owner] { return own }
+        let oneQueue = self.limits.outbound.inFlightBytes + self.limits.outbound.queuedBytes
+        let share = max(self.limits.queuedBytesTotal / Self.deviceShare, oneQueue)
+        let own = QueueBudget(limit: share, of: self.queues)
+        self.deviceQueues[owner] = own
+        return own
+    }
+
     private func make(clientID: MQTTString, owner: SessionOwner, expiryInterval: UInt32) -> Session {
         let journal = expiryInterval > 0 ? self.journal : nil
         let session = Session(
@@ -181,7 +197,7 @@ package final class LocalBroker {
             number: journal?.nextNumber() ?? 0,
             expiryInterval: expiryInterval,
             limits: self.limits.outbound,
-            queues: owner.isProven ? self.queues : self.unprovenQueues,
+            queues: self.queues(of: owner),
             guardian: self.guardian,
             journal: journal
         )
@@ -324,6 +340,7 @@ package final class LocalBroker {
         if session.owner.isProven {
             let left = self.byOwner[session.owner, default: 1] - 1
             self.byOwner[session.owner] = left > 0 ? left : nil
+            if left <= 0 { self.deviceQueues[session.owner] = nil }
         } else {
             self.unprovenCount -= 1
         }
@@ -375,7 +392,7 @@ package final class LocalBroker {
             number: record.number,
             expiryInterval: record.expiryInterval,
             limits: self.limits.outbound,
-            queues: record.owner.isProven ? self.queues : self.unprovenQueues,
+            queues: self.queues(of: record.owner),
             guardian: self.guardian,
             journal: self.journal
         )

@@ -122,6 +122,24 @@ struct SessionLimitsTests {
         #expect(try other.deliver("12345678") == .queued)
     }
 
+    @Test("a device with many sessions takes its share of all queues, and nobody else's")
+    func deviceBudget() throws {
+        let queue = OutboundQueue.Limits(inFlight: 1, inFlightBytes: 1, queuedBytes: 100)
+        let broker = LocalBroker(limits: .init(queuedBytesTotal: 8 * 800, outbound: queue))
+        let sessions = try (0..<10).map { try self.leave(broker, "\($0)", .device("greedy")) }
+        let other = try self.leave(broker, "a", .device("other"))
+        var queued = 0
+        for session in sessions {
+            for _ in 0..<5 where try session.deliver("12345678") == .queued { queued += 1 }
+        }
+        #expect(queued == 3)  // 265 bytes each, of 800.
+        #expect(try other.deliver("12345678") == .queued)
+        // What goes makes room again, also for sessions that come when there was none for a while.
+        for session in sessions { broker.remove(session) }
+        #expect(broker.queuedBytes == 265)
+        #expect(try self.leave(broker, "b", .device("greedy")).deliver("12345678") == .queued)
+    }
+
     @Test("clients that prove nothing have a budget of their own, also for what is at them and for their wills")
     func unprovenBudget() throws {
         let broker = LocalBroker(limits: .init(queuedBytesTotal: 1000))

@@ -1,6 +1,7 @@
 import Broker
 import CoAPCodec
 import CoAPEndpoint
+import DequeModule
 import Devices
 import MQTTCodec
 import NIOCore
@@ -17,6 +18,8 @@ final class CoAPReader {
     private var byPeer: [CoAPPeer: [TopicObserver]] = [:]
     /// Observers whose address nothing has proven.
     private var unconfirmedCount = 0
+    /// The oldest first; some of them are confirmed by now, or gone.
+    private var unconfirmed: Deque<CoAPObservationID> = []
     /// Observations of those who prove no device, by the network that their addresses are of.
     private var guestsOf: [String: Int] = [:]
 
@@ -182,7 +185,7 @@ final class CoAPReader {
         )
         self.observers[id] = observer
         self.byPeer[request.peer, default: []].append(observer)
-        if observer.isUnconfirmed { self.unconfirmedCount += 1 }
+        if observer.isUnconfirmed { self.noteUnconfirmed(id) }
         if !observer.isUnconfirmed { self.countGuest(observer, 1) }
         self.core.observerCame(observer)
         self.core.broker.connected(session, to: observer, receiveMaximum: 1)
@@ -212,10 +215,10 @@ final class CoAPReader {
             self.core.counters.count(.sessions)
             return nil
         }
-        // Made-up addresses shall not take the places of those that are there.
+        // Made-up addresses shall not take the places of those that are there, and not for long those of each other.
         if !request.isAddressProven, request.context == 0, self.unconfirmedCount >= max(limits.sessions / 8, 1) {
             self.core.counters.count(.sessions)
-            return nil
+            self.endOldestUnconfirmed(channel)
         }
         let opening = self.core.broker.open(
             clientID: self.core.makeClientID(),
@@ -235,6 +238,23 @@ final class CoAPReader {
             return nil
         }
         return session
+    }
+
+    private func noteUnconfirmed(_ id: CoAPObservationID) {
+        self.unconfirmedCount += 1
+        self.unconfirmed.append(id)
+        if self.unconfirmed.count > 2 * self.unconfirmedCount + 64 {
+            self.unconfirmed.removeAll { !(self.observers[$0]?.isUnconfirmed ?? false) }
+        }
+    }
+
+    /// Nobody is told: whoever is there after all registers again when it has heard nothing for Max-Age (RFC 7641 §3.3.1).
+    private func endOldestUnconfirmed(_ channel: any CoAPAnswering) {
+        while let id = self.unconfirmed.popFirst() {
+            guard let observer = self.observers[id], observer.isUnconfirmed else { continue }
+            channel.endObservation(id)
+            return self.forget(observer)
+        }
     }
 
     /// Those at addresses that nothing has confirmed count apart: anybody may have made them up.

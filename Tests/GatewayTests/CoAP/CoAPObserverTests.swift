@@ -236,7 +236,7 @@ struct CoAPObserverTests {
         }
     }
 
-    @Test("made-up addresses take a part of the places only")
+    @Test("made-up addresses take a part of the places only, and the newest have them")
     func madeUp() async throws {
         try await self.run("[limits]\nmax_sessions = 64") { site in
             var taken = 0
@@ -244,14 +244,19 @@ struct CoAPObserverTests {
                 let peer = CoAPPeer(ipv4: number, port: 1)
                 if try await site.get("ps/nodes/m/a", from: peer, observe: 0).isObserved { taken += 1 }
             }
-            #expect(taken == 8)
+            #expect(taken == 40)
+            #expect(await site.sessionCount == 8)
             // One that has acknowledged something is no made-up one.
-            let peer = CoAPPeer(ipv4: 3, port: 1)
+            let peer = CoAPPeer(ipv4: 35, port: 1)
             await site.introduce(peer)
             await site.pass(.seconds(10))
             try await site.publish("nodes/m/a", "1")
             await site.answer(try #require(await site.take(peer).last), from: peer)
-            #expect(try await site.get("ps/nodes/m/a", from: CoAPPeer(ipv4: 50, port: 1), observe: 0).isObserved)
+            for number in 50..<90 as Range<UInt32> {
+                let peer = CoAPPeer(ipv4: number, port: 1)
+                #expect(try await site.get("ps/nodes/m/a", from: peer, observe: 0).isObserved)
+            }
+            #expect(await site.sessionCount == 9)
             await site.pass(.seconds(200))
             #expect(await site.sessionCount == 1)
         }

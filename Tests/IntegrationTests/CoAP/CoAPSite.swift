@@ -125,8 +125,8 @@ final class CoAPSite: Sendable {
         if !configuration.devices.isEmpty { try await home.importDevices(configuration.devices) }
         try await prepare(home)
         let gateway = try await home.start(environment: environment)
-        // No command passes it by from then on.
-        if hasUplink { try await gateway.logged("uplink subscribed") }
+        // No command passes it by once it has subscribed.
+        if hasUplink { try await gateway.logged("uplink \(configuration.isTalkative ? "subscribed" : "connected")") }
         return CoAPSite(broker: broker, home: home, outside: outside, gateway: gateway)
     }
 

@@ -114,25 +114,24 @@ struct NodeSheet {
             lines.append("    --psk \(key) -q 1 -t \(Self.shellWord(topic)) -m hello")
         }
         if let coaps {
-            lines.append("  coap-client-openssl -m post -u \(self.device.id) -k \"$(printf \(key) | xxd -r -p)\" \\")
-            lines.append("    -e hello \(Self.shellWord(self.address(of: coaps, topic: topic)))")
-            if !Self.fitsArgument(key) {
-                lines.append(
-                    "    (not with this key: it holds a byte that no argument can; nodes don't mind)"
-                )
-            }
+            lines += Self.coapClient(self.device.id.text, key: psk, self.address(of: coaps, topic: topic))
         }
         return Self.comment(lines)
     }
 
-    /// Whether a shell can hand the bytes of these hexadecimal digits to a command.
-    private static func fitsArgument(_ digits: String) -> Bool {
-        var rest = Substring(digits)
-        while !rest.isEmpty {
-            if rest.prefix(2) == "00" { return false }
-            rest = rest.dropFirst(2)
+    /// How libcoap's client posts with a key, which it takes as bytes in an argument; why it can't be tried, where no argument holds them.
+    static func coapClient(_ identity: String, key: [UInt8], _ address: String) -> [String] {
+        // $(…) leaves out zeroes, and line ends behind the last word.
+        guard !key.contains(0), key.last != UInt8(ascii: "\n") else {
+            return [
+                "  (not with coap-client: no shell hands it a key with a byte 00, or with 0a at the end. gnutls-cli takes "
+                    + "this one in hex, by --pskkey; nodes don't mind)"
+            ]
         }
-        return !digits.hasSuffix("0a")
+        return [
+            "  coap-client-openssl -m post -u \(identity) -k \"$(printf \(Hexadecimal.encode(key)) | xxd -r -p)\" \\",
+            "    -e hello \(Self.shellWord(address))",
+        ]
     }
 
     /// Where a node with an OSCORE context sends its messages.

@@ -2,6 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
+@testable import sealgate
+
 @Suite(.inTurn) struct DeviceOSCORETests {
     private static let coap = """
 
@@ -105,6 +107,26 @@ import Testing
         let both = try GatewayProcess.Home(configuration: CommandHome.configuration + coaps)
         let text = try await both.sealgate("device add yard --profile plain --psk").text
         #expect(text.contains("mosquitto_pub") && !text.contains("-p 5701"))
-        #expect(text.contains("coap-client-openssl -m post -u yard -k") && text.contains("coaps://GATEWAY:5701/ps/"))
+        // The key is a random one, which not every time fits an argument.
+        let isReady =
+            text.contains("coap-client-openssl -m post -u yard -k") && text.contains("coaps://GATEWAY:5701/ps/")
+        #expect(isReady != text.contains("not with coap-client"))
+    }
+
+    @Test(
+        "a client that takes the key from a shell is not named for one that a shell cuts",
+        arguments: [
+            ("6162630a64", true), ("0d616263", true), ("61620064", false), ("00616263", false), ("6162630a", false),
+            ("0a0a", false), ("61626300", false),
+        ]
+    )
+    func keysOfArguments(digits: String, fits: Bool) async throws {
+        let lines = NodeSheet.coapClient("yard", key: hexBytes(digits), "coaps://GATEWAY/ps/t")
+        #expect(lines.contains { $0.contains("-k \"$(printf \(digits) | xxd -r -p)\"") } == fits)
+        #expect(lines.contains { $0.contains("gnutls-cli") && $0.contains("--pskkey") } == !fits)
+        // What the shell makes of it.
+        let word = "printf %s \"$(printf \(digits) | xxd -r -p)\" | xxd -p"
+        let handed = try await ChildProcess.run("/bin/sh", ["-c", word])
+        #expect((handed.output.first == digits) == fits, "\(handed.all)")
     }
 }

@@ -9,9 +9,9 @@ struct Sealgate: AsyncParsableCommand {
         commandName: "sealgate",
         abstract: "A gateway for sealed IoT nodes.",
         discussion: """
-            Nodes on the local network send plain or sealed MQTT to it. It proves who sent each message, opens what is \
-            sealed, holds every device to its own topics, keeps everything on disk until it is safe, and republishes over \
-            TLS to an outside broker.
+            Nodes on the local network send MQTT or CoAP to it, plain or sealed. It proves who sent each message, opens \
+            what is sealed, holds every device to its own topics, keeps everything on disk until it is safe, and \
+            republishes over TLS to an outside broker.
 
             First steps:
               sealgate demo    see it work, nothing to set up

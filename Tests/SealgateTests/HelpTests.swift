@@ -17,6 +17,14 @@ import Testing
         #expect(help.text.contains("\n  sealgate \(command)"), "\(help.text)")
     }
 
+    @Test("whoever speaks CoAP finds himself in the help")
+    func coap() async throws {
+        let home = try CommandHome.make()
+        #expect(try await home.sealgate("--help").text.contains("MQTT or CoAP"))
+        let add = try await home.sealgate("device add --help").text
+        #expect(add.contains("\"coaps\"") && add.contains("DTLS-PSK"))
+    }
+
     @Test("no line of a table or an example breaks at 80 columns", arguments: ["", "demo", "device add", "certs init"])
     func width(_ command: String) async throws {
         let home = try CommandHome.make()

@@ -17,7 +17,8 @@ struct DeviceAddCommand: ParsableCommand {
               umask 077
               sealgate device add kitchen --profile sensor > kitchen.keys
 
-            A node that proves itself by TLS with a pre-shared key (protocol "mqtts", psk = true):
+            A node that proves itself by TLS, or over CoAP by DTLS, with a pre-shared key (protocol "mqtts" or "coaps", \
+            psk = true):
 
               sealgate device add hall --profile tls --psk
 
@@ -64,13 +65,13 @@ struct DeviceAddCommand: ParsableCommand {
     )
     var keysOf: DeviceID?
 
-    @Flag(help: "Show its identity and key for TLS-PSK too.")
+    @Flag(help: "Show its identity and key for TLS-PSK and DTLS-PSK too.")
     var psk = false
 
     @Option(
         name: .customLong("psk-file"),
         help: ArgumentHelp(
-            "Its node has this key for TLS-PSK: a file with hex:…, base64:… or utf8:….",
+            "Its node has this key for TLS-PSK and DTLS-PSK: a file with hex:…, base64:… or utf8:….",
             valueName: "file"
         )
     )

@@ -1,7 +1,6 @@
 import Logging
 import NIOCore
 import Store
-import Synchronization
 import Testing
 
 @testable import Gateway
@@ -41,7 +40,7 @@ struct RepeatedWarningTests {
 
     @Test("kinds, uplinks and reasons are told apart, and a repetition says how many messages")
     func log() {
-        let lines = Lines()
+        let lines = LogLines()
         let log = WarningLog(logger: lines.logger)
         for name in ["cloud", "backup", "cloud", "cloud"] {
             log.note(.dead, name, reason: .refused, now: Self.start, details: ["topic": "t"])
@@ -69,37 +68,5 @@ struct RepeatedWarningTests {
                 "again: \(WarningLog.Kind.tooLargeFromAttached.rawValue) broker=cloud messages=14",
             ]
         )
-    }
-}
-
-/// What was logged, as text.
-private final class Lines: Sendable {
-    private let lines = Mutex<[String]>([])
-
-    struct Handler: LogHandler {
-        let lines: Lines
-        var metadata: Logger.Metadata = [:]
-        var logLevel = Logger.Level.trace
-
-        init(_ lines: Lines) { self.lines = lines }
-
-        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-            get { self.metadata[key] }
-            set { self.metadata[key] = newValue }
-        }
-
-        func log(event: LogEvent) {
-            let metadata = (event.metadata ?? [:]).map { "\($0.key)=\($0.value)" }.sorted()
-            self.lines.lines.withLock { $0.append((["\(event.message)"] + metadata).joined(separator: " ")) }
-        }
-    }
-
-    var logger: Logger { Logger(label: "test") { _ in Handler(self) } }
-
-    func take() -> [String] {
-        self.lines.withLock { lines in
-            defer { lines = [] }
-            return lines
-        }
     }
 }

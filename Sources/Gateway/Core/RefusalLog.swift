@@ -13,12 +13,18 @@ final class RefusalLog {
         let detail: String
     }
 
+    private struct Repetitions {
+        var count = 0
+        /// Of the last one.
+        var detail = ""
+    }
+
     /// Different refusals that are told apart within one minute; beyond them only the counters grow.
     private static let maxKeys = 1024
     private static let period = TimeAmount.minutes(1)
 
     private let logger: Logger
-    private var seen: [Key: Int] = [:]
+    private var seen: [Key: Repetitions] = [:]
     private var unlisted = 0
     private var periodEnds: NIODeadline = .distantPast
 
@@ -31,6 +37,7 @@ final class RefusalLog {
     ///   - topic: As the peer sent it; what is not printable is escaped here.
     ///   - detail: What to look at, in words and without secrets.
     ///   - byDetail: Whether another detail is another refusal, as where device and topic are not known.
+    ///   - aside: Follows the detail and never makes another refusal, as an address that anybody could have written.
     func note(
         _ refusal: Refusal,
         device: String,
@@ -38,6 +45,7 @@ final class RefusalLog {
         from address: String,
         detail: @autoclosure () -> String,
         byDetail: Bool = false,
+        aside: @autoclosure () -> String = "",
         now: NIODeadline
     ) {
         if now >= self.periodEnds { self.startPeriod(now) }
@@ -48,20 +56,22 @@ final class RefusalLog {
             address: address,
             detail: byDetail ? detail() : ""
         )
-        if let count = self.seen[key] {
-            self.seen[key] = count + 1
+        if var repetitions = self.seen[key] {
+            repetitions.count += 1
+            repetitions.detail = (byDetail ? key.detail : detail()) + aside()
+            self.seen[key] = repetitions
             return
         }
         guard self.seen.count < Self.maxKeys else {
             self.unlisted += 1
             return
         }
-        self.seen[key] = 0
+        self.seen[key] = Repetitions()
         self.logger.warning(
             "refused",
             metadata: [
                 "reason": "\(refusal.rawValue)", "device": "\(key.device)", "topic": "\(key.topic)",
-                "from": "\(address)", "detail": "\(detail())",
+                "from": "\(address)", "detail": "\(detail())\(aside())",
             ]
         )
     }
@@ -73,12 +83,13 @@ final class RefusalLog {
 
     private func startPeriod(_ now: NIODeadline) {
         self.periodEnds = now + Self.period
-        for (key, count) in self.seen where count > 0 {
+        for (key, repetitions) in self.seen where repetitions.count > 0 {
             self.logger.warning(
                 "refused again",
                 metadata: [
                     "reason": "\(key.refusal.rawValue)", "device": "\(key.device)", "topic": "\(key.topic)",
-                    "from": "\(key.address)", "times": "\(count)",
+                    "from": "\(key.address)", "times": "\(repetitions.count)",
+                    "detail": "\(repetitions.detail)",
                 ]
             )
         }

@@ -68,7 +68,7 @@ extension Assembly {
         let socket = CoAPListener(
             configuration: configuration,
             dtls: listener.transport == .coaps ? self.dtls(limits) : nil,
-            protection: listener.oscore ? core.oscore : nil,
+            protection: listener.oscore ? core.oscore : core.oscoreTurnedOff,
             logger: self.logger,
             delegate: site
         )

@@ -1,0 +1,34 @@
+import CoAPCodec
+import Foundation
+import NIOCore
+import Sealing
+import TestSupport
+import Testing
+
+/// What a person who tries something out over CoAP, and is refused, finds in the answer and in the log.
+@Suite(.inTurn, .timeLimit(.minutes(5)), .serialized, .ownThread) struct CoAPRefusalWordsTests {
+    private func site(_ change: (inout CoAPSite.Configuration) -> Void = { _ in }) async throws -> CoAPSite {
+        var configuration = CoAPSite.Configuration()
+        change(&configuration)
+        return try await CoAPSite.start(configuration, hasUplink: false)
+    }
+
+    @Test("OSCORE at a listener without it is not understood, and the log says so")
+    func oscoreTurnedOff() async throws {
+        let site = try await self.site { $0.coap += ["oscore = false"] }
+        let node = try CoAPNode(port: try site.port)
+        func request(_ type: CoAPMessageType) -> CoAPMessage {
+            node.request(.post, "ps/nodes/lamp/temp", ByteBuffer(string: "sealed"), type: type) {
+                $0.append(.oscore, ByteBuffer(bytes: [0x09, 0x00, 0x01]))
+            }
+        }
+        #expect(try node.ask(request(.confirmable))?.code == .badOption)
+        try await site.gateway.logged("refused", "not proven", "OSCORE, and this listener has oscore = false")
+        try node.send(request(.nonConfirmable))
+        #expect(try node.isSilent())
+        let status = try await site.run("status", "--json").text
+        let refused = (try JSONSerialization.jsonObject(with: Data(status.utf8)) as? [String: Any])?["refused"]
+        #expect((refused as? [String: Int])?["not proven"] == 2, "\(status)")
+        try site.serves()
+    }
+}

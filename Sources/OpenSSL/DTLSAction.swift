@@ -11,7 +11,8 @@ package enum DTLSAction: Sendable {
     case received(session: UInt32, ByteBuffer)
     /// The session is gone. Told only of those that were established.
     case ended(session: UInt32, DTLSEnd)
-    /// A handshake got as far as the keys, and never to its end: for the operator, as nobody outside can tell why.
+    /// A handshake got as far as the keys and does not get to its end: for the operator, as nobody outside can tell why. Once for each, at once
+    /// if the keys differ.
     case unfinished(address: DTLSAddress, identity: [UInt8], isIdentityKnown: Bool)
 }
 

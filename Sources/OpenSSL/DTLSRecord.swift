@@ -20,6 +20,19 @@ struct DTLSRecord {
     /// Of a ClientHello: it brings a cookie, good or not.
     let hasCookie: Bool
 
+    /// Whether one of the records is a sealed message of a handshake: of a client that is Finished.
+    static func areWithFinished(_ datagram: ByteBuffer) -> Bool {
+        var start = datagram.readerIndex
+        while let type = datagram.getInteger(at: start, as: UInt8.self),
+            let epoch = datagram.getInteger(at: start + 3, as: UInt16.self),
+            let length = datagram.getInteger(at: start + 11, as: UInt16.self)
+        {
+            if type == Self.handshake, epoch > 0 { return true }
+            start += Self.headerBytes + Int(length)
+        }
+        return false
+    }
+
     /// `nil`: no record of DTLS 1.x.
     init?(_ datagram: ByteBuffer) {
         let start = datagram.readerIndex

@@ -182,6 +182,7 @@ package final class DTLSServer {
                 session.retransmitAt = now + Self.firstRetransmission
             }
         }
+        if let datagram { self.judgeFinished(of: session, datagram, into: &actions) }
         if session.isEstablished, !received.isEmpty {
             session.lastHeard = now
             for plaintext in received { actions.append(.received(session: session.id, plaintext)) }
@@ -192,6 +193,22 @@ package final class DTLSServer {
         case .failed where session.isEstablished: self.end(session, .failed, into: &actions)
         case .failed: self.giveUp(session, into: &actions)
         }
+    }
+
+    /// Tells at once of a Finished that did not verify: of a wrong key and of a random one, which an unknown identity has, in the same moment. The
+    /// session stays as it is, and the client hears nothing: it may time out as ever.
+    private func judgeFinished(of session: DTLSSession, _ datagram: ByteBuffer, into actions: inout [DTLSAction]) {
+        guard !session.isEstablished, !session.isTold else { return }
+        if !session.hasFinishedCome { session.hasFinishedCome = DTLSRecord.areWithFinished(datagram) }
+        if session.hasFinishedCome, session.isFinishedMissing { self.tellOfFailure(of: session, into: &actions) }
+    }
+
+    private func tellOfFailure(of session: DTLSSession, into actions: inout [DTLSAction]) {
+        guard !session.isTold, let identity = session.identity else { return }
+        session.isTold = true
+        actions.append(
+            .unfinished(address: session.address, identity: identity, isIdentityKnown: session.isIdentityKnown)
+        )
     }
 
     private func establish(_ session: DTLSSession, now: NIODeadline, into actions: inout [DTLSAction]) {
@@ -301,11 +318,7 @@ package final class DTLSServer {
         guard let index = self.halfOpen.firstIndex(where: { $0 === session }) else { return }
         self.halfOpen.remove(at: index)
         self.counters.unfinished += 1
-        if let identity = session.identity {
-            actions.append(
-                .unfinished(address: session.address, identity: identity, isIdentityKnown: session.isIdentityKnown)
-            )
-        }
+        self.tellOfFailure(of: session, into: &actions)
         if self.peers[session.address]?.successor === session {
             self.peers[session.address]?.successor = nil
         } else if self.peers[session.address]?.session === session {

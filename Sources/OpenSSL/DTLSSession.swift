@@ -44,6 +44,11 @@ import NIOCore
     /// The datagrams of the last flight of a handshake, to be sent again as they are.
     var flight: [ByteBuffer] = []
 
+    /// The client's Finished has come, good or not.
+    var hasFinishedCome = false
+    /// The owner was told that the handshake leads nowhere.
+    var isTold = false
+
     init(_ context: DTLSContext, address: DTLSAddress, maxDatagramBytes: Int, isClient: Bool = false) throws(TLSError) {
         OpenSSLError.clear()
         guard let ssl = unsafe SSL_new(context.raw) else { throw DTLSContext.failure("SSL_new") }
@@ -148,6 +153,10 @@ import NIOCore
     }
 
     var isHandshakeComplete: Bool { unsafe SSL_is_init_finished(self.ssl) == 1 }
+
+    /// Whether the client has nothing left to say but Finished. OpenSSL drops one under another key without a word, as any record that
+    /// does not verify.
+    var isFinishedMissing: Bool { unsafe SSL_get_state(self.ssl) == TLS_ST_SR_CHANGE }
 
     /// Whether the session was resumed from a ticket: then nobody was asked for a key.
     var isResumed: Bool { unsafe SSL_session_reused(self.ssl) == 1 }

@@ -86,6 +86,64 @@ struct DTLSServerTests {
         #expect(wrong.sizes == unknown.sizes)
     }
 
+    @Test("a wrong key is told of when Finished has come, in whatever datagrams, and nothing goes back")
+    func wrongKeyAtOnce() throws {
+        for (identity, key) in [("node9", Array(repeating: 8, count: 16)), ("nobod", DTLSNetwork.key)] {
+            let network = try DTLSNetwork()
+            var flight: [ByteBuffer] = []
+            network.passes = { datagram in
+                guard DTLSRecord.areWithFinished(datagram) else { return true }
+                flight = Self.records(of: datagram)
+                return false
+            }
+            try network.connect(1, identity: identity, key: key)
+            #expect(flight.count == 3)
+            let heard = network.fromServer.count
+            for record in flight {
+                #expect(network.unfinished.isEmpty)
+                network.feed(record, from: DTLSNetwork.address(1))
+            }
+            #expect(network.unfinished == ["\(identity) \(identity == "node9")"])
+            for record in flight { network.feed(record, from: DTLSNetwork.address(1)) }
+            network.pass(.seconds(31))
+            #expect(network.unfinished.count == 1 && network.server.counters.unfinished == 1)
+            #expect(network.server.halfOpenCount == 0)
+            // Its last flight, which it sends again.
+            let later = Set(network.fromServer[heard...].map(\.bytes))
+            #expect(later.isSubset(of: Set(network.fromServer[..<heard].map(\.bytes))))
+        }
+    }
+
+    @Test("a right key is not told of as a wrong one when its Finished comes first, or twice")
+    func rightKeyOutOfOrder() throws {
+        let network = try DTLSNetwork()
+        var flight: [ByteBuffer] = []
+        network.passes = { datagram in
+            guard DTLSRecord.areWithFinished(datagram), flight.isEmpty else { return true }
+            flight = Self.records(of: datagram)
+            return false
+        }
+        try network.connect(1)
+        #expect(flight.count == 3)
+        for record in [flight[2], flight[0], flight[1], flight[2]] {
+            network.feed(record, from: DTLSNetwork.address(1))
+            #expect(network.unfinished.isEmpty)
+        }
+        #expect(network.established.count == 1)
+    }
+
+    /// Each in a datagram of its own.
+    private static func records(of datagram: ByteBuffer) -> [ByteBuffer] {
+        var rest = datagram
+        var records: [ByteBuffer] = []
+        while let length = rest.getInteger(at: rest.readerIndex + 11, as: UInt16.self),
+            let record = rest.readSlice(length: 13 + Int(length))
+        {
+            records.append(record)
+        }
+        return records
+    }
+
     @Test("a node that restarts on its port gets in each time, and its old session goes only then (openssl 3283)")
     func restarts() throws {
         let network = try DTLSNetwork()

@@ -199,7 +199,7 @@ extension CoAPSite: CoAPChannelDelegate {
             topic: nil,
             from: address.text,
             detail: isIdentityKnown
-                ? "DTLS: it named this device and never finished the handshake: a wrong key?"
+                ? "DTLS: it named this device and did not prove its key: a wrong key?"
                 : "DTLS: no device here has this name as its PSK identity, or it is revoked",
             byDetail: true,
             now: .now()

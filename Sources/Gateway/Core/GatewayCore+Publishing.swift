@@ -85,9 +85,7 @@ extension GatewayCore {
             return .refused(
                 .notProven,
                 device: claimed?.text ?? client.name,
-                detail: claimed.map {
-                    "device \($0) must prove itself: by TLS, a seal, or a profile with plaintext = true"
-                }
+                detail: claimed.map { self.needOfProof($0, client) }
                     ?? "no device's profile fits this topic, and the connection proves none"
             )
         }
@@ -98,6 +96,11 @@ extension GatewayCore {
             plaintext: plaintext,
             clientID: clientID
         )
+    }
+
+    private func needOfProof(_ device: DeviceID, _ client: Client) -> String {
+        let ways = client.coap == nil ? "TLS" : "DTLS, OSCORE"
+        return "device \(device) must prove itself: by \(ways), a seal, or a profile with plaintext = true"
     }
 
     private func sealedPlan(

@@ -31,4 +31,12 @@ import Testing
         #expect((refused as? [String: Int])?["not proven"] == 2, "\(status)")
         try site.serves()
     }
+
+    @Test("a device that proves nothing is told of the ways that CoAP has")
+    func needOfProof() async throws {
+        let site = try await self.site { $0.devices += "[[device]]\nid = \"vault\"\nprofile = \"strict\"\n\n" }
+        let node = try CoAPNode(port: try site.port)
+        #expect(try node.post("nodes/vault/temp", "1")?.code == .unauthorized)
+        try await site.gateway.logged("nodes/vault/temp", "vault must prove itself: by DTLS, OSCORE, a seal, or")
+    }
 }

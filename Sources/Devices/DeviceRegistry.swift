@@ -191,6 +191,11 @@ package final class DeviceRegistry {
             ?? self.plaintextDevice(clientID)
     }
 
+    /// The id that a profile's filter takes out of the topic and that no device has; nil if there is none.
+    package func missingDevice(publish topic: TopicName) -> DeviceID? {
+        self.claims.device(publish: topic) { id, _ in self.entries[id] == nil }
+    }
+
     // MARK: Session topics
 
     /// Where the session IDs of a device are published; nil if it has none.

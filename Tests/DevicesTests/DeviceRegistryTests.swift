@@ -32,6 +32,15 @@ struct DeviceRegistryTests {
         return registry
     }
 
+    @Test("an id in a topic that no device has is told, one of another profile is none")
+    func missingDevice() throws {
+        let registry = try Self.registry([.make("kitchen")])
+        #expect(registry.missingDevice(publish: try TopicName("nodes/kitchne/temp")) == (try DeviceID("kitchne")))
+        for topic in ["nodes/kitchen/temp", "plain/kitchen/temp", "mytopic/data", "other/kitchne", "nodes/a b/temp"] {
+            #expect(registry.missingDevice(publish: try TopicName(topic)) == nil, "\(topic)")
+        }
+    }
+
     @Test("gives a device the policy of its profile, made once")
     func policies() throws {
         let registry = try Self.registry([.make("kitchen"), .make("lost", "nowhere")])

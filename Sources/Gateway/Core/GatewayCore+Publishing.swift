@@ -85,8 +85,7 @@ extension GatewayCore {
             return .refused(
                 .notProven,
                 device: claimed?.text ?? client.name,
-                detail: claimed.map { self.needOfProof($0, client) }
-                    ?? "no device's profile fits this topic, and the connection proves none"
+                detail: claimed.map { self.needOfProof($0, client) } ?? self.noSender(topic, client)
             )
         }
         return self.sealedPlan(
@@ -101,6 +100,15 @@ extension GatewayCore {
     private func needOfProof(_ device: DeviceID, _ client: Client) -> String {
         let ways = client.coap == nil ? "TLS" : "DTLS, OSCORE"
         return "device \(device) must prove itself: by \(ways), a seal, or a profile with plaintext = true"
+    }
+
+    private func noSender(_ topic: TopicName, _ client: Client) -> String {
+        guard let missing = self.registry.missingDevice(publish: topic) else {
+            let what = client.coap == nil ? "connection" : "request"
+            return "no device's profile fits this topic, and the \(what) proves none"
+        }
+        let nearest = self.nearestDevices.find(missing, in: self.registry, now: .now())
+        return "there is no device \(missing)" + (nearest.map { "; did you mean \"\($0)\"?" } ?? "")
     }
 
     private func sealedPlan(

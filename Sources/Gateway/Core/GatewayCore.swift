@@ -63,6 +63,7 @@ final class GatewayCore {
     /// Resources that nodes host; nil: none is observed.
     private(set) var observer: NodeObserver?
     var paces: [DeviceID: SenderPace] = [:]
+    var nearestDevices = NearestDevices()
     let commandDesk: CommandDesk
     /// The number of the stored session that holds commands; nil while there never was one.
     var commandSession: Int64?

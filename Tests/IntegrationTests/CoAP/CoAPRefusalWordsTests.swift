@@ -39,4 +39,15 @@ import Testing
         #expect(try node.post("nodes/vault/temp", "1")?.code == .unauthorized)
         try await site.gateway.logged("nodes/vault/temp", "vault must prove itself: by DTLS, OSCORE, a seal, or")
     }
+
+    @Test("a device that is not there is named in the log, with the one that was meant, and the sender learns nothing")
+    func missingDevice() async throws {
+        let site = try await self.site()
+        let node = try CoAPNode(port: try site.port)
+        let wrong = try #require(try node.post("nodes/lmap/temp", "1"))
+        #expect(wrong.code == .unauthorized && wrong.text == "")
+        try await site.gateway.logged("nodes/lmap/temp", "there is no device lmap; did you mean", "lamp")
+        #expect(try node.post("elsewhere/temp", "1")?.code == .unauthorized)
+        try await site.gateway.logged("elsewhere/temp", "no device's profile fits this topic, and the request proves")
+    }
 }

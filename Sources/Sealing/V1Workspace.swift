@@ -1,4 +1,4 @@
-internal import NIOCore
+package import NIOCore
 internal import OpenSSL
 
 /// Memory that v1 receivers work in: one for an event loop, shared by all receivers on it, since none keeps anything
@@ -34,6 +34,15 @@ package final class V1Workspace {
             Self.grow(&self.canonical, to: bytes.count)
             return body(V1Fields(hex: bytes, scratch: self.canonical, mac: self.mac))
         }
+    }
+
+    /// Whether it is a v1 payload with a line end behind it, as of a client that sends lines of a file: then it is none.
+    package func isLine(_ payload: ByteBuffer) -> Bool {
+        let text = payload.readableBytesView
+        guard text.last == UInt8(ascii: "\n") else { return false }
+        let count = text.count - (text.dropLast().last == UInt8(ascii: "\r") ? 2 : 1)
+        guard let rest = payload.getSlice(at: payload.readerIndex, length: count) else { return false }
+        return self.withFields(of: rest) { $0 != nil }
     }
 
     /// Memory for the clear text of a message: at least `count` bytes, valid until the next call.

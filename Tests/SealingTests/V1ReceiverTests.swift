@@ -234,4 +234,15 @@ import Testing
         let other = try Bench([self.node])
         other.receiver.forget(try #require(bench.receive(try self.node.seal("2", bench.newest)).acceptance))
     }
+
+    @Test("a payload with a line end behind it is told from other bytes that are none", arguments: [V1Form.hex, .raw])
+    func lineEnds(form: V1Form) throws {
+        let bench = try Bench([self.node])
+        let workspace = V1Workspace()
+        let sealed = try self.node.seal("21.5", bench.newest, form: form)
+        func with(_ end: String) -> ByteBuffer { ByteBuffer(bytes: sealed.readableBytesView + Array(end.utf8)) }
+        #expect(workspace.isLine(with("\n")) && workspace.isLine(with("\r\n")))
+        for end in ["", "\r", "\n\n", " \n", "x\n"] { #expect(!workspace.isLine(with(end)), "\(end.utf8.map { $0 })") }
+        for text in ["", "\n", "\r\n", "21.5\n"] { #expect(!workspace.isLine(ByteBuffer(string: text))) }
+    }
 }

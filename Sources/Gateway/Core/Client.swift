@@ -468,7 +468,8 @@ final class Client: MQTTConnectionDelegate {
             kind,
             device: plan.claimed?.text ?? self.name,
             claimed: plan.claimed,
-            detail: refusal.description
+            detail: refusal == .malformed && self.core.workspace.isLine(publish.payload)
+                ? "\(refusal.description): a line end follows it" : refusal.description
         )
     }
 

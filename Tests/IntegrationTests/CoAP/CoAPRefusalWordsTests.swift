@@ -50,4 +50,28 @@ import Testing
         #expect(try node.post("elsewhere/temp", "1")?.code == .unauthorized)
         try await site.gateway.logged("elsewhere/temp", "no device's profile fits this topic, and the request proves")
     }
+
+    @Test("a line end behind a sealed payload is seen")
+    func lineEnd() async throws {
+        let site = try await self.site { $0.devices += SiteDevices.sealed("kitchen", nodeID: "11242238", secret: 7) }
+        let node = try CoAPNode(port: try site.port)
+        let keys = SealedNode.keys(secret: 7)
+        let sealed = try V1Cipher.seal(
+            ByteBuffer(string: "21.5"),
+            keys: V1Keys(
+                staticIV: keys.staticIV,
+                ivKey: keys.ivKey,
+                dataKey: keys.dataKey,
+                passphrase: keys.passphrase
+            ),
+            nodeID: Array("11242238".utf8),
+            sessionID: Array(try #require(try node.get("sid", query: ["d=kitchen"])).payload.readableBytesView)
+        )
+        #expect(try node.post("nodes/kitchen/one", String(buffer: sealed) + "\n")?.code == .unauthorized)
+        try await site.gateway.logged("nodes/kitchen/one", "not a v1 payload: a line end follows it")
+        #expect(try node.post("nodes/kitchen/two", "21.5\n")?.code == .unauthorized)
+        let other = try await site.gateway.logged("nodes/kitchen/two", "not a v1 payload")
+        #expect(!other.contains("line end"))
+        #expect(try node.post("nodes/kitchen/one", String(buffer: sealed))?.code == .changed)
+    }
 }

@@ -27,7 +27,7 @@ extension CoAPSite {
             )
             self.turnAway(request, .error(.unauthorized))
         case .sessionID, .time, .wellKnownCore: self.turnAway(request, .error(.methodNotAllowed))
-        case .nothing: self.turnAway(request, .error(.notFound))
+        case .nothing: self.turnAwayFromNothing(request, path: path)
         }
     }
 

@@ -31,7 +31,7 @@ extension CoAPSite {
             self.reader.get(request, topic: topic, identity: identity, claimed: claimed, isSessionID: true, on: channel)
         case .time: self.tellTime(request)
         case .wellKnownCore: self.discover(request)
-        case .nothing: self.turnAway(request, .error(.notFound))
+        case .nothing: self.turnAwayFromNothing(request, path: path)
         }
     }
 

@@ -217,6 +217,18 @@ extension CoAPSite: CoAPChannelDelegate {
         }
     }
 
+    /// Refuses a request for a path that leads to nothing.
+    func turnAwayFromNothing(_ request: CoAPRequest, path: ByteBuffer) {
+        self.core.logger.debug(
+            "no resource has this path",
+            metadata: [
+                "path": "\(Printable.text(path))", "listener": "\(self.listener.bind)",
+                "from": "\(self.address(of: request.peer))",
+            ]
+        )
+        self.turnAway(request, .error(.notFound, "topics are below /\(self.listener.prefix)"))
+    }
+
     /// For the operator. An address that is not proven is nobody's, so it does not tell refusals apart.
     func note(_ refusal: Refusal, _ request: CoAPRequest, _ detail: @autoclosure () -> String) {
         let address = self.address(of: request.peer).text

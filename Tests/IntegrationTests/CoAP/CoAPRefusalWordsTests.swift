@@ -74,4 +74,19 @@ import Testing
         #expect(!other.contains("line end"))
         #expect(try node.post("nodes/kitchen/one", String(buffer: sealed))?.code == .changed)
     }
+
+    @Test("who posts beside the topics is told where they are, if the answer may be so long")
+    func besidePrefix() async throws {
+        let site = try await self.site { $0.coap += ["prefix = \"/things\""] }
+        let node = try CoAPNode(port: try site.port)
+        let code: [CoAPCode] = [.post, .put, .delete, .get]
+        for code in code {
+            let answer = try #require(try node.ask(node.request(code, "nodes/lamp/temp")))
+            #expect(answer.code == .notFound && answer.text == "topics are below /things", "\(code)")
+        }
+        try await site.gateway.logged("no resource has this path", "nodes/lamp/temp")
+        // Four bytes and two; three times that is what it may be.
+        let short = try #require(try node.ask(node.request(.post, "x", token: "")))
+        #expect(short.code == .notFound && short.text == "")
+    }
 }

@@ -78,7 +78,7 @@ extension Client {
         do {
             records = try SenMLPack.records(of: payload, form, now: now)
         } catch {
-            throw Objection(refusal: .payload, detail: "its SenML pack: \(error)")
+            throw Objection(refusal: .payload, detail: "\(error)")
         }
         var parts: [Part] = []
         for (index, record) in records.enumerated() {
@@ -88,7 +88,7 @@ extension Client {
             }
             guard let name = try? TopicName(validating: topic),
                 let destination = self.core.destination(like: whole, topic: name, isCounted: index == 0)
-            else { throw Objection(refusal: .payload, detail: "its SenML pack has a name that no topic can have") }
+            else { throw Objection(refusal: .payload, detail: "SenML: a name that no topic can have") }
             guard destination.decision.isAllowed else {
                 throw Objection(refusal: .policy, detail: destination.decision.explanation)
             }
@@ -100,7 +100,7 @@ extension Client {
             if let objection = self.objection(to: part, destination) { throw objection }
             parts.append(Part(publish: part, destination: destination))
         }
-        guard !parts.isEmpty else { throw Objection(refusal: .payload, detail: "its SenML pack holds no record") }
+        guard !parts.isEmpty else { throw Objection(refusal: .payload, detail: "SenML: no records") }
         if let full = self.core.uplinkWithoutRoom(forAll: parts.map { ($0.destination, $0.publish.payload) }) {
             throw Objection(refusal: .spoolFull, detail: "the spool of uplink \(full) is full")
         }
@@ -117,7 +117,7 @@ extension Client {
             return Objection(refusal: .tooLarge, detail: "a record of \(bytes) bytes, over max_payload")
         }
         guard destination.commandSession == nil else {
-            return Objection(refusal: .payload, detail: "its SenML pack has a record on a topic of session IDs")
+            return Objection(refusal: .payload, detail: "SenML: a record on a topic of session IDs")
         }
         return nil
     }

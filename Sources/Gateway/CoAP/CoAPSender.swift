@@ -102,12 +102,14 @@ final class CoAPSender: ClientConnection {
     }
 
     /// A message is turned away. What is not proven gets one answer, whatever was wrong with it: it tells a forger nothing.
-    func refuse(_ packetID: UInt16, _ refusal: Refusal) {
+    ///
+    /// - Parameter words: What is wrong with a message whose sender could mend it.
+    func refuse(_ packetID: UInt16, _ refusal: Refusal, _ words: @autoclosure () -> String) {
         let response: CoAPResponse =
             switch refusal {
             case .policy: .error(.forbidden)
             case .tooLarge: .error(.requestEntityTooLarge)
-            case .commandSession, .topic, .payload: .error(.badRequest)
+            case .commandSession, .topic, .payload: .error(.badRequest, words())
             case .rate: CoAPResponse(.tooManyRequests, maxAge: 1)
             case .throttled: CoAPResponse(.tooManyRequests, maxAge: Self.retryAfter)
             case .spoolFull, .retained: CoAPResponse(.serviceUnavailable, maxAge: Self.retryAfter)

@@ -36,7 +36,7 @@ extension Client {
             if refusal.isOfProof, coap.isAddressProven {
                 _ = self.core.failures.spend(self.budget(for: claimed), now: now)
             }
-            return coap.refuse(publish.packetID, refusal)
+            return coap.refuse(publish.packetID, refusal, detail())
         }
         if let observed = self.observed {
             if refusal.isOfProof { _ = self.core.failures.spend(self.budget(for: claimed), now: now) }

@@ -89,4 +89,21 @@ import Testing
         let short = try #require(try node.ask(node.request(.post, "x", token: "")))
         #expect(short.code == .notFound && short.text == "")
     }
+
+    @Test("a pack that is not taken is answered with what is wrong with it")
+    func pack() async throws {
+        let site = try await self.site { $0.plain = ["senml = \"values\""] }
+        let node = try CoAPNode(port: try site.port)
+        func post(_ pack: String) throws -> CoAPMessage? {
+            try node.ask(
+                node.request(.post, "ps/nodes/lamp", ByteBuffer(string: pack)) {
+                    $0.append(.contentFormat, uint: UInt16(110))
+                }
+            )
+        }
+        let wrong = try #require(try post("[{\"n\":\"a\",\"v\":1},{\"n\":\"b\",\"v\":\"x\"}]"))
+        #expect(wrong.code == .badRequest)
+        #expect(wrong.text.hasPrefix("SenML record 2, v, byte ") && wrong.text.hasSuffix(": a value of another type"))
+        try await site.gateway.logged("refused", "reason=payload", wrong.text)
+    }
 }

@@ -116,8 +116,10 @@ extension CoAPSite: CoAPChannelDelegate {
         do {
             path = try CoAPPath.topic(of: request.options, maxBytes: self.core.configuration.limits.maxTopicLength)
         } catch {
-            self.core.counters.count(.topic)
-            self.note(.topic, request, "its path \(error)")
+            // Only its length is a matter of limits.
+            let refusal: Refusal = if case .tooLong = error { .topic } else { .protocolError }
+            self.core.counters.count(refusal)
+            self.note(refusal, request, "its path \(error)")
             return self.turnAway(request, .error(.badRequest, "the path \(error)"))
         }
         switch request.method {

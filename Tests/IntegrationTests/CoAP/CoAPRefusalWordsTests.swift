@@ -106,4 +106,15 @@ import Testing
         #expect(wrong.text.hasPrefix("SenML record 2, v, byte ") && wrong.text.hasSuffix(": a value of another type"))
         try await site.gateway.logged("refused", "reason=payload", wrong.text)
     }
+
+    @Test("a path that no topic can be is not said to be over the limits; one that is too long is")
+    func paths() async throws {
+        let site = try await self.site { $0.limits += ["max_topic_length = \"1KiB\""] }
+        let node = try CoAPNode(port: try site.port)
+        #expect(try node.post("nodes/lamp/#", "1")?.text == "the path holds + or #")
+        try await site.gateway.logged("refused", "protocol error", "its path holds + or #")
+        let long = String(repeating: "/" + String(repeating: "x", count: 255), count: 4)
+        #expect(try node.post("nodes/lamp" + long, "1")?.text == "the path is longer than 1024 bytes")
+        try await site.gateway.logged("refused", "topic over the limits", "its path is longer than 1024 bytes")
+    }
 }

@@ -181,6 +181,9 @@ package final class CoAPChannel {
         isMulticast: Bool,
         now: NIODeadline
     ) {
+        if let kind = MisdirectedProtocol(bytes, isSecure: self.isSecure) {
+            self.delegate?.misdirected(kind, from: PeerAddress(address), on: self)
+        }
         if let dtls = self.dtls {
             self.sealed.clear()
             self.sealed.writeBytes(bytes)

@@ -31,4 +31,6 @@ package protocol CoAPChannelDelegate: AnyObject {
     func ended(session: UInt32, _ end: DTLSEnd, on channel: CoAPChannel)
     /// Somebody named an identity and could not prove its key. What came over the wire is the same whether there is such an identity or not.
     func handshakeFailed(identity: [UInt8], isIdentityKnown: Bool, from address: PeerAddress, on channel: CoAPChannel)
+    /// A datagram looks like one of ``MisdirectedProtocol``, which is not what this listener speaks. Nobody is answered.
+    func misdirected(_ kind: MisdirectedProtocol, from address: PeerAddress, on channel: CoAPChannel)
 }

@@ -127,6 +127,8 @@ private final class ObserverSite: Sendable {
             on channel: CoAPChannel
         ) {}
 
+        func misdirected(_ kind: MisdirectedProtocol, from address: PeerAddress, on channel: CoAPChannel) {}
+
         // MARK: The owner of the observer
 
         func received(_ representation: ObservedRepresentation, of index: Int, on channel: CoAPObserverChannel) {

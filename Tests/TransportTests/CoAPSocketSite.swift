@@ -85,6 +85,9 @@ final class CoAPSocketSite: Sendable {
         ) {
             self.note("failed \(String(decoding: identity, as: UTF8.self)) \(isIdentityKnown)")
         }
+        func misdirected(_ kind: MisdirectedProtocol, from address: PeerAddress, on channel: CoAPChannel) {
+            self.note("looks like \(kind), from \(address)")
+        }
     }
 
     let log: OutputLog

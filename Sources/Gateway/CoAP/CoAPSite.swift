@@ -208,6 +208,25 @@ extension CoAPSite: CoAPChannelDelegate {
         )
     }
 
+    func misdirected(_ kind: MisdirectedProtocol, from address: PeerAddress, on channel: CoAPChannel) {
+        let (look, own) =
+            switch kind {
+            case .dtls: ("DTLS", "coap")
+            case .coap: ("CoAP without DTLS", "coaps")
+            }
+        self.core.counters.count(.protocolError)
+        self.core.refusals.note(
+            .protocolError,
+            device: "?",
+            topic: nil,
+            from: CoAPSender.unprovenAddress,
+            detail: "looks like \(look): this listener is \(own) \(self.listener.bind)",
+            byDetail: true,
+            aside: ", from \(address)",
+            now: .now()
+        )
+    }
+
     // MARK: Answers
 
     /// Refuses a request; who asked a group is not told (RFC 7252 §8.2).

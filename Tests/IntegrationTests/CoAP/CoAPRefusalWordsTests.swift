@@ -117,4 +117,18 @@ import Testing
         #expect(try node.post("nodes/lamp" + long, "1")?.text == "the path is longer than 1024 bytes")
         try await site.gateway.logged("refused", "topic over the limits", "its path is longer than 1024 bytes")
     }
+
+    @Test("DTLS where there is none, and CoAP without it where there is, is one line in the log and no answer")
+    func wrongListener() async throws {
+        let site = try await self.site()
+        let plain = try CoAPNode(port: try site.port)
+        for number in 0..<3 { try plain.send("16 FEFD 0000 00000000000\(number) 0003 010203") }
+        #expect(try plain.isSilent())
+        try await site.gateway.logged("looks like DTLS: this listener is coap", "127.0.0.1")
+        let secure = try CoAPNode(port: try site.securePort)
+        for _ in 0..<3 { try secure.send(secure.request(.get, "time")) }
+        try await site.gateway.logged("looks like CoAP without DTLS: this listener is coaps", "127.0.0.1")
+        #expect(try secure.receive(within: .milliseconds(200)) == nil)
+        #expect(site.gateway.log.lines.count { $0.contains("looks like") } == 2)
+    }
 }

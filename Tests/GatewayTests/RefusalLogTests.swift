@@ -49,4 +49,28 @@ import Testing
             ]
         )
     }
+
+    @Test("one address, or all who have none, fills the log with a bounded number of lines, and leaves room for others")
+    func oneAddress() {
+        let lines = LogLines()
+        let log = RefusalLog(logger: lines.logger)
+        func note(_ topic: Int, from address: String) {
+            log.note(
+                .policy,
+                device: "?",
+                topic: ByteBuffer(string: "t/\(topic)"),
+                from: address,
+                detail: "no",
+                now: Self.start
+            )
+        }
+        for topic in 1...1_000 { note(topic, from: "nobody") }
+        #expect(lines.take().count == 64)
+        note(1, from: "lamp")
+        #expect(lines.take() == ["refused detail=no device=? from=lamp reason=policy topic=t/1"])
+        log.tick(now: Self.start + .seconds(60))
+        #expect(lines.take() == ["more refusals than are listed times=936"])
+        note(1, from: "nobody")
+        #expect(lines.take().count == 1)
+    }
 }

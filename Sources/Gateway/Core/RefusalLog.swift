@@ -21,10 +21,13 @@ final class RefusalLog {
 
     /// Different refusals that are told apart within one minute; beyond them only the counters grow.
     private static let maxKeys = 1024
+    /// Those of one address, or of all who have not shown that they are at theirs.
+    private static let maxKeysPerAddress = 64
     private static let period = TimeAmount.minutes(1)
 
     private let logger: Logger
     private var seen: [Key: Repetitions] = [:]
+    private var seenFrom: [String: Int] = [:]
     private var unlisted = 0
     private var periodEnds: NIODeadline = .distantPast
 
@@ -62,10 +65,12 @@ final class RefusalLog {
             self.seen[key] = repetitions
             return
         }
-        guard self.seen.count < Self.maxKeys else {
+        let others = self.seenFrom[address, default: 0]
+        guard self.seen.count < Self.maxKeys, others < Self.maxKeysPerAddress else {
             self.unlisted += 1
             return
         }
+        self.seenFrom[address] = others + 1
         self.seen[key] = Repetitions()
         self.logger.warning(
             "refused",
@@ -97,6 +102,7 @@ final class RefusalLog {
             self.logger.warning("more refusals than are listed", metadata: ["times": "\(self.unlisted)"])
         }
         self.seen.removeAll(keepingCapacity: true)
+        self.seenFrom.removeAll(keepingCapacity: true)
         self.unlisted = 0
     }
 }

@@ -76,6 +76,8 @@ package final class DTLSServer {
         now: NIODeadline,
         into actions: inout [DTLSAction]
     ) {
+        let isHello = DTLSRecord(datagram)?.clientRandom != nil
+        let datagram = DTLSRecordFilter.withoutForgeries(datagram, isHello: isHello)
         guard let record = DTLSRecord(datagram) else {
             self.counters.strays += 1
             return

@@ -215,6 +215,51 @@ struct DTLSServerTests {
         #expect(network.server.counters.strays > 0)
     }
 
+    @Test(
+        "a record in the clear that ends handshakes is passed over, also behind others, or inside one that is no record",
+        arguments: [
+            "15fefd0000000000000000000202 28", "15feff0000000000000000000202 28", "17fefd0000000000000000000202 28",
+            "16feff000000000000000f000f 15fefd0000000000000000000202 28",
+            "1600000000000000000000000f 15fefd0000000000000000000202 28",
+        ]
+    )
+    func forgedAlerts(forgery: String) throws {
+        for isJoined in [false, true] {
+            let network = try DTLSNetwork()
+            let forged = ByteBuffer(bytes: hexBytes(forgery))
+            let address = DTLSNetwork.address(1)
+            network.passes = { datagram in
+                if DTLSRecord(datagram)?.clientRandom != nil { return true }
+                // Instead of the client's own: alone, and before and behind it.
+                network.passes = { _ in true }
+                if !isJoined { network.feed(forged, from: address) }
+                network.feed(isJoined ? datagram.with(forged) : datagram, from: address)
+                return false
+            }
+            try network.connect(1)
+            #expect(network.established.map(\.identity) == ["node1"])
+            #expect(network.unfinished.isEmpty)
+            network.feed(forged, from: address)
+            network.say("here", from: 1)
+            #expect(network.heard == ["here"] && network.ended.isEmpty)
+        }
+    }
+
+    @Test("an alert in the clear is passed over when it comes first in a datagram, and what follows is read")
+    func alertFirst() throws {
+        let network = try DTLSNetwork()
+        try network.connect(1)
+        let client = try #require(network.client(1))
+        let alert = ByteBuffer(bytes: hexBytes("15fefd00000000000000000002022f"))
+        _ = client.write(ByteBuffer(string: "here"))
+        let sealed = try #require(client.takeOutgoing().first)
+        network.feed(alert.with(sealed).with(alert), from: DTLSNetwork.address(1))
+        #expect(network.heard == ["here"])
+        let strays = network.server.counters.strays
+        network.feed(alert.with(alert), from: DTLSNetwork.address(1))
+        #expect(network.server.counters.strays == strays + 1)
+    }
+
     @Test("mutated hellos, with cookie and without, never trap, and others are served")
     func mutatedHellos() throws {
         let network = try DTLSNetwork { $0.maxHalfOpen = 10 }
@@ -408,5 +453,14 @@ struct DTLSServerTests {
     func ticketKeys() throws {
         _ = try DTLSNetwork { $0.ticketKeys = [UInt8](repeating: 1, count: 80) }
         #expect(throws: TLSError.self) { try DTLSNetwork { $0.ticketKeys = [1] } }
+    }
+}
+
+extension ByteBuffer {
+    /// Another behind it, in one datagram.
+    fileprivate func with(_ other: ByteBuffer) -> ByteBuffer {
+        var joined = self
+        joined.writeImmutableBuffer(other)
+        return joined
     }
 }

@@ -205,7 +205,7 @@ extension CoAPServer {
 
     /// Whether the next notification has to be acknowledged (RFC 7641 §4.5).
     private func isConfirmable(_ observation: Observation, now: NIODeadline) -> Bool {
-        observation.isConfirmable || self.budget(of: observation) != .max
+        observation.isConfirmable || observation.mustConfirm || self.budget(of: observation) != .max
             || observation.unconfirmed >= self.configuration.confirmEvery
             || now - observation.lastConfirmed >= self.configuration.confirmInterval
             || now - observation.lastSent < self.configuration.nonConfirmableSpacing
@@ -243,8 +243,8 @@ extension CoAPServer {
         message.messageID = state.nextMessageID()
         observation.noteSent(message.messageID)
         observation.lastSent = now
-        let purpose = Transmission.Purpose.notification(observation, isOwed: next.isOwed)
-        self.transmit(message, purpose, to: state, budget: budget, now: now, into: &actions)
+        observation.mustConfirm = false
+        self.transmit(message, .notification(observation, next), to: state, budget: budget, now: now, into: &actions)
     }
 
     private func sendNonConfirmable(

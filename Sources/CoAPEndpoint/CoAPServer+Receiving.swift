@@ -136,7 +136,7 @@ extension CoAPServer {
             self.counts.forgottenEarly += UInt64(candidate.history.count)
             self.remove(candidate)
         }
-        let state = PeerState(peer, messageID: UInt16.random(in: .min ... .max, using: &self.generator))
+        let state = PeerState(peer, key: self.generator.next())
         return self.peers.insert(state) ? state : nil
     }
 

@@ -4,10 +4,6 @@ internal import NIOCore
 
 // Confirmable messages of the server's own: separate responses and notifications (RFC 7252 §4.2).
 extension CoAPServer {
-    /// Answers that fit nothing, after which an acknowledgement no longer proves an address: a Message ID has only
-    /// sixteen bits.
-    private static let strayLimit = 8
-
     /// Sends what waits for its turn, as far as NSTART allows (RFC 7252 §4.7).
     func sendWaiting(of state: PeerState, now: NIODeadline, into actions: inout [CoAPAction]) {
         while state.inFlight.count < self.configuration.nStart, let next = state.waiting.popFirst() {
@@ -40,6 +36,7 @@ extension CoAPServer {
             messageID: message.messageID,
             datagram: message.encoded(),
             purpose: purpose,
+            straysBefore: state.strayAnswers,
             budget: budget,
             timeout: .nanoseconds(Int64.random(in: least...most, using: &self.generator)),
             now: now
@@ -76,62 +73,52 @@ extension CoAPServer {
             return self.sendWaiting(of: state, now: now, into: &actions)
         }
         self.counts.retransmissions += 1
-        if case .notification(let observation, isOwed: false) = transmission.purpose,
-            let newer = observation.takeWaiting()
-        {
-            // The newer value goes in place of the old, and counts as its repetition (RFC 7641 §4.5.2). One that is owed
-            // is sent until it is acknowledged.
-            if var message = self.notification(newer.response, to: observation) {
-                transmission.purpose = .notification(observation, isOwed: newer.isOwed)
-                message.type = .confirmable
-                message.messageID = state.nextMessageID()
-                transmission.messageID = message.messageID
-                transmission.datagram = message.encoded()
-                observation.noteSent(message.messageID)
-            } else if newer.isOwed {
-                return self.end(observation, .unreachable, now: now, into: &actions)
+        guard self.renew(transmission, of: state) else {
+            if case .notification(let observation, _) = transmission.purpose {
+                self.end(observation, .unreachable, now: now, into: &actions)
             }
+            return
         }
         self.send(transmission, to: state, into: &actions)
     }
 
-    /// An ACK or RST came.
-    func receiveAnswer(
-        _ message: CoAPMessage,
-        from peer: CoAPPeer,
-        now: NIODeadline,
-        into actions: inout [CoAPAction]
-    ) {
-        guard let state = self.peers[peer] else { return }
-        let isReset = message.type == .reset
-        guard let index = state.inFlight.firstIndex(where: { $0.messageID == message.messageID }) else {
-            guard let observation = state.observations.first(where: { $0.hasSent(message.messageID) }) else {
-                state.strayAnswers += 1
-                return
-            }
-            // A notification that was not confirmable, or that a newer one took the place of.
-            if isReset {
-                self.end(observation, .rejected, now: now, into: &actions)
-            } else {
-                observation.lastConfirmed = now
-            }
-            return
+    /// What is sent again is not always what was sent: a newer value, or the same under a Message ID that nobody can have
+    /// guessed.
+    ///
+    /// - Returns: False: the client would never learn what it is owed, for it can't be sealed.
+    private func renew(_ transmission: Transmission, of state: PeerState) -> Bool {
+        let isGuessed = transmission.isDoubted || state.strays(since: transmission.straysBefore) >= Self.strayLimit
+        guard case .notification(let observation, let sent) = transmission.purpose else {
+            if isGuessed { self.give(transmission, nil, of: state) }
+            return true
         }
-        let transmission = state.inFlight.remove(at: index)
-        let isBelieved = state.strayAnswers < Self.strayLimit
-        if !isReset, isBelieved, !transmission.purpose.isPing {
-            // Took something with a token that it had chosen: it is there and wants it. A RST proves nothing, for
-            // anybody's endpoint would send one.
-            self.prove(state, now: now)
+        // The newer value goes in place of the old, and counts as its repetition (RFC 7641 §4.5.2). One that is owed is
+        // sent until it is acknowledged.
+        let newer = sent.isOwed ? nil : observation.takeWaiting()
+        guard newer != nil || isGuessed else { return true }
+        var message: CoAPMessage?
+        // The same bytes are no news to a client that has them already; sealed they would be a replay, and some clients
+        // don't even acknowledge that.
+        if newer != nil || observation.protection != nil {
+            let next = newer ?? sent
+            message = self.notification(next.response, to: observation)
+            if message == nil { return !next.isOwed }
+            transmission.purpose = .notification(observation, next)
         }
-        switch transmission.purpose {
-        case .notification(let observation, _) where isReset:
-            self.end(observation, .rejected, now: now, into: &actions)
-        case .notification(let observation, let isOwed):
-            self.confirmed(observation, isOwed: isOwed, now: now, into: &actions)
-        case .ping(let observation): if isBelieved { self.pinged(observation) }
-        case .response: break
+        self.give(transmission, message, of: state)
+        observation.noteSent(transmission.messageID)
+        return true
+    }
+
+    /// Another Message ID, and perhaps another message.
+    private func give(_ transmission: Transmission, _ message: CoAPMessage?, of state: PeerState) {
+        let messageID = state.nextMessageID()
+        var datagram = transmission.datagram(under: messageID)
+        if var message {
+            message.type = .confirmable
+            message.messageID = messageID
+            datagram = message.encoded()
         }
-        self.sendWaiting(of: state, now: now, into: &actions)
+        transmission.become(messageID, datagram, straysBefore: state.strayAnswers)
     }
 }

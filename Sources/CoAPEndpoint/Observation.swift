@@ -38,7 +38,9 @@ final class Observation {
     var lastConfirmed: NIODeadline
     /// When the owner was last told to ask it.
     var lastAsked: NIODeadline
-    private var messageIDs: [UInt16] = []
+    /// The next notification must be confirmable.
+    var mustConfirm = false
+    private var sent: [(messageID: UInt16, straysBefore: UInt64)] = []
 
     init(
         id: CoAPObservationID,
@@ -92,10 +94,13 @@ final class Observation {
     var context: UInt64 { self.protection?.context ?? 0 }
 
     func noteSent(_ messageID: UInt16) {
-        if self.messageIDs.count == Self.remembered { self.messageIDs.removeFirst() }
-        self.messageIDs.append(messageID)
+        if self.sent.count == Self.remembered { self.sent.removeFirst() }
+        self.sent.append((messageID, self.owner.strayAnswers))
     }
 
-    /// Whether it was one of this observation's notifications lately.
-    func hasSent(_ messageID: UInt16) -> Bool { self.messageIDs.contains(messageID) }
+    /// How many answers of the peer had fitted nothing when this notification was sent; `nil`: it was none of this
+    /// observation's lately.
+    func straysBefore(_ messageID: UInt16) -> UInt64? {
+        self.sent.first { $0.messageID == messageID }?.straysBefore
+    }
 }

@@ -14,8 +14,9 @@ final class PeerState {
     let peer: CoAPPeer
     /// Whether it is known to receive at its address.
     var isProven: Bool
-    /// ACKs and RSTs that answer nothing. Somebody who guesses Message IDs has many.
-    var strayAnswers = 0
+    /// ACKs and RSTs that answered nothing, counted on for ever. Somebody who guesses Message IDs has many: what was sent
+    /// knows how many there were before.
+    private(set) var strayAnswers: UInt64 = 0
     /// Oldest first, so in the order of their numbers.
     private(set) var history: Deque<RememberedRequest> = []
     private(set) var replyBytes = 0
@@ -26,7 +27,7 @@ final class PeerState {
     private var proofExpires = NIODeadline.distantPast
     /// When it was last asked whether anybody is there.
     var lastPing: NIODeadline?
-    private var lastMessageID: UInt16
+    private var messageIDs: MessageIDs
     /// At most NSTART.
     var inFlight: [Transmission] = []
     var waiting: Deque<Waiting> = []
@@ -41,11 +42,11 @@ final class PeerState {
     unowned var previous: PeerState?
     unowned var next: PeerState?
 
-    /// - Parameter messageID: Random: whoever does not see what is sent to the peer shall not know it.
-    init(_ peer: CoAPPeer, messageID: UInt16) {
+    /// - Parameter key: Of Message IDs, random: whoever does not see what is sent to the peer shall not know them.
+    init(_ peer: CoAPPeer, key: UInt64) {
         self.peer = peer
         self.isProven = peer.isSecure
-        self.lastMessageID = messageID
+        self.messageIDs = MessageIDs(key: key)
     }
 
     /// Whether something is under way, so that it can't be forgotten.
@@ -70,10 +71,13 @@ final class PeerState {
     }
 
     /// For a message of the server's own (RFC 7252 §4.4).
-    func nextMessageID() -> UInt16 {
-        self.lastMessageID &+= 1
-        return self.lastMessageID
-    }
+    func nextMessageID() -> UInt16 { self.messageIDs.next() }
+
+    /// An ACK or RST answers nothing. Behind a handshake nobody else can have sent it, so it takes nothing from others.
+    func noteStray() { self.strayAnswers += self.peer.isSecure ? 0 : 1 }
+
+    /// How many there were since as many as that.
+    func strays(since count: UInt64) -> UInt64 { self.strayAnswers - count }
 
     /// The observation of this token (RFC 7641 §4.1).
     func observation(of token: CoAPToken, context: UInt64) -> Observation? {

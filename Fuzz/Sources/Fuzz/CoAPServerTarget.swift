@@ -34,7 +34,8 @@ struct CoAPServerTarget {
     private var open: [CoAPRequest.ID] = []
     private var observations: [CoAPObservationID] = []
     private var seen: Set<CoAPRequest.ID> = []
-    private var lastMessageID: UInt16 = 0
+    /// Of what was sent last, sixteen at most: they don't count on.
+    private var messageIDs: [UInt16] = [0]
     private var echo = ByteBuffer(bytes: [1])
     private var received: [CoAPPeer: Int] = [:]
     private var sent: [CoAPPeer: Int] = [:]
@@ -78,10 +79,10 @@ struct CoAPServerTarget {
                 }
                 self.perform()
             }
-        case 5:  // An answer to what was sent last, or near it.
+        case 5:  // An answer to what was sent last, or before.
             let choice = input.byte()
             let type: CoAPMessageType = choice & 1 == 0 ? .acknowledgement : .reset
-            let messageID = self.lastMessageID &- UInt16(choice >> 4)
+            let messageID = self.messageIDs[max(self.messageIDs.count - 1 - Int(choice >> 4), 0)]
             let peer = Self.peer(choice >> 1)
             self.receive(CoAPMessage.empty(type, messageID: messageID).encoded(), from: peer, isMulticast: false)
         case 6: self.pass(.milliseconds(Int64(input.byte()) * 200))
@@ -193,7 +194,7 @@ struct CoAPServerTarget {
             case .send(let bytes, let peer):
                 guard let message = try? CoAPMessage(decoding: bytes) else { fatalError("sends what nobody can read") }
                 if message.type == .confirmable || message.type == .nonConfirmable {
-                    self.lastMessageID = message.messageID
+                    self.messageIDs = self.messageIDs.suffix(15) + [message.messageID]
                 }
                 if let value = message.options.first(.echo) { self.echo = value }
                 self.sent[peer, default: 0] += bytes.readableBytes

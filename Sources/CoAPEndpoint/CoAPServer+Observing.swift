@@ -52,8 +52,10 @@ extension CoAPServer {
         now: NIODeadline,
         into actions: inout [CoAPAction]
     ) -> Observation? {
-        self.endObservation(of: exchange, .replaced, now: now, into: &actions)
         let state = exchange.owner
+        let former = state.observation(of: exchange.token, context: exchange.context)
+        let wasShown = former.map { $0.isShown && $0.registration == exchange.registration } ?? false
+        self.endObservation(of: exchange, .replaced, now: now, into: &actions)
         if self.observations.count >= self.configuration.maxObservations, self.isProven(exchange),
             let other = self.observations.values.first(where: { self.budget(of: $0) != .max })
         {
@@ -73,10 +75,25 @@ extension CoAPServer {
             blockSizeExponent: min(exchange.read.block2?.sizeExponent ?? limit, limit),
             now: now
         )
+        observation.isShown = exchange.isShown || wasShown
         state.observations.append(observation)
         self.observations[observation.id] = observation
         self.lookAtObservers(now: now)
         return observation
+    }
+
+    /// Whether a request would end or replace an observation that its client has shown to be its own, and does not show that
+    /// it is of that client: a token that is empty, or always the same, anybody knows. To register the same again changes
+    /// nothing, so nodes that know no Echo may.
+    func takesAway(_ exchange: Exchange) -> Bool {
+        guard exchange.method == .get, !exchange.isShown, let observe = exchange.read.observe,
+            let observation = exchange.owner.observation(of: exchange.token, context: exchange.context),
+            observation.isShown
+        else { return false }
+        // A later block is no registration, whatever else it says (RFC 7959 §2.6).
+        let isRegistration = observe == CoAPObserve.register && (exchange.read.block2?.number ?? 0) == 0
+        return observe == CoAPObserve.deregister
+            || isRegistration && observation.registration != exchange.registration
     }
 
     func isProven(_ exchange: Exchange) -> Bool { exchange.owner.isProven || exchange.protection != nil }
@@ -146,7 +163,7 @@ extension CoAPServer {
     private static let looksPerInterval: Int64 = 16
     /// Observers that are asked in one look; the others follow a second later.
     private static let mostAsked = 500
-    /// Made-up addresses shall not take the places of others for long.
+    /// Made-up addresses shall not take the places of others for long, and whoever observes shall soon have shown it.
     private static let unprovenInterval: TimeAmount = .seconds(30)
 
     /// Bytes for the first notifications to an address where somebody has answered a ping. Their acknowledgement proves it.
@@ -288,6 +305,7 @@ extension CoAPServer {
     func confirmed(_ observation: Observation, isOwed: Bool, now: NIODeadline, into actions: inout [CoAPAction]) {
         observation.isUnderWay = false
         observation.unconfirmed = 0
+        observation.isShown = true
         observation.lastConfirmed = now
         if isOwed { actions.append(.notificationConfirmed(observation.id)) }
         if observation.hasWaiting { self.queue(observation, now: now, into: &actions) }
@@ -315,10 +333,10 @@ extension CoAPServer {
         self.looksAtObservers = false
         var asked = 0
         for observation in self.observations.values where !observation.isUnderWay {
-            let isProven = self.budget(of: observation) == .max
-            let interval = isProven ? self.configuration.confirmInterval : Self.unprovenInterval
+            let interval = observation.isShown ? self.configuration.confirmInterval : Self.unprovenInterval
             guard now - observation.lastConfirmed >= interval, now - observation.lastAsked >= interval else { continue }
             observation.lastAsked = now
+            if !observation.isShown { observation.mustConfirm = true }
             actions.append(.observationDue(observation.id))
             asked += 1
             if asked == Self.mostAsked { break }

@@ -165,6 +165,11 @@ extension CoAPServer {
             self.prove(exchange.owner, now: now)
             exchange.budget = .max
         }
+        exchange.isShown = age != nil || peer.isSecure || exchange.protection != nil
+        if self.takesAway(exchange) {
+            self.finish(exchange, self.challenge(for: exchange, now: now), now: now, into: &actions)
+            return
+        }
         if message.code == .get, exchange.read.observe == CoAPObserve.deregister {
             self.endObservation(of: exchange, .deregistered, now: now, into: &actions)
         }

@@ -53,7 +53,7 @@ extension CoAPServer {
         self.finish(exchange, self.challenge(for: exchange, now: now), now: now, into: &actions)
     }
 
-    private func challenge(for exchange: Exchange, now: NIODeadline) -> CoAPResponse {
+    func challenge(for exchange: Exchange, now: NIODeadline) -> CoAPResponse {
         var response = CoAPResponse(.unauthorized)
         let value = self.echo.value(for: exchange.owner.peer, context: exchange.context, now: now)
         response.options.append(.echo, value)

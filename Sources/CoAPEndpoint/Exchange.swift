@@ -18,6 +18,8 @@ final class Exchange {
     var read = CoAPRequestOptions(CoAPOptions())
     var protection: CoAPProtectedRequest?
     var wantsObservation = false
+    /// This very request shows that its sender receives at its address, or is sealed: nobody else has written the address.
+    var isShown = false
     /// Block1 of the response.
     var answeredBlock1: CoAPBlock?
     /// What was put together from blocks, without the last one.
@@ -39,6 +41,20 @@ final class Exchange {
     }
 
     var context: UInt64 { self.protection?.context ?? 0 }
+
+    /// Tells whether two registrations ask for the same, in the same way: the options, those aside that say nothing of the
+    /// resource, such as Echo.
+    var registration: Int {
+        var hasher = Hasher()
+        hasher.combine(self.isConfirmable)
+        self.options.forEachRaw { number, value in
+            guard number != .observe, !number.isNoCacheKey else { return }
+            hasher.combine(number)
+            hasher.combine(value.count)
+            hasher.combine(bytes: value)
+        }
+        return hasher.finalize()
+    }
 
     /// Tells which requests belong to one body.
     var bodyKey: BodyKey {

@@ -16,6 +16,11 @@ final class Observation {
     let contentFormat: CoAPContentFormat?
     /// Blocks that the client asked for.
     let blockSizeExponent: UInt8
+    /// ``Exchange/registration``.
+    let registration: Int
+    /// The client itself has registered it for certain, or acknowledged a notification: nobody may end it, or put another in
+    /// its place, who only knows its token.
+    var isShown: Bool
     /// Bytes that may be sent before the address is proven.
     var budget: Int
     /// A notification that waits until the one under way is acknowledged, or for its peer's turn.
@@ -56,6 +61,8 @@ final class Observation {
         self.isConfirmable = exchange.isConfirmable
         self.contentFormat = contentFormat
         self.blockSizeExponent = blockSizeExponent
+        self.registration = exchange.registration
+        self.isShown = exchange.isShown
         self.budget = exchange.budget
         self.lastSent = now
         self.lastConfirmed = now

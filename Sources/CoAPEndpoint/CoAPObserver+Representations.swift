@@ -3,6 +3,9 @@ internal import NIOCore
 
 // What responses and notifications say (RFC 7641 §3, RFC 7959 §2.4).
 extension CoAPObserver {
+    /// Bytes of an Echo value (RFC 9175 §2.2).
+    private static let echoBytes = 1...40
+
     /// A response to the target's request, or a notification. It is no copy of one that came before.
     func handle(
         _ message: CoAPMessage,
@@ -13,6 +16,12 @@ extension CoAPObserver {
     ) {
         let request = target.request
         let isAnswer = request.map { $0.token == message.token && $0.state != .queued } ?? false
+        if isAnswer, let request, request.echo == nil, message.code == .unauthorized,
+            let echo = message.options.first(.echo), Self.echoBytes ~= echo.readableBytes
+        {
+            self.acknowledgeAtOnce(message, way, now: now, into: &actions)
+            return self.submitAgain(request, echo: echo, of: target, now: now, into: &actions)
+        }
         if target.isLeaving { return self.leaving(target, message, way, now: now, into: &actions) }
         let read = CoAPResponseOptions(message.options)
         if let number = read.problem {

@@ -22,10 +22,11 @@ extension CoAPObserver {
         _ purpose: ClientRequest.Purpose,
         of target: ObservedTarget,
         token: CoAPToken,
+        echo: ByteBuffer? = nil,
         now: NIODeadline,
         into actions: inout [CoAPObserverAction]
     ) {
-        let request = ClientRequest(purpose, of: target.id, token: token)
+        let request = ClientRequest(purpose, of: target.id, token: token, echo: echo)
         target.request = request
         target.node.waiting.append(request)
         self.sendWaiting(of: target.node, now: now, into: &actions)
@@ -47,9 +48,9 @@ extension CoAPObserver {
     ) {
         let options =
             switch request.purpose {
-            case .registration: target.resource.options(observe: CoAPObserve.register)
-            case .block(let block): target.resource.options(block2: block)
-            case .deregistration: target.resource.options(observe: CoAPObserve.deregister)
+            case .registration: target.resource.options(observe: CoAPObserve.register, echo: request.echo)
+            case .block(let block): target.resource.options(block2: block, echo: request.echo)
+            case .deregistration: target.resource.options(observe: CoAPObserve.deregister, echo: request.echo)
             }
         request.messageID = target.node.nextMessageID()
         request.datagram =
@@ -68,6 +69,20 @@ extension CoAPObserver {
         target.node.inFlight.append(request)
         actions.append(.send(request.datagram, to: target.node.peer))
         self.arm(target)
+    }
+
+    /// The node asks for the request once more, with a value of its own (RFC 9175 §2.3). What was fetched so far stays.
+    func submitAgain(
+        _ request: ClientRequest,
+        echo: ByteBuffer,
+        of target: ObservedTarget,
+        now: NIODeadline,
+        into actions: inout [CoAPObserverAction]
+    ) {
+        let body = target.body
+        self.drop(target, now: now, into: &actions)
+        target.body = body
+        self.submit(request.purpose, of: target, token: request.token, echo: echo, now: now, into: &actions)
     }
 
     /// An empty ACK came: the response will come apart.

@@ -24,7 +24,8 @@ package struct CoAPResource: Hashable, Sendable {
     /// - Parameters:
     ///   - observe: See ``CoAPObserve``.
     ///   - block2: The part of the representation that is asked for.
-    func options(observe: UInt32? = nil, block2: CoAPBlock? = nil) -> CoAPOptions {
+    ///   - echo: What the node has asked for (RFC 9175 §2.2.1).
+    func options(observe: UInt32? = nil, block2: CoAPBlock? = nil, echo: ByteBuffer? = nil) -> CoAPOptions {
         var options = CoAPOptions()
         if let host = self.host { options.append(.uriHost, host) }
         if let observe { options.append(.observe, uint: observe) }
@@ -32,6 +33,7 @@ package struct CoAPResource: Hashable, Sendable {
         for query in self.queries { options.append(.uriQuery, query) }
         if let accept = self.accept { options.append(.accept, uint: accept.rawValue) }
         if let block2 { options.append(.block2, uint: block2.value) }
+        if let echo { options.append(.echo, echo) }
         return options
     }
 }

@@ -72,6 +72,8 @@ final class ClientRequest {
     let target: CoAPTargetID
     let purpose: Purpose
     let token: CoAPToken
+    /// What the node wants to have again, so that it knows that this side receives at its address (RFC 9175 §2.3).
+    let echo: ByteBuffer?
     /// Of the message; set when it is sent.
     var messageID: UInt16 = 0
     var datagram = ByteBuffer()
@@ -82,10 +84,11 @@ final class ClientRequest {
     var retransmissions = 0
     var timeout = TimeAmount.zero
 
-    init(_ purpose: Purpose, of target: CoAPTargetID, token: CoAPToken) {
+    init(_ purpose: Purpose, of target: CoAPTargetID, token: CoAPToken, echo: ByteBuffer?) {
         self.target = target
         self.purpose = purpose
         self.token = token
+        self.echo = echo
     }
 
     var isRegistration: Bool { if case .registration = self.purpose { true } else { false } }

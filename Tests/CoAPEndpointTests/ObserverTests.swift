@@ -90,6 +90,39 @@ struct ObserverTests {
         #expect(watch.take().isEmpty && watch.takeTexts().isEmpty)
     }
 
+    @Test("a node that wants an Echo value gets it, once for each request (RFC 9175 §2.3)")
+    func echo() throws {
+        let watch = ObserverWatch()
+        watch.observe()
+        let value = ByteBuffer(bytes: [1, 2, 3])
+        let request = try watch.takeRequest()
+        #expect(request.options.first(.echo) == nil)
+        let challenge = answer(to: request, code: .unauthorized, [(.echo, value)])
+        let again = try #require(watch.receive(challenge).first)
+        #expect(again.options.first(.echo) == value && again.token == request.token)
+        #expect(again.number(.observe) == 0 && again.messageID != request.messageID)
+        // A node that is never content is one that refuses.
+        #expect(watch.receive(answer(to: again, code: .unauthorized, [(.echo, value)])).isEmpty)
+        #expect(watch.takeFailures() == [.refused(.unauthorized)])
+    }
+
+    @Test("an Echo value is given for a further block, too, and what was fetched stays")
+    func echoOfBlock() throws {
+        let watch = ObserverWatch()
+        watch.observe()
+        let first = try watch.takeRequest()
+        func block(_ number: UInt32, _ hasMore: Bool) -> (CoAPOptionNumber, ByteBuffer) {
+            (.block2, ByteBuffer(bytes: BlockTests.block(number, hasMore, 0)))
+        }
+        let text = String(repeating: "a", count: 16)
+        let second = try #require(watch.receive(answer(to: first, text, observe: 1, [block(0, true)])).first)
+        let value = ByteBuffer(bytes: [7])
+        let again = try #require(watch.receive(answer(to: second, code: .unauthorized, [(.echo, value)])).first)
+        #expect(again.options.first(.echo) == value && again.options.first(.block2) == second.options.first(.block2))
+        #expect(watch.receive(answer(to: again, "b", [block(1, false)])).isEmpty)
+        #expect(watch.takeTexts() == [text + "b"])
+    }
+
     @Test("a response that does not follow its ACK in time is none")
     func noResponse() throws {
         let watch = ObserverWatch()

@@ -103,7 +103,7 @@ struct CoAPObserverTarget {
         guard let asked = self.pick(choice) else { return }
         let type: CoAPMessageType = [.acknowledgement, .confirmable, .nonConfirmable, .acknowledgement][Int(choice & 3)]
         // Most are the code that a representation has.
-        let codes: [UInt8: CoAPCode] = [5: .notFound, 6: .serviceUnavailable, 7: .changed]
+        let codes: [UInt8: CoAPCode] = [4: .unauthorized, 5: .notFound, 6: .serviceUnavailable, 7: .changed]
         var options = CoAPOptions()
         if more & 8 != 0 { options.append(.eTag, ByteBuffer(bytes: [third & 1])) }
         if more & 16 != 0 { options.append(.observe, uint: UInt32(third >> 1)) }
@@ -118,6 +118,7 @@ struct CoAPObserverTarget {
             options.append(.block2, uint: CoAPBlock(number: number, hasMore: hasMore, sizeExponent: 0).value)
             payload = ByteBuffer(repeating: third, count: hasMore || third & 16 != 0 ? 16 : Int(third & 15))
         }
+        if more & 7 == 4 { options.append(.echo, ByteBuffer(repeating: third, count: Int(third & 63))) }
         if third == 0xFF { options.append(CoAPOptionNumber(rawValue: 0x1235)) }
         let message = CoAPMessage(
             type: type,

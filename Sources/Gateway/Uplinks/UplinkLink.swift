@@ -223,7 +223,7 @@ final class UplinkLink {
         case .released(let packetID): self.released(packetID)
         case .dropped(let error): self.logDropped(["reason": "\(error)"])
         case .subscribed(let refused):
-            self.logger.debug("uplink subscribed", metadata: ["uplink": "\(self.name)", "refused": "\(refused.count)"])
+            self.logger.debug("uplink subscribed", metadata: ["uplink": "\(self.name)", "denied": "\(refused.count)"])
             for refusal in refused {
                 self.logger.warning(
                     "the outside broker refused a subscription: messages of this route in do not come",

@@ -1,77 +1,76 @@
-internal import DequeModule
+internal import CoAPCodec
 internal import NIOCore
 
 // What is remembered so that a message that comes twice is carried out once (RFC 7252 §4.5), bounded by time, number and
-// bytes, for each peer and in all.
+// bytes, for each peer and in all. A request that is open is bounded by what may be open; its place in the history is taken
+// when it is answered, for only then is it known what would be lost with it. Anybody can send in anybody's name, so what is
+// lost least goes first.
 extension CoAPServer {
-    func remember(_ request: RememberedRequest, of state: PeerState, now: NIODeadline) {
-        if state.history.count >= self.configuration.maxHistoryPerPeer { self.forgetOldest(of: state) }
-        state.remember(request)
-        self.history.append((state, request.id))
-        self.historyCount += 1
-        self.forgetOld(now: now)
-        while self.historyCount > self.configuration.maxHistory, self.forgetOldest() {}
-        self.compactHistory()
+    /// A request was answered, or is not going to be.
+    ///
+    /// - Parameter isCarriedOut: Once more would be too often.
+    func settle(_ exchange: Exchange, isCarriedOut: Bool) {
+        let state = exchange.owner
+        let rank = self.rank(of: exchange, isCarriedOut: isCarriedOut)
+        guard state.settle(exchange.id, rank) else { return }
+        self.history.append(exchange.id, of: state, rank)
+        self.makeRoom(for: rank, of: state)
+    }
+
+    private func rank(of exchange: Exchange, isCarriedOut: Bool) -> HistoryRank {
+        if exchange.isOpened { return .keyed }
+        guard isCarriedOut else { return .idle }
+        if exchange.owner.peer.isSecure { return .keyed }
+        return exchange.owner.isProven ? .proven : .unproven
     }
 
     /// Keeps what went out in an acknowledgement.
     func keep(_ reply: ByteBuffer, of exchange: Exchange) {
-        let state = exchange.owner
-        guard state.keep(reply, of: exchange.id) else { return }
-        self.replyBytes += reply.readableBytes
-        while state.replyBytes > self.configuration.maxReplyBytesPerPeer, self.forgetOldest(of: state) {}
-        while self.replyBytes > self.configuration.maxReplyBytes, self.forgetOldest() {}
+        guard let rank = exchange.owner.keep(reply, of: exchange.id) else { return }
+        self.history.noteReply(bytes: reply.readableBytes, rank)
+        self.makeRoom(for: rank, of: exchange.owner)
+    }
+
+    /// The address of a peer is proven: what was carried out for it before is not anybody's any more.
+    func promoteHistory(of state: PeerState) {
+        for request in state.promote(.unproven, to: .proven) {
+            self.history.promote(request, of: state, to: .proven)
+        }
     }
 
     /// Forgets a request, whatever its age.
     func forget(_ id: CoAPRequest.ID, of state: PeerState) {
-        guard let bytes = state.forget(id) else { return }
-        self.historyCount -= 1
-        self.replyBytes -= bytes
+        if let request = state.forget(id) { self.history.noteForgotten(request) }
     }
 
     /// Forgets what can't come again. A few at a time, so that no call is long.
     func forgetOld(now: NIODeadline) {
-        for _ in 0..<16 {
-            guard let (state, id) = self.history.first else { return }
-            if let request = state.remembered(id) {
-                guard request.expires <= now else { return }
-                // Still open after minutes: it stays, as the youngest.
-                if request.isOpen { self.history.append((state, id)) } else { self.forget(id, of: state) }
+        for rank in HistoryRank.allCases {
+            for _ in 0..<8 {
+                guard let (state, request) = self.history.first(rank), request.expires <= now else { break }
+                self.forget(request.id, of: state)
             }
-            self.history.removeFirst()
         }
     }
 
-    /// - Returns: False if the peer has none to forget.
-    @discardableResult
-    private func forgetOldest(of state: PeerState) -> Bool {
-        guard let bytes = state.forgetOldest() else { return false }
-        self.historyCount -= 1
-        self.replyBytes -= bytes
-        self.counts.forgottenEarly += 1
-        return true
-    }
-
-    /// - Returns: False if there is none to forget: all are open.
-    private func forgetOldest() -> Bool {
-        for _ in 0..<self.history.count {
-            guard let (state, id) = self.history.popFirst() else { return false }
-            guard let request = state.remembered(id) else { continue }
-            if request.isOpen {
-                self.history.append((state, id))
-                continue
-            }
-            self.forget(id, of: state)
+    /// Forgets what is too much since something came to a rank. Those with keys have a share of their peer's own.
+    private func makeRoom(for rank: HistoryRank, of state: PeerState) {
+        let all = HistoryRank.allCases[...]
+        let share = rank == .keyed ? all.suffix(1) : all.dropLast()
+        let limits = self.configuration
+        while let rank = state.counts.first(of: share, over: limits.maxHistoryPerPeer)
+            ?? state.replyBytes.first(of: share, over: limits.maxReplyBytesPerPeer),
+            let request = state.forgetOldest(rank)
+        {
+            self.history.noteForgotten(request)
             self.counts.forgottenEarly += 1
-            return true
         }
-        return false
-    }
-
-    /// Keeps what was forgotten out of turn from piling up.
-    private func compactHistory() {
-        guard self.history.count > 2 * self.historyCount + 1024 else { return }
-        self.history.removeAll { state, id in state.remembered(id) == nil }
+        while let rank = self.history.counts.first(of: all, over: limits.maxHistory)
+            ?? self.history.replyBytes.first(of: all, over: limits.maxReplyBytes),
+            let (state, request) = self.history.first(rank)
+        {
+            self.forget(request.id, of: state)
+            self.counts.forgottenEarly += 1
+        }
     }
 }

@@ -86,7 +86,8 @@ extension CoAPServer {
             isConfirmable: exchange.isConfirmable,
             expires: now + lifetime
         )
-        self.remember(request, of: state, now: now)
+        state.remember(request)
+        self.forgetOld(now: now)
         self.open[exchange.id] = exchange
         state.openCount += 1
         // Of this one's own place there is no question: it is counted already.
@@ -127,7 +128,9 @@ extension CoAPServer {
     /// The peer has shown that it receives at its address.
     func prove(_ state: PeerState, now: NIODeadline) {
         state.noteProof(until: now + Self.proofLifetime)
+        guard !state.isProven else { return }
         self.peers.prove(state)
+        self.promoteHistory(of: state)
     }
 
     private func state(of peer: CoAPPeer) -> PeerState? {
@@ -214,6 +217,8 @@ extension CoAPServer {
         switch protection.open(outer, from: exchange.owner.peer, now: now) {
         case .request(let inner, let opened):
             exchange.protection = opened
+            exchange.isOpened = true
+            self.peers.noteOpened(exchange.owner)
             // It is proven, and no replay: who made up the address has not made up the message.
             exchange.budget = .max
             exchange.read = CoAPRequestOptions(inner.options)

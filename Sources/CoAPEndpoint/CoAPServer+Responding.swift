@@ -63,12 +63,14 @@ extension CoAPServer {
     // MARK: Ways out
 
     /// The owner has decided, or nothing is to be decided.
-    func close(_ exchange: Exchange) {
+    ///
+    /// - Parameter isCarriedOut: Once more would be too often.
+    func close(_ exchange: Exchange, isCarriedOut: Bool = false) {
         guard exchange.isOpen else { return }
         exchange.isOpen = false
         exchange.owner.openCount -= 1
-        exchange.owner.noteClosed(exchange.id)
         self.open[exchange.id] = nil
+        self.settle(exchange, isCarriedOut: isCarriedOut)
         // Those that are answered need no waking up for.
         while let first = self.acknowledgements.first, !first.exchange.isOpen {
             self.acknowledgements.removeFirst()
@@ -94,7 +96,7 @@ extension CoAPServer {
         now: NIODeadline,
         into actions: inout [CoAPAction]
     ) -> Bool {
-        self.close(exchange)
+        self.close(exchange, isCarriedOut: exchange.isCarriedOut(response.code))
         var response = response
         if exchange.method == .get, response.code == .content { self.validate(&response, for: exchange) }
         if self.isUnwanted(response.code, exchange) {

@@ -32,11 +32,8 @@ package final class CoAPServer {
     var peers: PeerTable
     /// Requests that wait for the owner.
     var open: [CoAPRequest.ID: Exchange] = [:]
-    /// All that is remembered, oldest first. Some are forgotten already.
-    var history: Deque<(state: PeerState, id: CoAPRequest.ID)> = []
-    /// Those that are not.
-    var historyCount = 0
-    var replyBytes = 0
+    /// Requests that were answered.
+    var history = RequestHistory()
     /// Open confirmable requests in the order in which their empty ACKs are due.
     var acknowledgements: Deque<(due: NIODeadline, exchange: Exchange)> = []
     var timers: Heap<Timer> = []
@@ -107,8 +104,10 @@ package final class CoAPServer {
     package var openCount: Int { self.open.count }
     /// Observations.
     package var observationCount: Int { self.observations.count }
-    /// Requests that are remembered, and the bytes of their replies.
-    package var remembered: (requests: Int, replyBytes: Int) { (self.historyCount, self.replyBytes) }
+    /// Requests that are remembered since they were answered, and the bytes of their replies.
+    package var remembered: (requests: Int, replyBytes: Int) {
+        (self.history.counts.total, self.history.replyBytes.total)
+    }
 
     /// Until when ``tick(now:into:)`` must be called at the latest; `nil` when there is nothing to wait for.
     package var nextDeadline: NIODeadline? {
@@ -166,8 +165,7 @@ package final class CoAPServer {
             // Whoever holds it yet must not go on to its peer.
             self.open.removeValue(forKey: request.id)?.isOpen = false
         }
-        self.historyCount -= state.history.count
-        self.replyBytes -= state.replyBytes
+        self.history.noteGone(state)
         state.forgetAll()
         self.incoming.forget(state.peer)
         self.outgoing.forget(state.peer)

@@ -31,8 +31,9 @@ package struct CoAPServerConfiguration: Sendable {
     /// second 5.03.
     package var maxOpenPerPeer = 16
     package var maxOpen = 4096
-    /// Requests remembered, with their replies, so that one that comes twice is carried out once: of one peer and in all.
-    /// Over these the oldest are forgotten.
+    /// Requests remembered once they are answered, with their replies, so that one that comes twice is carried out once: of
+    /// one peer and in all. Over these the oldest of the lowest rank (``HistoryRank``) are forgotten. Those that a key has
+    /// opened are counted apart, and there may be as many of them of one peer.
     package var maxHistoryPerPeer = 64
     package var maxHistory = 100_000
     /// Bytes of the replies among them.

@@ -20,6 +20,8 @@ final class Exchange {
     var wantsObservation = false
     /// This very request shows that its sender receives at its address, or is sealed: nobody else has written the address.
     var isShown = false
+    /// A key opened it, and it was not seen before.
+    var isOpened = false
     /// Block1 of the response.
     var answeredBlock1: CoAPBlock?
     /// What was put together from blocks, without the last one.
@@ -56,6 +58,12 @@ final class Exchange {
         return hasher.finalize()
     }
 
+    /// Whether a response with this code means that something was done. 2.31 does not, nor a later block of what a
+    /// request before this one was answered.
+    func isCarriedOut(_ code: CoAPCode) -> Bool {
+        code.isSuccess && code != .continue && self.method != .get && (self.read.block2?.number ?? 0) == 0
+    }
+
     /// Tells which requests belong to one body.
     var bodyKey: BodyKey {
         BodyKey(self.owner.peer, context: self.context, method: self.method, options: self.options)
@@ -71,10 +79,13 @@ struct RememberedRequest {
     let isConfirmable: Bool
     /// From then on a message like this is another one.
     let expires: NIODeadline
-    /// Waits for the owner.
-    var isOpen = true
+    /// `nil`: it waits for the owner.
+    var rank: HistoryRank?
     /// An empty ACK went out.
     var isAcknowledged = false
     /// What went out in the ACK.
     var reply: ByteBuffer?
+
+    var isOpen: Bool { self.rank == nil }
+    var replyBytes: Int { self.reply?.readableBytes ?? 0 }
 }

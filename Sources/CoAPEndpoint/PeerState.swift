@@ -14,12 +14,16 @@ final class PeerState {
     let peer: CoAPPeer
     /// Whether it is known to receive at its address.
     var isProven: Bool
+    /// A key has opened a request from there. That proves no address, for anybody on the way could send it from another one.
+    var hasOpened = false
     /// ACKs and RSTs that answered nothing, counted on for ever. Somebody who guesses Message IDs has many: what was sent
     /// knows how many there were before.
     private(set) var strayAnswers: UInt64 = 0
     /// Oldest first, so in the order of their numbers.
     private(set) var history: Deque<RememberedRequest> = []
-    private(set) var replyBytes = 0
+    /// Of those that are answered.
+    private(set) var counts = RankTally()
+    private(set) var replyBytes = RankTally()
     /// Requests that wait for the owner.
     var openCount = 0
     /// Until when what is sent there need not be in proportion to what comes: anybody could take an address over, or write
@@ -48,6 +52,9 @@ final class PeerState {
         self.isProven = peer.isSecure
         self.messageIDs = MessageIDs(key: key)
     }
+
+    /// Whether it is forgotten only when all others are.
+    var keepsPlace: Bool { self.isProven || self.hasOpened }
 
     /// Whether something is under way, so that it can't be forgotten.
     ///
@@ -104,38 +111,56 @@ final class PeerState {
         if let index = self.index(of: id) { self.history[index].isAcknowledged = true }
     }
 
-    func noteClosed(_ id: CoAPRequest.ID) {
-        if let index = self.index(of: id) { self.history[index].isOpen = false }
-    }
-
-    /// Keeps a reply to be sent again; false if its request is no longer remembered.
-    func keep(_ reply: ByteBuffer, of id: CoAPRequest.ID) -> Bool {
+    /// It is not open any more; false if it is no longer remembered.
+    func settle(_ id: CoAPRequest.ID, _ rank: HistoryRank) -> Bool {
         guard let index = self.index(of: id) else { return false }
-        self.history[index].reply = reply
-        self.replyBytes += reply.readableBytes
+        self.history[index].rank = rank
+        self.counts[rank] += 1
         return true
     }
 
-    /// Forgets the oldest that is not open; bytes of its reply, or `nil` if there is none.
-    func forgetOldest() -> Int? {
-        self.history.firstIndex { !$0.isOpen }.map { self.forget(at: $0) }
+    /// Keeps a reply to be sent again; `nil`: its request is no longer remembered.
+    func keep(_ reply: ByteBuffer, of id: CoAPRequest.ID) -> HistoryRank? {
+        guard let index = self.index(of: id), let rank = self.history[index].rank else { return nil }
+        self.history[index].reply = reply
+        self.replyBytes[rank] += reply.readableBytes
+        return rank
     }
 
-    /// Forgets one; bytes of its reply, or `nil` if it is not remembered.
-    func forget(_ id: CoAPRequest.ID) -> Int? { self.index(of: id).map { self.forget(at: $0) } }
+    /// Gives all of one rank another one; as they were.
+    func promote(_ rank: HistoryRank, to other: HistoryRank) -> [RememberedRequest] {
+        let promoted = self.history.filter { $0.rank == rank }
+        for index in self.history.indices where self.history[index].rank == rank { self.history[index].rank = other }
+        self.counts[other] += self.counts[rank]
+        self.counts[rank] = 0
+        self.replyBytes[other] += self.replyBytes[rank]
+        self.replyBytes[rank] = 0
+        return Array(promoted)
+    }
+
+    /// Forgets the oldest of a rank; `nil`: there is none.
+    func forgetOldest(_ rank: HistoryRank) -> RememberedRequest? {
+        self.history.firstIndex { $0.rank == rank }.map { self.forget(at: $0) }
+    }
+
+    /// Forgets one; `nil`: it is not remembered.
+    func forget(_ id: CoAPRequest.ID) -> RememberedRequest? { self.index(of: id).map { self.forget(at: $0) } }
 
     /// Forgets all of them.
     func forgetAll() {
         self.history.removeAll()
-        self.replyBytes = 0
+        self.counts = RankTally()
+        self.replyBytes = RankTally()
     }
 
-    private func forget(at index: Int) -> Int {
+    private func forget(at index: Int) -> RememberedRequest {
         // The oldest as a rule, where nothing has to move.
         let request = index == 0 ? self.history.removeFirst() : self.history.remove(at: index)
-        let bytes = request.reply?.readableBytes ?? 0
-        self.replyBytes -= bytes
-        return bytes
+        if let rank = request.rank {
+            self.counts[rank] -= 1
+            self.replyBytes[rank] -= request.replyBytes
+        }
+        return request
     }
 
     /// By halves: the numbers are in order.

@@ -1,7 +1,7 @@
 import NIOCore
 
 /// The peers that something is remembered of, bounded. Whoever was not heard of for longest goes first; a peer whose address
-/// is proven only when there is no other, so that made-up addresses don't push out real ones.
+/// is proven, or that has shown a key, only when there is no other, so that made-up addresses don't push out real ones.
 struct PeerTable {
     /// Peers in the order in which they were heard of.
     private struct List {
@@ -54,7 +54,7 @@ struct PeerTable {
         state.touched = self.touches
         switch state.place {
         case .proven where self.proven.last === state, .unproven where self.unproven.last === state: return
-        case .proven, .unproven, .parked: self.move(state, to: state.isProven ? .proven : .unproven)
+        case .proven, .unproven, .parked: self.move(state, to: state.keepsPlace ? .proven : .unproven)
         }
     }
 
@@ -62,6 +62,13 @@ struct PeerTable {
     mutating func prove(_ state: PeerState) {
         guard !state.isProven else { return }
         state.isProven = true
+        self.move(state, to: .proven)
+    }
+
+    /// A key has opened a request of the peer.
+    mutating func noteOpened(_ state: PeerState) {
+        guard !state.hasOpened else { return }
+        state.hasOpened = true
         self.move(state, to: .proven)
     }
 
@@ -87,7 +94,7 @@ struct PeerTable {
         guard self.states.count < self.limit else { return false }
         self.states[state.peer] = state
         state.touched = self.touches
-        state.place = state.isProven ? .proven : .unproven
+        state.place = state.keepsPlace ? .proven : .unproven
         self.append(state)
         return true
     }

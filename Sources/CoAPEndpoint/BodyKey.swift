@@ -4,12 +4,14 @@ import CoAPCodec
 /// differ from block to block. Request-Tag counts (RFC 9175 §3.3).
 struct BodyKey: Hashable {
     let peer: CoAPPeer
+    /// The security context; 0: none.
+    let context: UInt64
     private let digest: Int
 
     init(_ peer: CoAPPeer, context: UInt64, method: CoAPCode, options: CoAPOptions) {
         self.peer = peer
+        self.context = context
         var hasher = Hasher()
-        hasher.combine(context)
         hasher.combine(method)
         options.forEachRaw { number, value in
             // Observe is there with the first block only (RFC 7959 §2.6).
@@ -20,4 +22,8 @@ struct BodyKey: Hashable {
         }
         self.digest = hasher.finalize()
     }
+
+    /// Whether both are of the same sender: anybody can write the peer's address on a request that is not protected, so
+    /// those of each security context are counted apart.
+    func isOfSameSender(as other: BodyKey) -> Bool { self.peer == other.peer && self.context == other.context }
 }

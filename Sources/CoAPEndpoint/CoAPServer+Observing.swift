@@ -61,7 +61,7 @@ extension CoAPServer {
         {
             self.end(other, .crowdedOut, now: now, into: &actions)
         }
-        guard state.observations.count < self.configuration.maxObservationsPerPeer,
+        guard state.observationCount(of: exchange.context) < self.configuration.maxObservationsPerPeer,
             self.observations.count < self.configuration.maxObservations, !exchange.isMulticast
         else {
             self.counts.observationsTurnedAway += 1

@@ -72,11 +72,14 @@ extension CoAPServer {
             return self.receiveAgain(request, from: peer, into: &actions)
         }
         let lifetime = message.type == .confirmable ? self.exchangeLifetime : self.nonLifetime
+        let read = CoAPRequestOptions(message.options)
         let exchange = Exchange(
             id: self.nextID(),
             owner: state,
             message: message,
+            read: read,
             isMulticast: isMulticast,
+            isProtected: read.oscore != nil && self.protection != nil,
             budget: state.isProvenLately(now: now) ? .max : size * self.configuration.amplificationFactor
         )
         let request = RememberedRequest(
@@ -89,9 +92,10 @@ extension CoAPServer {
         state.remember(request)
         self.forgetOld(now: now)
         self.open[exchange.id] = exchange
-        state.openCount += 1
+        state.noteOpen(isProtected: exchange.isProtected, 1)
         // Of this one's own place there is no question: it is counted already.
-        let isOverShare = state.openCount + state.owedResponses > self.configuration.maxOpenPerPeer
+        let openCount = state.openCount(isProtected: exchange.isProtected)
+        let isOverShare = openCount > self.configuration.maxOpenPerPeer
         if isOverShare || self.open.count > self.configuration.maxOpen {
             self.counts.overloaded += 1
             let code: CoAPCode = isOverShare ? .tooManyRequests : .serviceUnavailable
@@ -151,7 +155,6 @@ extension CoAPServer {
         now: NIODeadline,
         into actions: inout [CoAPAction]
     ) {
-        exchange.read = CoAPRequestOptions(outer.options)
         guard let message = self.unprotected(outer, exchange, now: now, into: &actions) else { return }
         exchange.method = message.code
         exchange.options = message.options

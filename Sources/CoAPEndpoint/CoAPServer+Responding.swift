@@ -68,7 +68,7 @@ extension CoAPServer {
     func close(_ exchange: Exchange, isCarriedOut: Bool = false) {
         guard exchange.isOpen else { return }
         exchange.isOpen = false
-        exchange.owner.openCount -= 1
+        exchange.owner.noteOpen(isProtected: exchange.isProtected, -1)
         self.open[exchange.id] = nil
         self.settle(exchange, isCarriedOut: isCarriedOut)
         // Those that are answered need no waking up for.

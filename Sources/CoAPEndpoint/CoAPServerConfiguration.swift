@@ -27,8 +27,8 @@ package struct CoAPServerConfiguration: Sendable {
     /// Peers that something is remembered of.
     package var maxPeers = 20_000
     /// Requests that wait for the owner's response, of one peer and in all; of one peer those count as well whose separate
-    /// response is not acknowledged. Over the first a peer gets 4.29, over the
-    /// second 5.03.
+    /// response is not acknowledged, and those that OSCORE opens are counted apart. Over the first a peer gets 4.29, over
+    /// the second 5.03.
     package var maxOpenPerPeer = 16
     package var maxOpen = 4096
     /// Requests remembered once they are answered, with their replies, so that one that comes twice is carried out once: of
@@ -48,7 +48,7 @@ package struct CoAPServerConfiguration: Sendable {
     package var maxBodyBytes = 64 << 10
     /// Size exponent of the blocks that are sent, 0 to 6; a client may ask for smaller ones.
     package var blockSizeExponent: UInt8 = 6
-    /// Bodies under way, those that come and those that go apart: of one peer and in all.
+    /// Bodies under way, those that come and those that go apart: of one peer under one security context, and in all.
     package var maxBodiesPerPeer = 4
     package var maxBodies = 64
     /// Bytes of all bodies under way; those that come and those that go apart.
@@ -58,7 +58,7 @@ package struct CoAPServerConfiguration: Sendable {
 
     // MARK: Observers (RFC 7641)
 
-    /// Observations of one peer and in all.
+    /// Observations of one peer under one security context, and in all.
     package var maxObservationsPerPeer = 32
     package var maxObservations = 10_000
     /// After so many notifications in a row that are not confirmable one is.

@@ -9,13 +9,16 @@ final class Exchange {
     let token: CoAPToken
     let isConfirmable: Bool
     let isMulticast: Bool
+    /// OSCORE is to open it. Between two datagrams only those are open that it has opened.
+    let isProtected: Bool
     /// Bytes that may still be sent for it; no bound to an address that is proven.
     var budget: Int
 
     // Set when the request is read.
     var method = CoAPCode.empty
     var options = CoAPOptions()
-    var read = CoAPRequestOptions(CoAPOptions())
+    /// What the options say; of a protected request those outside, until it is opened.
+    var read: CoAPRequestOptions
     var protection: CoAPProtectedRequest?
     var wantsObservation = false
     /// This very request shows that its sender receives at its address, or is sealed: nobody else has written the address.
@@ -32,13 +35,23 @@ final class Exchange {
     /// An empty ACK went out.
     var isAcknowledged = false
 
-    init(id: CoAPRequest.ID, owner: PeerState, message: CoAPMessage, isMulticast: Bool, budget: Int) {
+    init(
+        id: CoAPRequest.ID,
+        owner: PeerState,
+        message: CoAPMessage,
+        read: CoAPRequestOptions,
+        isMulticast: Bool,
+        isProtected: Bool,
+        budget: Int
+    ) {
         self.id = id
         self.owner = owner
         self.messageID = message.messageID
         self.token = message.token
         self.isConfirmable = message.type == .confirmable
         self.isMulticast = isMulticast
+        self.read = read
+        self.isProtected = isProtected
         self.budget = budget
     }
 

@@ -78,7 +78,7 @@ struct IncomingBodies {
             }
             // A first block begins anew, whatever was there (RFC 7959 §2.5).
             self.remove(key)
-            self.makeRoom(for: length, of: key.peer)
+            self.makeRoom(for: length, of: key)
             var bytes = ByteBuffer()
             bytes.writeImmutableBuffer(payload)
             self.bytes += length
@@ -102,7 +102,7 @@ struct IncomingBodies {
             whole.writeImmutableBuffer(payload)
             return .whole(whole)
         }
-        if self.bytes + length > self.maxBytes { self.makeRoom(for: length, of: key.peer, sparing: key) }
+        if self.bytes + length > self.maxBytes { self.makeRoom(for: length, of: key, sparing: key) }
         guard let index = self.bodies.index(forKey: key), self.bytes + length <= self.maxBytes else {
             self.giveUp(key)
             return .incomplete
@@ -119,7 +119,7 @@ struct IncomingBodies {
     {
         let length = bytes.readableBytes
         self.remove(key)
-        self.makeRoom(for: length, of: key.peer)
+        self.makeRoom(for: length, of: key)
         guard self.bytes + length <= self.maxBytes else { return }
         self.bytes += length
         let lastOffset = max(0, length - block.size)
@@ -145,11 +145,11 @@ struct IncomingBodies {
         self.remove(key)
     }
 
-    /// The oldest of the peer goes if it has as many as it may have; then, until there is room, the oldest of unproven
+    /// The oldest of the sender goes if he has as many as he may have; then, until there is room, the oldest of unproven
     /// peers, then the oldest. The tables are small: they are searched.
-    private mutating func makeRoom(for length: Int, of peer: CoAPPeer, sparing: BodyKey? = nil) {
-        if sparing == nil, self.bodies.keys.lazy.filter({ $0.peer == peer }).count >= self.maxPerPeer {
-            self.giveUpOldest { $0.key.peer == peer }
+    private mutating func makeRoom(for length: Int, of key: BodyKey, sparing: BodyKey? = nil) {
+        if sparing == nil, self.bodies.keys.lazy.filter({ $0.isOfSameSender(as: key) }).count >= self.maxPerPeer {
+            self.giveUpOldest { $0.key.isOfSameSender(as: key) }
         }
         while self.bodies.count >= self.maxCount && sparing == nil || self.bytes + length > self.maxBytes {
             let isGivenUp =

@@ -31,8 +31,8 @@ struct OutgoingBodies {
     /// Keeps a response for the blocks that are not fetched yet.
     mutating func store(_ response: CoAPResponse, key: BodyKey, now: NIODeadline) {
         self.remove(key)
-        if self.bodies.keys.lazy.filter({ $0.peer == key.peer }).count >= self.maxPerPeer {
-            self.removeOldest { $0 == key.peer }
+        if self.bodies.keys.lazy.filter({ $0.isOfSameSender(as: key) }).count >= self.maxPerPeer {
+            self.removeOldest { $0.isOfSameSender(as: key) }
         }
         let length = response.payload.readableBytes
         guard length <= self.maxBytes else { return }
@@ -63,8 +63,8 @@ struct OutgoingBodies {
         if let body = self.bodies.removeValue(forKey: key) { self.bytes -= body.response.payload.readableBytes }
     }
 
-    private mutating func removeOldest(where isCandidate: (CoAPPeer) -> Bool) {
-        let oldest = self.bodies.filter { isCandidate($0.key.peer) }
+    private mutating func removeOldest(where isCandidate: (BodyKey) -> Bool) {
+        let oldest = self.bodies.filter { isCandidate($0.key) }
             .min { $0.value.expires < $1.value.expires }
         if let oldest { self.remove(oldest.key) }
     }

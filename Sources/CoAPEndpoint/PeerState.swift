@@ -24,8 +24,8 @@ final class PeerState {
     /// Of those that are answered.
     private(set) var counts = RankTally()
     private(set) var replyBytes = RankTally()
-    /// Requests that wait for the owner.
-    var openCount = 0
+    /// Requests that wait for the owner, plain ones and those that a key has opened.
+    var openCounts = (plain: 0, protected: 0)
     /// Until when what is sent there need not be in proportion to what comes: anybody could take an address over, or write
     /// it on his datagrams, long after it was proven.
     private var proofExpires = NIODeadline.distantPast
@@ -60,7 +60,7 @@ final class PeerState {
     ///
     /// To a made-up address responses could be under way for ever, so they keep no place.
     var isBusy: Bool {
-        self.openCount > 0 || !self.observations.isEmpty
+        self.openCounts.plain > 0 || self.openCounts.protected > 0 || !self.observations.isEmpty
             || self.isProven && (!self.inFlight.isEmpty || !self.waiting.isEmpty)
     }
 
@@ -70,11 +70,21 @@ final class PeerState {
     /// It has shown that.
     func noteProof(until expires: NIODeadline) { self.proofExpires = expires }
 
-    /// Separate responses that are not acknowledged yet.
-    var owedResponses: Int {
-        guard !self.inFlight.isEmpty else { return 0 }
+    /// Requests that count against what may be open: with those that are open the separate responses that are not
+    /// acknowledged yet. Plain requests, which anybody can send in the peer's name, don't count for protected ones, but for
+    /// the one response that is under way, whosever it is.
+    func openCount(isProtected: Bool) -> Int {
+        let open = isProtected ? self.openCounts.protected : self.openCounts.plain
+        guard !self.inFlight.isEmpty else { return open }
         let underWay = self.inFlight.count { if case .response = $0.purpose { true } else { false } }
-        return underWay + self.waiting.count { if case .response = $0 { true } else { false } }
+        let waiting = self.waiting.count {
+            if case .response(let message, _) = $0 { message.isProtected == isProtected } else { false }
+        }
+        return open + underWay + waiting
+    }
+
+    func noteOpen(isProtected: Bool, _ change: Int) {
+        if isProtected { self.openCounts.protected += change } else { self.openCounts.plain += change }
     }
 
     /// For a message of the server's own (RFC 7252 §4.4).
@@ -90,6 +100,9 @@ final class PeerState {
     func observation(of token: CoAPToken, context: UInt64) -> Observation? {
         self.observations.first { $0.token == token && $0.context == context }
     }
+
+    /// Observations of one security context; 0: of none.
+    func observationCount(of context: UInt64) -> Int { self.observations.count { $0.context == context } }
 
     // MARK: Requests that came
 
@@ -173,4 +186,9 @@ final class PeerState {
         }
         return low < self.history.count && self.history[low].id == id ? low : nil
     }
+}
+
+extension CoAPMessage {
+    /// Whether OSCORE seals it.
+    fileprivate var isProtected: Bool { self.options.contains { $0.number == .oscore } }
 }

@@ -26,8 +26,12 @@ package struct CoAPRequest: Sendable {
     /// Bytes that the response may have: to an address that is not proven it is cut, or is its code alone.
     package let responseRoom: Int
     /// How long ago the Echo value that the request brings was given to this very peer; `nil`: it brings none that is
-    /// good. The request was sent after that, so it is at most so old (RFC 9175 §2.3).
+    /// good. The request was sent after that, so it is at most so old (RFC 9175 §2.3). Of a body in blocks it is the most
+    /// that one of them had when it came; `nil` if one had none.
     package let age: TimeAmount?
+    /// It brings an Echo value that is good, however old: its sender receives at its address. Of a body in blocks it is the
+    /// last that counts, so it says nothing about who sent the others.
+    package let bringsEcho: Bool
 
     /// Bytes that the server may add to a response, or take from its room: Block1, Block2, an empty acknowledgement.
     private static let addedBytes = 16

@@ -164,14 +164,14 @@ extension CoAPServer {
             self.finish(exchange, .error(problem.code), now: now, into: &actions)
             return
         }
-        let age = exchange.read.echo.flatMap {
+        exchange.age = exchange.read.echo.flatMap {
             self.echo.age(of: $0, for: peer, context: exchange.context, now: now)
         }
-        if age != nil {  // Only who receives at this address can have it (RFC 9175 §2.4).
+        if exchange.age != nil {  // Only who receives at this address can have it (RFC 9175 §2.4).
             self.prove(exchange.owner, now: now)
             exchange.budget = .max
         }
-        exchange.isShown = age != nil || peer.isSecure || exchange.protection != nil
+        exchange.isShown = exchange.age != nil || peer.isSecure || exchange.protection != nil
         if self.takesAway(exchange) {
             self.finish(exchange, self.challenge(for: exchange, now: now), now: now, into: &actions)
             return
@@ -179,22 +179,15 @@ extension CoAPServer {
         if message.code == .get, exchange.read.observe == CoAPObserve.deregister {
             self.endObservation(of: exchange, .deregistered, now: now, into: &actions)
         }
-        guard let body = self.body(of: message, exchange, now: now, into: &actions) else { return }
-        let request = CoAPRequest(
-            id: exchange.id,
-            peer: peer,
-            context: exchange.context,
-            method: message.code,
-            token: exchange.token,
-            options: message.options,
-            read: exchange.read,
-            payload: body,
-            isConfirmable: exchange.isConfirmable,
-            isMulticast: exchange.isMulticast,
-            isAddressProven: exchange.owner.isProven,
-            responseRoom: exchange.budget,
-            age: age
-        )
+        if exchange.read.block1 != nil, exchange.protection == nil, !peer.isSecure,
+            self.needsEcho?(CoAPRequest(exchange, message.payload, age: exchange.age)) == true
+        {
+            // What is there of a body is left alone: it may be of somebody else.
+            self.finish(exchange, self.challenge(for: exchange, now: now), now: now, into: &actions)
+            return
+        }
+        guard let whole = self.body(of: message, exchange, now: now, into: &actions) else { return }
+        let request = CoAPRequest(exchange, whole.bytes, age: whole.age)
         exchange.wantsObservation = request.wantsObservation
         self.counts.requests += 1
         actions.append(.request(request))
@@ -241,7 +234,7 @@ extension CoAPServer {
         _ exchange: Exchange,
         now: NIODeadline,
         into actions: inout [CoAPAction]
-    ) -> ByteBuffer? {
+    ) -> IncomingBodies.Blocks? {
         let later = (exchange.read.block2?.number ?? 0) > 0 && message.code != .get
         if later {
             // More of the response to a request that must not be carried out again (RFC 7959 §3.3).
@@ -257,7 +250,7 @@ extension CoAPServer {
                 self.finish(exchange, self.tooLarge, now: now, into: &actions)
                 return nil
             }
-            return message.payload
+            return IncomingBodies.Blocks(bytes: message.payload, age: exchange.age)
         }
         let step = self.incoming.take(
             block,
@@ -265,12 +258,13 @@ extension CoAPServer {
             size: exchange.read.size1,
             key: exchange.bodyKey,
             isProven: self.isProven(exchange),
+            age: exchange.age,
             now: now
         )
         switch step {
-        case .whole(let body):
+        case .whole(let body, let earlier):
             exchange.answeredBlock1 = block
-            if block.number > 0 { exchange.earlierBlocks = body.getSlice(at: body.readerIndex, length: block.offset) }
+            exchange.earlierBlocks = earlier
             return body
         case .more:
             exchange.answeredBlock1 = block
@@ -290,5 +284,26 @@ extension CoAPServer {
         var response = CoAPResponse(.requestEntityTooLarge)
         response.options.append(.size1, uint: UInt32(clamping: self.configuration.maxBodyBytes))
         return response
+    }
+}
+
+extension CoAPRequest {
+    fileprivate init(_ exchange: Exchange, _ payload: ByteBuffer, age: TimeAmount?) {
+        self.init(
+            id: exchange.id,
+            peer: exchange.owner.peer,
+            context: exchange.context,
+            method: exchange.method,
+            token: exchange.token,
+            options: exchange.options,
+            read: exchange.read,
+            payload: payload,
+            isConfirmable: exchange.isConfirmable,
+            isMulticast: exchange.isMulticast,
+            isAddressProven: exchange.owner.isProven,
+            responseRoom: exchange.budget,
+            age: age,
+            bringsEcho: exchange.age != nil
+        )
     }
 }

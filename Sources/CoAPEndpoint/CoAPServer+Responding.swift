@@ -45,8 +45,9 @@ extension CoAPServer {
     /// Asks for the request again with a fresh Echo value: 4.01 (RFC 9175 §2.3). When it comes it has an age.
     package func challenge(_ id: CoAPRequest.ID, now: NIODeadline, into actions: inout [CoAPAction]) {
         guard let exchange = self.open[id] else { return }
-        if let earlier = exchange.earlierBlocks, let block = exchange.answeredBlock1 {
-            // Some clients send the last block again, with the value, and others all of them.
+        if let earlier = exchange.earlierBlocks, let block = exchange.answeredBlock1, exchange.age == nil {
+            // Some clients send the last block again, with the value, and others all of them. One that had a value and is
+            // challenged all the same is not helped by another one: what came before it is not good.
             let isProven = self.isProven(exchange)
             self.incoming.putBack(earlier, before: block, key: exchange.bodyKey, isProven: isProven, now: now)
         }

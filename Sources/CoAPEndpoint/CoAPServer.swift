@@ -17,6 +17,11 @@ package final class CoAPServer {
     package let configuration: CoAPServerConfiguration
     /// OSCORE; `nil`: its option is one that is not understood.
     let protection: (any CoAPProtection)?
+    /// Asked of each request with Block1 whose sender has shown no key: whether it is to be sent again with a fresh Echo
+    /// value before the block is taken. A body is as fresh as its oldest block, and anybody could put in one that brings no
+    /// such value. The request has the block alone as its payload. Called in the middle of
+    /// ``receive(_:from:isMulticast:now:into:)``: it may not call the server.
+    package var needsEcho: ((CoAPRequest) -> Bool)?
     let exchangeLifetime: TimeAmount
     let nonLifetime: TimeAmount
     let echo: EchoSource

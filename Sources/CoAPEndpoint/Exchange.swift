@@ -27,8 +27,10 @@ final class Exchange {
     var isOpened = false
     /// Block1 of the response.
     var answeredBlock1: CoAPBlock?
+    /// How long ago the Echo value of this message was given; `nil`: it has none that is good.
+    var age: TimeAmount?
     /// What was put together from blocks, without the last one.
-    var earlierBlocks: ByteBuffer?
+    var earlierBlocks: IncomingBodies.Blocks?
 
     /// False: answered.
     var isOpen = true

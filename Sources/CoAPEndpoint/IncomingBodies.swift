@@ -7,8 +7,8 @@ struct IncomingBodies {
     enum Step: Equatable {
         /// Answer 2.31 with this Block1.
         case more
-        /// The last block: the whole body.
-        case whole(ByteBuffer)
+        /// The last block: the whole body, and what was there before, if it came in several.
+        case whole(Blocks, earlier: Blocks?)
         /// The block before is missing: 4.08.
         case incomplete
         /// 4.13.
@@ -17,8 +17,20 @@ struct IncomingBodies {
         case wrongSize
     }
 
-    private struct Body {
+    /// Blocks in a row.
+    struct Blocks: Equatable {
         var bytes: ByteBuffer
+        /// The highest that one of them had when it came (``CoAPRequest/age``); `nil`: one had none.
+        var age: TimeAmount?
+
+        mutating func append(_ block: ByteBuffer, age: TimeAmount?) {
+            self.bytes.writeImmutableBuffer(block)
+            if let own = self.age, let age { self.age = max(own, age) } else { self.age = nil }
+        }
+    }
+
+    private struct Body {
+        var blocks: Blocks
         /// Where the last block began, should it come again.
         var lastOffset: Int
         let isProven: Bool
@@ -53,12 +65,14 @@ struct IncomingBodies {
     /// - Parameters:
     ///   - size: Of the whole body, as the client says.
     ///   - isProven: Whether the peer's address is; others go first when there is no room.
+    ///   - age: Of the block's Echo value; `nil`: it has none.
     mutating func take(
         _ block: CoAPBlock,
         _ payload: ByteBuffer,
         size: UInt32?,
         key: BodyKey,
         isProven: Bool,
+        age: TimeAmount?,
         now: NIODeadline
     ) -> Step {
         let length = payload.readableBytes
@@ -74,7 +88,7 @@ struct IncomingBodies {
         if block.number == 0 {
             if !block.hasMore {
                 self.remove(key)
-                return .whole(payload)
+                return .whole(Blocks(bytes: payload, age: age), earlier: nil)
             }
             // A first block begins anew, whatever was there (RFC 7959 §2.5).
             self.remove(key)
@@ -82,11 +96,12 @@ struct IncomingBodies {
             var bytes = ByteBuffer()
             bytes.writeImmutableBuffer(payload)
             self.bytes += length
-            self.bodies[key] = Body(bytes: bytes, lastOffset: 0, isProven: isProven, expires: now + self.lifetime)
+            let blocks = Blocks(bytes: bytes, age: age)
+            self.bodies[key] = Body(blocks: blocks, lastOffset: 0, isProven: isProven, expires: now + self.lifetime)
             return .more
         }
         guard let index = self.bodies.index(forKey: key) else { return .incomplete }
-        let received = self.bodies.values[index].bytes.readableBytes
+        let received = self.bodies.values[index].blocks.bytes.readableBytes
         if block.hasMore, block.offset == self.bodies.values[index].lastOffset, block.offset + length == received {
             // The last one again: its answer was lost, and the client made a new message of it.
             self.bodies.values[index].expires = now + self.lifetime
@@ -97,10 +112,12 @@ struct IncomingBodies {
             return .incomplete
         }
         if !block.hasMore {
-            var whole = self.bodies.values[index].bytes
+            var whole = self.bodies.values[index].blocks
             self.remove(key)
-            whole.writeImmutableBuffer(payload)
-            return .whole(whole)
+            let earlierAge = whole.age
+            whole.append(payload, age: age)
+            let earlier = whole.bytes.getSlice(at: whole.bytes.readerIndex, length: received) ?? ByteBuffer()
+            return .whole(whole, earlier: Blocks(bytes: earlier, age: earlierAge))
         }
         if self.bytes + length > self.maxBytes { self.makeRoom(for: length, of: key, sparing: key) }
         guard let index = self.bodies.index(forKey: key), self.bytes + length <= self.maxBytes else {
@@ -108,22 +125,21 @@ struct IncomingBodies {
             return .incomplete
         }
         self.bytes += length
-        self.bodies.values[index].bytes.writeImmutableBuffer(payload)
+        self.bodies.values[index].blocks.append(payload, age: age)
         self.bodies.values[index].lastOffset = block.offset
         self.bodies.values[index].expires = now + self.lifetime
         return .more
     }
 
     /// The last block of a body is to come once more: what came before it is there again.
-    mutating func putBack(_ bytes: ByteBuffer, before block: CoAPBlock, key: BodyKey, isProven: Bool, now: NIODeadline)
-    {
-        let length = bytes.readableBytes
+    mutating func putBack(_ blocks: Blocks, before block: CoAPBlock, key: BodyKey, isProven: Bool, now: NIODeadline) {
+        let length = blocks.bytes.readableBytes
         self.remove(key)
         self.makeRoom(for: length, of: key)
         guard self.bytes + length <= self.maxBytes else { return }
         self.bytes += length
-        let lastOffset = max(0, length - block.size)
-        self.bodies[key] = Body(bytes: bytes, lastOffset: lastOffset, isProven: isProven, expires: now + self.lifetime)
+        let (lastOffset, expires) = (max(0, length - block.size), now + self.lifetime)
+        self.bodies[key] = Body(blocks: blocks, lastOffset: lastOffset, isProven: isProven, expires: expires)
     }
 
     /// Gives up what has waited too long.
@@ -137,7 +153,7 @@ struct IncomingBodies {
     }
 
     private mutating func remove(_ key: BodyKey) {
-        if let body = self.bodies.removeValue(forKey: key) { self.bytes -= body.bytes.readableBytes }
+        if let body = self.bodies.removeValue(forKey: key) { self.bytes -= body.blocks.bytes.readableBytes }
     }
 
     private mutating func giveUp(_ key: BodyKey) {

@@ -75,6 +75,7 @@ package final class CoAPChannel {
         self.logger = logger
         self.delegate = delegate
         self.loop = loop
+        self.server.needsEcho = { [unowned self] request in self.delegate?.needsEcho(request, on: self) == true }
     }
 
     var isSecure: Bool { self.dtls != nil }

@@ -3,11 +3,14 @@ package import OpenSSL
 
 /// What the gateway does with what comes over a ``CoAPChannel``.
 ///
-/// All is called on the loop, in the order in which it happened, and never from inside a method of the channel: a delegate may answer at once
+/// All is called on the loop, in the order in which it happened, and, where nothing else is said, never from inside a method of the channel: a delegate may answer at once
 /// or at any later time.
 package protocol CoAPChannelDelegate: AnyObject {
     /// Decide about it, once: ``CoAPChannel/respond(to:_:observing:)``, ``CoAPChannel/ignore(_:)`` or ``CoAPChannel/challenge(_:)``.
     func received(_ request: CoAPRequest, on channel: CoAPChannel)
+    /// Whether this block of a body is to be sent again with a fresh Echo value, before it is taken (``CoAPServer/needsEcho``). Called from
+    /// inside the channel, which it may not call.
+    func needsEcho(_ request: CoAPRequest, on channel: CoAPChannel) -> Bool
     /// Time to notify an observer of the present value again, so that it can show that it is still there (RFC 7641 §4.5).
     func observationDue(_ id: CoAPObservationID, on channel: CoAPChannel)
     /// Nobody is told any more. Also of an observation whose peer's DTLS session has ended.
@@ -33,4 +36,8 @@ package protocol CoAPChannelDelegate: AnyObject {
     func handshakeFailed(identity: [UInt8], isIdentityKnown: Bool, from address: PeerAddress, on channel: CoAPChannel)
     /// A datagram looks like one of ``MisdirectedProtocol``, which is not what this listener speaks. Nobody is answered.
     func misdirected(_ kind: MisdirectedProtocol, from address: PeerAddress, on channel: CoAPChannel)
+}
+
+extension CoAPChannelDelegate {
+    package func needsEcho(_ request: CoAPRequest, on channel: CoAPChannel) -> Bool { false }
 }

@@ -98,9 +98,11 @@ struct BlockTests {
         #expect(put(2, false, 6, echo) == nil)
         let whole = try #require(site.takeRequests().first)
         #expect(String(buffer: whole.payload) == ["a", "b", "c"].map { String(repeating: $0, count: 16) }.joined())
-        #expect(whole.age != nil)
-        // Nothing is left of it.
-        site.ignore(whole.id)
+        #expect(whole.bringsEcho)
+        #expect((whole.age == nil) == isLastOnly, "anybody could have sent the others")
+        // Nothing is left of it, even if it is challenged once more.
+        site.challenge(whole.id)
+        _ = site.take()
         #expect(put(2, false, 7, echo)?.code == .requestEntityIncomplete)
     }
 

@@ -10,6 +10,16 @@ extension Client {
         self.process(publish)
     }
 
+    /// Whether a message on the topic may be taken only if it is fresh. One that is sealed may be, so this is too strict for it where
+    /// the profile takes both.
+    func mustBeFresh(_ topic: TopicName) -> Bool {
+        switch self.plan(for: topic) {
+        case .plain(let destination): destination.profile.fresh
+        case .sealed(let plan): plan.plaintext?.profile.fresh ?? false
+        case .refused: false
+        }
+    }
+
     /// Hands on a message in the clear, unless its profile wants it fresh: who listens could send it again later, and by
     /// CoAP anybody can write any address on it.
     func admitPlain(_ publish: Publish, to destination: Destination) {

@@ -75,15 +75,18 @@ final class CoAPSender: ClientConnection {
 
     /// Whether the message that is being handed in was sent lately for certain.
     var isFresh: Bool {
-        guard let request = self.current?.request else { return false }
-        return request.context != 0 || request.peer.isSecure || request.age.map { $0 <= Self.freshness } ?? false
+        self.current.map { Self.isFresh($0.request) } ?? false
+    }
+
+    static func isFresh(_ request: CoAPRequest) -> Bool {
+        request.context != 0 || request.peer.isSecure || request.age.map { $0 <= Self.freshness } ?? false
     }
 
     /// Whether this very request shows that its sender receives at its address, or proves itself another way. That the peer has shown
     /// it before says nothing: anybody can write that address on a datagram.
     var isAddressProven: Bool {
         guard let request = self.current?.request else { return false }
-        return request.context != 0 || request.peer.isSecure || request.age != nil
+        return request.context != 0 || request.peer.isSecure || request.bringsEcho
     }
 
     /// Has the request come again with an Echo value.

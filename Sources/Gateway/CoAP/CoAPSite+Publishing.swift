@@ -31,6 +31,18 @@ extension CoAPSite {
         }
     }
 
+    /// Whether a block is of a message that has to be fresh, and is not.
+    func needsEcho(_ request: CoAPRequest) -> Bool {
+        guard [.post, .put, .delete].contains(request.method), !CoAPSender.isFresh(request),
+            let identity = self.identity(of: request),
+            let path = try? CoAPPath.topic(of: request.options, maxBytes: self.core.configuration.limits.maxTopicLength)
+        else { return false }
+        let claimed = request.read.hasQuery ? CoAPPublishQuery(request.options).claimed : nil
+        let device = self.device(of: identity, claimed: claimed)
+        guard case .topic(let topic) = self.resources.target(of: path, device: device) else { return false }
+        return self.sender(of: request, identity, claimed: claimed).mustBeFresh(topic)
+    }
+
     /// The device that the request is of, as far as it proves or says so.
     func device(of identity: Client.Identity, claimed: String?) -> DeviceID? {
         if case .device(let id) = identity { return id }

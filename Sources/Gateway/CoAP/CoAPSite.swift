@@ -129,6 +129,8 @@ extension CoAPSite: CoAPChannelDelegate {
         }
     }
 
+    func needsEcho(_ request: CoAPRequest, on channel: CoAPChannel) -> Bool { self.needsEcho(request) }
+
     func observationDue(_ id: CoAPObservationID, on channel: CoAPChannel) {
         self.reader.observationDue(id, on: channel)
     }

@@ -367,12 +367,7 @@ final class Client: MQTTConnectionDelegate {
 
     func process(_ publish: Publish) {
         self.provenNow = nil
-        if self.plannedTopic != publish.topic || self.plannedGeneration != self.core.registry.generation {
-            self.plannedTopic = publish.topic.compacted()
-            self.plannedGeneration = self.core.registry.generation
-            self.plan = self.core.plan(for: self, topic: publish.topic)
-        }
-        switch self.plan {
+        switch self.plan(for: publish.topic) {
         case .plain(let destination):
             if self.identity == .unproven {
                 self.lastProven = destination.device
@@ -385,6 +380,16 @@ final class Client: MQTTConnectionDelegate {
         case .refused(let refusal, let device, let detail):
             self.refuse(publish, refusal, device: device, detail: detail)
         }
+    }
+
+    /// What becomes of messages on this topic.
+    func plan(for topic: TopicName) -> PublishPlan {
+        if self.plannedTopic != topic || self.plannedGeneration != self.core.registry.generation {
+            self.plannedTopic = topic.compacted()
+            self.plannedGeneration = self.core.registry.generation
+            self.plan = self.core.plan(for: self, topic: topic)
+        }
+        return self.plan
     }
 
     private func open(_ publish: Publish, _ plan: SealedPlan) {

@@ -1,4 +1,6 @@
+import CoAPCodec
 import Foundation
+import NIOCore
 import TestSupport
 import Testing
 
@@ -217,16 +219,57 @@ import Testing
         #expect(try await site.outside.messages(1).map(\.payload) == ["1"])
     }
 
-    @Test("fresh = true, a body in blocks: libcoap sends the last one again, with the Echo", arguments: [3_000, 40])
-    func freshBlocks(size: Int) async throws {
+    @Test(
+        "fresh = true, a body in blocks: libcoap sends each again, with the Echo",
+        arguments: [3_000, 40],
+        [[], ["-b", "64"]]
+    )
+    func freshBlocks(size: Int, more: [String]) async throws {
         var configuration = CoAPSite.Configuration()
         configuration.plain = ["fresh = true"]
         let site = try await CoAPSite.start(configuration)
         let text = (0..<size / 10).map { "reading \($0 % 9) " }.joined()
         let file = try site.home.directory.write("large", text)
         let client = CoAPClient(port: try site.port)
-        let put = try await client.run("put", "/ps/nodes/lamp/data", ["-f", file])
+        let put = try await client.run("put", "/ps/nodes/lamp/data", ["-f", file] + more)
         #expect(put.code == "2.04", "\(put)")
         #expect(try await site.outside.messages(1).map(\.payload) == [text])
+    }
+
+    @Test("fresh = true, a body in blocks: aiocoap's, with one Echo for all")
+    func freshBlocksOfAiocoap() async throws {
+        var configuration = CoAPSite.Configuration()
+        configuration.plain = ["fresh = true"]
+        let site = try await CoAPSite.start(configuration)
+        let peer = try AiocoapPeer(port: try site.port)
+        let body = Array(Self.body(5_000).utf8)
+        let asked = try await peer.request("POST", "/ps/nodes/lamp/data", body)
+        #expect(asked.code == "4.01")
+        let echo = try #require(asked.echo, "\(asked)")
+        let posted = try await peer.request("POST", "/ps/nodes/lamp/data", body, "\"echo\": \"\(echo)\"")
+        #expect(posted.code == "2.04", "\(posted)")
+        #expect(try await site.outside.messages(1).map(\.payload) == [Self.body(5_000)])
+    }
+
+    @Test("fresh = true, a body in blocks: one that somebody else sends under the node's address is not taken")
+    func forgedBlock() async throws {
+        var configuration = CoAPSite.Configuration()
+        configuration.plain = ["fresh = true"]
+        let site = try await CoAPSite.start(configuration)
+        let node = try CoAPNode(port: try site.port)
+        func put(_ number: UInt8, _ hasMore: Bool, _ text: String, _ echo: ByteBuffer?) throws -> CoAPMessage? {
+            let body = ByteBuffer(string: text)
+            return try node.ask(
+                node.request(.put, "ps/nodes/lamp/data", body) {
+                    $0.append(.block1, uint: UInt32(number << 4 | (hasMore ? 8 : 0)))
+                    if let echo { $0.append(.echo, echo) }
+                }
+            )
+        }
+        let echo = try #require(try put(0, true, "heat=off--------", nil)?.options.first(.echo))
+        #expect(try put(0, true, "heat=off--------", echo)?.code == .continue)
+        #expect(try put(0, true, "heat=on---------", nil)?.code == .unauthorized)
+        #expect(try put(1, false, "end", echo)?.code == .changed)
+        #expect(try await site.outside.messages(1).map(\.payload) == ["heat=off--------end"])
     }
 }

@@ -45,7 +45,7 @@ extension CoAPServer {
 
     /// Forgets what can't come again. A few at a time, so that no call is long.
     func forgetOld(now: NIODeadline) {
-        for rank in HistoryRank.allCases {
+        for rank in HistoryRank.all {
             for _ in 0..<8 {
                 guard let (state, request) = self.history.first(rank), request.expires <= now else { break }
                 self.forget(request.id, of: state)
@@ -55,8 +55,7 @@ extension CoAPServer {
 
     /// Forgets what is too much since something came to a rank. Those with keys have a share of their peer's own.
     private func makeRoom(for rank: HistoryRank, of state: PeerState) {
-        let all = HistoryRank.allCases[...]
-        let share = rank == .keyed ? all.suffix(1) : all.dropLast()
+        let share = rank == .keyed ? HistoryRank.withKey : HistoryRank.withoutKey
         let limits = self.configuration
         while let rank = state.counts.first(of: share, over: limits.maxHistoryPerPeer)
             ?? state.replyBytes.first(of: share, over: limits.maxReplyBytesPerPeer),
@@ -65,8 +64,8 @@ extension CoAPServer {
             self.history.noteForgotten(request)
             self.counts.forgottenEarly += 1
         }
-        while let rank = self.history.counts.first(of: all, over: limits.maxHistory)
-            ?? self.history.replyBytes.first(of: all, over: limits.maxReplyBytes),
+        while let rank = self.history.counts.first(of: HistoryRank.all, over: limits.maxHistory)
+            ?? self.history.replyBytes.first(of: HistoryRank.all, over: limits.maxReplyBytes),
             let (state, request) = self.history.first(rank)
         {
             self.forget(request.id, of: state)

@@ -9,6 +9,14 @@ enum HistoryRank: Int, CaseIterable {
     /// Sent by somebody who has a key: opened by OSCORE, where the same again would be refused as a replay, or carried
     /// out for a DTLS session.
     case keyed
+
+    // Once, for they are looked at with each request.
+    /// All, the lowest first.
+    static let all = Self.allCases[...]
+    /// The share of a peer's requests that have no key.
+    static let withoutKey = Self.all.dropLast()
+    /// That of the others.
+    static let withKey = Self.all.suffix(1)
 }
 
 /// A number for each rank.

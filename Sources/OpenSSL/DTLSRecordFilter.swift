@@ -9,36 +9,34 @@ enum DTLSRecordFilter {
     private static let applicationData: UInt8 = 23
     private static let headerBytes = 13
 
-    /// The datagram without such records, and without what follows something that is no record of DTLS 1.2; empty if
-    /// nothing is left.
+    /// The datagram without such records, and without what follows something that is no record of DTLS 1.2; `nil` if it has
+    /// nothing of that, as nearly all have, and empty if nothing is left.
     ///
     /// Of a record of another version OpenSSL throws away the header only and reads what is inside as records, so that an
     /// alert could hide there. The version of a ClientHello may be another; it comes first.
     ///
     /// - Parameter isHello: The first record is a ClientHello.
-    static func withoutForgeries(_ datagram: ByteBuffer, isHello: Bool) -> ByteBuffer {
-        var kept: [ByteBuffer] = []
-        var rest = datagram
-        var isAll = true
-        while rest.readableBytes > 0 {
-            let start = rest.readerIndex
-            guard let type = rest.getInteger(at: start, as: UInt8.self),
-                let version = rest.getInteger(at: start + 1, as: UInt16.self),
-                let epoch = rest.getInteger(at: start + 3, as: UInt16.self),
-                let length = rest.getInteger(at: start + 11, as: UInt16.self),
-                version == 0xFEFD || isHello && start == datagram.readerIndex,
-                let record = rest.readSlice(length: self.headerBytes + Int(length))
-            else {
-                isAll = false
-                break
-            }
+    static func withoutForgeries(_ datagram: ByteBuffer, isHello: Bool) -> ByteBuffer? {
+        let first = datagram.readerIndex
+        /// What stays, from the first record on that does not.
+        var kept: ByteBuffer?
+        var start = first
+        func before() -> ByteBuffer { kept ?? datagram.getSlice(at: first, length: start - first) ?? ByteBuffer() }
+        while start < datagram.writerIndex {
+            guard let type = datagram.getInteger(at: start, as: UInt8.self),
+                let version = datagram.getInteger(at: start + 1, as: UInt16.self),
+                let epoch = datagram.getInteger(at: start + 3, as: UInt16.self),
+                let length = datagram.getInteger(at: start + 11, as: UInt16.self),
+                version == 0xFEFD || isHello && start == first,
+                let record = datagram.getSlice(at: start, length: self.headerBytes + Int(length))
+            else { return before() }
             if epoch == 0, type == self.alert || type == self.applicationData {
-                isAll = false
+                kept = before()
             } else {
-                kept.append(record)
+                kept?.writeImmutableBuffer(record)
             }
+            start += record.readableBytes
         }
-        if isAll { return datagram }
-        return kept.reduce(into: ByteBuffer()) { $0.writeImmutableBuffer($1) }
+        return kept
     }
 }

@@ -76,9 +76,11 @@ package final class DTLSServer {
         now: NIODeadline,
         into actions: inout [DTLSAction]
     ) {
-        let isHello = DTLSRecord(datagram)?.clientRandom != nil
-        let datagram = DTLSRecordFilter.withoutForgeries(datagram, isHello: isHello)
-        guard let record = DTLSRecord(datagram) else {
+        var (datagram, first) = (datagram, DTLSRecord(datagram))
+        if let rest = DTLSRecordFilter.withoutForgeries(datagram, isHello: first?.clientRandom != nil) {
+            (datagram, first) = (rest, DTLSRecord(rest))
+        }
+        guard let record = first else {
             self.counters.strays += 1
             return
         }

@@ -192,7 +192,12 @@ struct Jitter: RandomNumberGenerator {
         guard var state = self.state else { return self.system.next() }
         state &+= 0x9E37_79B9_7F4A_7C15
         self.state = state
-        var mixed = state
+        return Self.mixed(state)
+    }
+
+    /// Has each bit change each other one half of the time.
+    static func mixed(_ value: UInt64) -> UInt64 {
+        var mixed = value
         mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
         mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
         return mixed ^ (mixed >> 31)

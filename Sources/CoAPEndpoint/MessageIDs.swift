@@ -24,9 +24,6 @@ struct MessageIDs {
 
     /// One round's function: the mixing of SplitMix64, keyed.
     private func mixed(_ byte: UInt8, _ round: UInt64) -> UInt8 {
-        var mixed = self.key ^ (round << 8 | UInt64(byte)) &* 0x9E37_79B9_7F4A_7C15
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return UInt8(truncatingIfNeeded: mixed ^ (mixed >> 31))
+        UInt8(truncatingIfNeeded: Jitter.mixed(self.key ^ (round << 8 | UInt64(byte)) &* 0x9E37_79B9_7F4A_7C15))
     }
 }

@@ -303,7 +303,7 @@ import Testing
             try await Task.sleep(for: .milliseconds(50))
         }
         let spent = try self.processorTime(of: gateway) - time
-        #expect(spent < 50, "\(spent) hundredths of a second")
+        #expect(spent < 25, "\(spent) hundredths of a second")
         flood = []
         // Accept waits a second after a failure.
         try await eventually { (try? MQTTPeer(port: port, .init(id: "again"))) != nil }

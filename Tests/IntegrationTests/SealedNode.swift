@@ -35,7 +35,12 @@ struct SealedNode {
 
     /// What the node sends for `data` under a session ID.
     func seal(_ data: String, session: String) throws -> String {
-        let keys = Self.keys(secret: self.secret)
+        try Self.seal(data, session: session, nodeID: self.nodeID, secret: self.secret)
+    }
+
+    /// The same for a node that speaks another way.
+    static func seal(_ data: String, session: String, nodeID: String, secret: UInt8) throws -> String {
+        let keys = Self.keys(secret: secret)
         let payload = try V1Cipher.seal(
             ByteBuffer(string: data),
             keys: V1Keys(
@@ -44,7 +49,7 @@ struct SealedNode {
                 dataKey: keys.dataKey,
                 passphrase: keys.passphrase
             ),
-            nodeID: Array(self.nodeID.utf8),
+            nodeID: Array(nodeID.utf8),
             sessionID: Array(session.utf8)
         )
         return String(buffer: payload)

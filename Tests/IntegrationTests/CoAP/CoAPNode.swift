@@ -77,6 +77,11 @@ final class CoAPNode {
         return self.nextID
     }
 
+    /// A registration as an observer of `path`.
+    func observation(of path: String, query: [String] = [], token: String = "node") -> CoAPMessage {
+        self.request(.get, path, query: query, token: token) { $0.append(.observe, uint: 0 as UInt8) }
+    }
+
     /// A request to `path`, whose parts are separated by slashes.
     func request(
         _ code: CoAPCode,

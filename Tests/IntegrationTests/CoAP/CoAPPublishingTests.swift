@@ -93,7 +93,7 @@ struct CoAPPublishingTests {
         )
         // A node that has shown that it receives: from its port, which a forger can write on a datagram too.
         let node = try CoAPNode(port: try site.port)
-        let observed = try node.ask(node.request(.get, "ps/nodes/lamp/x") { $0.append(.observe, uint: 0 as UInt8) })
+        let observed = try node.ask(node.observation(of: "ps/nodes/lamp/x"))
         #expect(observed?.code == .content)
         for _ in 0..<40 { #expect(try node.post("nodes/kitchen/data", "no seal")?.code == .unauthorized) }
         let keys = SealedNode.keys(secret: 1)

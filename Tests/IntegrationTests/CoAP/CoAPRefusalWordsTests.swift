@@ -1,7 +1,6 @@
 import CoAPCodec
 import Foundation
 import NIOCore
-import Sealing
 import TestSupport
 import Testing
 
@@ -55,24 +54,14 @@ import Testing
     func lineEnd() async throws {
         let site = try await self.site { $0.devices += SiteDevices.sealed("kitchen", nodeID: "11242238", secret: 7) }
         let node = try CoAPNode(port: try site.port)
-        let keys = SealedNode.keys(secret: 7)
-        let sealed = try V1Cipher.seal(
-            ByteBuffer(string: "21.5"),
-            keys: V1Keys(
-                staticIV: keys.staticIV,
-                ivKey: keys.ivKey,
-                dataKey: keys.dataKey,
-                passphrase: keys.passphrase
-            ),
-            nodeID: Array("11242238".utf8),
-            sessionID: Array(try #require(try node.get("sid", query: ["d=kitchen"])).payload.readableBytesView)
-        )
-        #expect(try node.post("nodes/kitchen/one", String(buffer: sealed) + "\n")?.code == .unauthorized)
+        let session = String(buffer: try #require(try node.get("sid", query: ["d=kitchen"])).payload)
+        let sealed = try SealedNode.seal("21.5", session: session, nodeID: "11242238", secret: 7)
+        #expect(try node.post("nodes/kitchen/one", sealed + "\n")?.code == .unauthorized)
         try await site.gateway.logged("nodes/kitchen/one", "not a v1 payload: a line end follows it")
         #expect(try node.post("nodes/kitchen/two", "21.5\n")?.code == .unauthorized)
         let other = try await site.gateway.logged("nodes/kitchen/two", "not a v1 payload")
         #expect(!other.contains("line end"))
-        #expect(try node.post("nodes/kitchen/one", String(buffer: sealed))?.code == .changed)
+        #expect(try node.post("nodes/kitchen/one", sealed)?.code == .changed)
     }
 
     @Test("who posts beside the topics is told where they are, if the answer may be so long")

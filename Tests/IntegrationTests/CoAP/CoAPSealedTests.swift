@@ -1,7 +1,6 @@
 import CoAPCodec
 import Foundation
 import NIOCore
-import Sealing
 import TestSupport
 import Testing
 
@@ -17,19 +16,7 @@ import Testing
     }
 
     private func seal(_ data: String, session: String) throws -> String {
-        let keys = SealedNode.keys(secret: 7)
-        let payload = try V1Cipher.seal(
-            ByteBuffer(string: data),
-            keys: V1Keys(
-                staticIV: keys.staticIV,
-                ivKey: keys.ivKey,
-                dataKey: keys.dataKey,
-                passphrase: keys.passphrase
-            ),
-            nodeID: Array("11242238".utf8),
-            sessionID: Array(session.utf8)
-        )
-        return String(buffer: payload)
+        try SealedNode.seal(data, session: session, nodeID: "11242238", secret: 7)
     }
 
     private func session(_ node: CoAPNode) throws -> String {
@@ -70,9 +57,7 @@ import Testing
     func observedSession() async throws {
         let site = try await self.site()
         let node = try CoAPNode(port: try site.port)
-        let observe = node.request(.get, "sid", query: ["d=kitchen"], token: "sid") {
-            $0.append(.observe, uint: 0 as UInt8)
-        }
+        let observe = node.observation(of: "sid", query: ["d=kitchen"], token: "sid")
         let first = try #require(try node.ask(observe))
         #expect(first.number(.observe) != nil)
         let poster = try CoAPNode(port: try site.port)
@@ -89,9 +74,7 @@ import Testing
     func sealedCommand() async throws {
         let site = try await self.site()
         let node = try CoAPNode(port: try site.port)
-        let observe = node.request(.get, "ps/" + SealedCommandSite.topic, token: "cmd") {
-            $0.append(.observe, uint: 0 as UInt8)
-        }
+        let observe = node.observation(of: "ps/" + SealedCommandSite.topic, token: "cmd")
         let first = try #require(try node.ask(observe))
         #expect(first.number(.observe) != nil, "\(first.code)")
         let session = String(repeating: "5", count: 32)
@@ -108,9 +91,7 @@ import Testing
     func observerThatIsNobody() async throws {
         let site = try await self.site()
         let forger = try CoAPNode(port: try site.port)
-        let observe = forger.request(.get, "ps/" + SealedCommandSite.topic, token: "cmd") {
-            $0.append(.observe, uint: 0 as UInt8)
-        }
+        let observe = forger.observation(of: "ps/" + SealedCommandSite.topic, token: "cmd")
         #expect(try forger.ask(observe)?.number(.observe) != nil)
         let poster = try CoAPNode(port: try site.port)
         let session = String(repeating: "5", count: 32)
@@ -120,9 +101,7 @@ import Testing
         let asked = try #require(try forger.receive())
         #expect(asked.type == .confirmable && asked.payload.readableBytes == 0)
         let node = try CoAPNode(port: try site.port)
-        let own = node.request(.get, "ps/" + SealedCommandSite.topic, token: "own") {
-            $0.append(.observe, uint: 0 as UInt8)
-        }
+        let own = node.observation(of: "ps/" + SealedCommandSite.topic, token: "own")
         #expect(try node.ask(own)?.number(.observe) != nil)
         var command = ByteBuffer()
         while command.readableBytes == 0 {
